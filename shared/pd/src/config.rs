@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+//! The configuration blob of a PD: written by `orion`, mapped read-only into the PD, parsed here without allocation.
+//!
+//! Layout: a [`Header`], then tables of fixed-size little-endian records. All offsets count from the header. Both
+//! directions live here: [`Config::parse`] and [`Builder`].
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+#[cfg(test)]
+mod tests;
+
+/// Where the configuration is mapped in every PD.
+pub const VADDR: u64 = 0x300_0000;
+/// Most bytes of a configuration.
+pub const MAX_LEN: usize = 64 * 1024;
+/// First bytes of a configuration.
+pub const MAGIC: [u8; 8] = *b"ORIONCFG";
+/// Version of the layout.
+pub const VERSION: u32 = 1;
+/// No channel, no region, no index.
+pub const NONE: u16 = u16::MAX;
+const TABLES: usize = 8;
+
+/// A zero-padded name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Name(pub [u8; 64]);
+
+impl Name {
+    /// The name with the first 63 bytes of `text`.
+    pub fn new(text: &str) -> Self {
+        let mut name = [0; 64];
+        name.iter_mut().zip(text.bytes().take(63)).for_each(|(to, from)| *to = from);
+        Self(name)
+    }
+
+    /// The name as text, up to the first zero; `?` where it is not UTF-8.
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
+        self.0.get(..end).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("?")
+    }
+}
+
+/// Where a table lies.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Table {
+    /// Bytes from the header.
+    pub offset: U32,
+    /// Records.
+    pub count: U32,
+}
+
+/// First record of a configuration.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`VERSION`].
+    pub version: U32,
+    /// Bytes of the whole configuration.
+    pub len: U32,
+    /// The PD's name in `system.xml`.
+    pub name: Name,
+    /// In this order: regions, links, grants, devices, consoles, channels, settings, one to spare.
+    pub tables: [Table; TABLES],
+}
+
+/// A data region that requests can name, mapped here or not.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Region {
+    /// Its [`orion_block::RegionId`]: equal to its index in the table.
+    pub id: U16,
+    /// Bit 0: this PD may write it. Meaningless where `vaddr` is 0.
+    pub flags: U16,
+    /// Zero.
+    pub pad: U32,
+    /// Where it is mapped here; 0 where it is not.
+    pub vaddr: U64,
+    /// Bytes.
+    pub size: U64,
+    /// The address by which every device names it; 0 where no device may reach it.
+    pub bus: U64,
+    /// Its name in the system description.
+    pub name: Name,
+}
+
+/// What a PD is to the peer of a [`Link`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It submits requests to the peer.
+    Client,
+    /// It serves the peer's requests.
+    Server,
+}
+
+/// One end of a ring connection (see `orion-ring` for what the four regions hold).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Link {
+    /// 0: we are the client; 1: we are the server.
+    pub role: U16,
+    /// Channel of the peer.
+    pub channel: U16,
+    /// Entries of each of the two queues; any number from 1 to 32,768.
+    pub capacity: U16,
+    /// Index of the data region whose offsets requests on this link use; [`NONE`]: requests carry bus addresses.
+    pub data: U16,
+    /// Bit 0: the peer is a plain sDDF component and has no extension pages.
+    pub flags: U32,
+    /// Most requests that we keep in flight as a client; 0: the capacity.
+    pub depth: U32,
+    /// Server's page: sDDF's storage_info, then our server extension. The server writes it.
+    pub info: U64,
+    /// Client's page: our client extension. The client writes it. 0 for a plain peer.
+    pub ext: U64,
+    /// Request queue.
+    pub requests: U64,
+    /// Response queue.
+    pub responses: U64,
+    /// Bytes of each queue's region.
+    pub queue_bytes: U64,
+    /// The peer's name.
+    pub peer: Name,
+    /// The volume (or disk) that is reached over this link, where it is only one.
+    pub volume: Name,
+}
+
+impl Link {
+    /// What we are to the peer.
+    pub fn role(&self) -> Role {
+        if self.role.get() == 0 { Role::Client } else { Role::Server }
+    }
+
+    /// Whether the peer is a plain sDDF component.
+    pub fn plain(&self) -> bool {
+        self.flags.get() & 1 != 0
+    }
+}
+
+/// A capability, as compiled from `orion:grant`: what one window of one client's link may do.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Grant {
+    /// Index, in the table of links, of the client's link.
+    pub client: U16,
+    /// Window of that link: 0 to 15.
+    pub window: U16,
+    /// Index, in the table of links, of the link to the volume.
+    pub volume: U16,
+    /// Bits of `orion_caps::Rights`.
+    pub rights: U16,
+    /// First 4096-byte block of the extent on the volume.
+    pub first: U64,
+    /// 4096-byte blocks of the extent; `u64::MAX`: to the end of the volume.
+    pub blocks: U64,
+    /// Most requests in flight; 0: no limit but the ring's.
+    pub in_flight: U32,
+    /// Line of `system.xml` that gives the grant; 0 for one that `orion` derived.
+    pub line: U32,
+}
+
+/// How a driver reaches its device.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Device {
+    /// 0: virtio-mmio; 1: PCI.
+    pub transport: U16,
+    /// Channel of the interrupt.
+    pub irq: U16,
+    /// Bit 0: behind an IOMMU, so ACCESS_PLATFORM must be negotiated. Bit 1: read-only by policy.
+    pub flags: U32,
+    /// virtio-mmio: where the registers' page is mapped. PCI: where the function's configuration page is mapped.
+    pub config_vaddr: U64,
+    /// virtio-mmio: bytes from the page's start to the registers. PCI: 0.
+    pub config_offset: U64,
+    /// PCI: where the window for the BARs is mapped.
+    pub bar_vaddr: U64,
+    /// PCI: bus address of that window; the driver places its BARs in it.
+    pub bar_bus: U64,
+    /// PCI: bytes of that window.
+    pub bar_size: U64,
+    /// MSI-X message address; 0: no MSI-X, use the INTx pin.
+    pub msi_address: U64,
+    /// MSI-X message data.
+    pub msi_data: U32,
+    /// Milliseconds after which a request is given up.
+    pub timeout_ms: U32,
+    /// Where the driver's own DMA memory (queues, headers) is mapped.
+    pub dma_vaddr: U64,
+    /// Bus address of that memory.
+    pub dma_bus: U64,
+    /// Bytes of that memory.
+    pub dma_size: U64,
+    /// The disk's name in `system.xml`.
+    pub name: Name,
+}
+
+/// One end of a console ring (see `orion_ring::bytes`).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Console {
+    /// 0: we print into it; 1: we are the console that reads it.
+    pub role: U16,
+    /// Channel of the peer.
+    pub channel: U16,
+    /// Zero.
+    pub pad: U32,
+    /// Where the ring is mapped.
+    pub vaddr: U64,
+    /// Bytes of the ring's region.
+    pub size: U64,
+    /// Name of the PD that prints.
+    pub pd: Name,
+}
+
+/// A channel with a purpose of its own: of `tick`, each PD to wake; of the others, the channel by which `tick` wakes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Wake {
+    /// The channel.
+    pub channel: U16,
+    /// Zero.
+    pub pad: U16,
+    /// The other PD's name.
+    pub peer: Name,
+}
+
+/// A named number.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Setting {
+    /// Its name.
+    pub key: Name,
+    /// Its value.
+    pub value: U64,
+}
+
+/// A parsed configuration: views on the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Config<'a> {
+    /// The PD's name.
+    pub name: &'a str,
+    /// Data regions.
+    pub regions: &'a [Region],
+    /// Ring connections.
+    pub links: &'a [Link],
+    /// Capabilities, of the gatekeeper only.
+    pub grants: &'a [Grant],
+    /// Devices, of a driver only.
+    pub devices: &'a [Device],
+    /// Console rings.
+    pub consoles: &'a [Console],
+    /// Wake-up channels.
+    pub wakes: &'a [Wake],
+    /// Settings.
+    pub settings: &'a [Setting],
+}
+
+/// What is wrong with a configuration, and at which byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadConfig {
+    /// What is wrong.
+    pub what: &'static str,
+    /// Bytes from the header.
+    pub at: usize,
+}
+
+impl<'a> Config<'a> {
+    /// Parses a configuration that begins at the first byte of `bytes`; bytes after its end are ignored.
+    ///
+    /// # Errors
+    /// [`BadConfig`] where it is not one of this version, or a table does not lie within it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BadConfig> {
+        let bad = |what, at| BadConfig { what, at };
+        let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| bad("too short for a header", 0))?;
+        if header.magic != MAGIC {
+            return Err(bad("not an Orion configuration", 0));
+        }
+        if header.version.get() != VERSION {
+            return Err(bad("made by another version of orion; build the image again", 8));
+        }
+        let bytes = bytes.get(..header.len.get() as usize).ok_or(bad("truncated", 12))?;
+        let [regions, links, grants, devices, consoles, wakes, settings, _] = header.tables;
+        Ok(Self {
+            name: header.name.as_str(),
+            regions: table(bytes, regions)?,
+            links: table(bytes, links)?,
+            grants: table(bytes, grants)?,
+            devices: table(bytes, devices)?,
+            consoles: table(bytes, consoles)?,
+            wakes: table(bytes, wakes)?,
+            settings: table(bytes, settings)?,
+        })
+    }
+
+    /// The value of the setting `key`.
+    pub fn setting(&self, key: &str) -> Option<u64> {
+        self.settings.iter().find(|s| s.key.as_str() == key).map(|s| s.value.get())
+    }
+
+    /// The links on which we are `role`, each with its index.
+    pub fn links_as(&self, role: Role) -> impl Iterator<Item = (usize, &'a Link)> {
+        self.links.iter().enumerate().filter(move |(_, link)| link.role() == role)
+    }
+}
+
+fn table<T: FromBytes + Immutable + KnownLayout + Unaligned>(bytes: &[u8], t: Table) -> Result<&[T], BadConfig> {
+    let (at, count) = (t.offset.get() as usize, t.count.get() as usize);
+    let bad = BadConfig { what: "table outside the configuration", at };
+    if count == 0 {
+        return Ok(&[]);
+    }
+    let rest = bytes.get(at..).ok_or(bad)?;
+    <[T]>::ref_from_prefix_with_elems(rest, count).map(|(t, _)| t).map_err(|_| bad)
+}
+
+#[cfg(any(test, feature = "build"))]
+pub use build::Builder;
+
+#[cfg(any(test, feature = "build"))]
+mod build {
+    use super::*;
+    extern crate alloc;
+    use alloc::vec::Vec;
+
+    /// The configuration of one PD, to be written. The tables' order is kept.
+    #[derive(Clone, Debug, Default)]
+    pub struct Builder {
+        /// The PD's name.
+        pub name: alloc::string::String,
+        /// Data regions.
+        pub regions: Vec<Region>,
+        /// Ring connections.
+        pub links: Vec<Link>,
+        /// Capabilities.
+        pub grants: Vec<Grant>,
+        /// Devices.
+        pub devices: Vec<Device>,
+        /// Console rings.
+        pub consoles: Vec<Console>,
+        /// Wake-up channels.
+        pub wakes: Vec<Wake>,
+        /// Settings.
+        pub settings: Vec<Setting>,
+    }
+
+    impl Builder {
+        /// The blob.
+        pub fn bytes(&self) -> Vec<u8> {
+            let mut body = Vec::new();
+            let mut tables = [Table::default(); TABLES];
+            let parts: [(usize, &[u8]); 7] = [
+                (self.regions.len(), self.regions.as_bytes()),
+                (self.links.len(), self.links.as_bytes()),
+                (self.grants.len(), self.grants.as_bytes()),
+                (self.devices.len(), self.devices.as_bytes()),
+                (self.consoles.len(), self.consoles.as_bytes()),
+                (self.wakes.len(), self.wakes.as_bytes()),
+                (self.settings.len(), self.settings.as_bytes()),
+            ];
+            for (table, (count, bytes)) in tables.iter_mut().zip(parts) {
+                *table = Table { offset: number(size_of::<Header>() + body.len()), count: number(count) };
+                body.extend_from_slice(bytes);
+            }
+            let len = number(size_of::<Header>() + body.len());
+            let header = Header { magic: MAGIC, version: VERSION.into(), len, name: Name::new(&self.name), tables };
+            let mut blob = header.as_bytes().to_vec();
+            blob.append(&mut body);
+            blob
+        }
+    }
+
+    fn number(n: usize) -> U32 {
+        U32::new(u32::try_from(n).unwrap_or(u32::MAX))
+    }
+}

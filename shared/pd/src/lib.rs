@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//! What a protection domain (PD) sees of the world it runs in: its configuration, its channels, a clock, a console.
+//!
+//! A PD is a type that implements [`ProtectionDomain`]; a world (seL4, a Linux process, the simulator) implements
+//! [`World`] and calls it. No kernel is named here.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+mod world;
+
+pub use config::Config;
+pub use world::{Channel, ChannelSet, InitError, Instant, Message, ProtectionDomain, Verdict, World};

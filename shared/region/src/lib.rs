@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+//! Memory that a PD shares with peers and devices: windows on mapped regions, register files, DMA arenas.
+#![no_std]
+
+pub mod mmio;
+pub mod window;
+
+pub use mmio::{Mmio, Volatile};
+pub use window::Window;

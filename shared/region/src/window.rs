@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//! A window on a region that is mapped into this address space and shared with peers or devices.
+//!
+//! Its bytes may change at any moment, so no reference to them is ever made: they are copied in and out.
+#![allow(unsafe_code, reason = "shared memory is reached through raw pointers")]
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// `len` mapped bytes at `base`, shared with somebody. Not to be cloned: whoever holds it is the one user of these
+/// bytes on this side.
+#[derive(Debug)]
+pub struct Window {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: all access is through atomics or volatile copies; the owner may move between threads.
+unsafe impl Send for Window {}
+
+impl Window {
+    /// The window of `len` bytes at `base`.
+    ///
+    /// # Safety
+    /// `base..base + len` must stay mapped for as long as the window (or a part split from it) lives, with at least
+    /// the access that its user needs; `base` must be aligned to 8 bytes; and no reference to these bytes may exist
+    /// in this address space.
+    pub const unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
+        Self { base, len }
+    }
+
+    /// Bytes of the window.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where it begins in this address space, for handing to a device library.
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    fn at<T>(&self, offset: usize) -> Option<NonNull<T>> {
+        let end = offset.checked_add(size_of::<T>())?;
+        if end > self.len || offset % align_of::<T>() != 0 {
+            return None;
+        }
+        // SAFETY: bounds were checked; `new`'s caller vouched for the mapping.
+        Some(unsafe { self.base.add(offset) }.cast())
+    }
+
+    /// The aligned word at `offset`, as an atomic; `None` outside the window.
+    pub fn word(&self, offset: usize) -> Option<&AtomicU32> {
+        // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
+        self.at::<AtomicU32>(offset).map(|p| unsafe { p.as_ref() })
+    }
+
+    /// Loads the aligned word at `offset`; 0 outside the window.
+    pub fn load(&self, offset: usize, order: Ordering) -> u32 {
+        self.word(offset).map_or(0, |w| w.load(order))
+    }
+
+    /// Stores the aligned word at `offset`; nothing outside the window.
+    pub fn store(&self, offset: usize, value: u32, order: Ordering) {
+        if let Some(w) = self.word(offset) {
+            w.store(value, order);
+        }
+    }
+
+    /// Reads a value of plain bits at an aligned offset. `T` must be valid for every bit pattern, which `Bits` says.
+    pub fn read<T: Bits>(&self, offset: usize) -> Option<T> {
+        // SAFETY: bounds and alignment were checked; any bits are a valid `T`.
+        self.at::<T>(offset).map(|p| unsafe { p.read_volatile() })
+    }
+
+    /// Writes a value of plain bits at an aligned offset; whether it lay within the window.
+    pub fn write<T: Bits>(&self, offset: usize, value: T) -> bool {
+        // SAFETY: bounds and alignment were checked.
+        self.at::<T>(offset).map(|p| unsafe { p.write_volatile(value) }).is_some()
+    }
+
+    /// Copies from the window into `to`; whether the bytes lay within it (if not, nothing is copied).
+    pub fn copy_out(&self, offset: usize, to: &mut [u8]) -> bool {
+        if !self.contains(offset, to.len()) {
+            return false;
+        }
+        // SAFETY: the range lies in the window; `to` is private memory, so the two can't overlap.
+        unsafe { copy(self.base.as_ptr().add(offset), to.as_mut_ptr(), to.len()) };
+        true
+    }
+
+    /// Copies `from` into the window; whether the bytes lay within it (if not, nothing is copied).
+    pub fn copy_in(&self, offset: usize, from: &[u8]) -> bool {
+        if !self.contains(offset, from.len()) {
+            return false;
+        }
+        // SAFETY: the range lies in the window; `from` is private memory, so the two can't overlap.
+        unsafe { copy(from.as_ptr(), self.base.as_ptr().add(offset), from.len()) };
+        true
+    }
+
+    fn contains(&self, offset: usize, len: usize) -> bool {
+        offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+}
+
+/// Types that are valid for every bit pattern.
+///
+/// # Safety
+/// Every bit pattern of the type's size must be a valid value, and it must have no padding.
+pub unsafe trait Bits: Copy {}
+// SAFETY: integers and arrays of them have neither padding nor invalid values.
+unsafe impl Bits for u8 {}
+// SAFETY: as above.
+unsafe impl Bits for u16 {}
+// SAFETY: as above.
+unsafe impl Bits for u32 {}
+// SAFETY: as above.
+unsafe impl Bits for u64 {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Bits for [u8; N] {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Bits for [u32; N] {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Bits for [u64; N] {}
+
+/// Copies bytes of which one side may be changed by a peer meanwhile: by volatile words where both sides are aligned
+/// alike, so that no load is repeated or invented.
+///
+/// # Safety
+/// Both ranges must be mapped, and must not overlap.
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    let mut done = 0;
+    if from.addr() % 8 == to.addr() % 8 {
+        let head = from.align_offset(8).min(len);
+        // SAFETY: `head` bytes, then whole words up to `len`, lie within the ranges the caller vouched for.
+        unsafe {
+            copy_bytes(from, to, head);
+            done = head;
+            while done + 8 <= len {
+                to.add(done).cast::<u64>().write_volatile(from.add(done).cast::<u64>().read_volatile());
+                done += 8;
+            }
+        }
+    }
+    // SAFETY: the rest lies within the ranges the caller vouched for.
+    unsafe { copy_bytes(from.add(done), to.add(done), len - done) };
+}
+
+/// # Safety
+/// As [`copy`].
+unsafe fn copy_bytes(from: *const u8, to: *mut u8, len: usize) {
+    for i in 0..len {
+        // SAFETY: `i` is below `len`.
+        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+}

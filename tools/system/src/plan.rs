@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+//! A system made concrete for one board: every PD, region, channel, address and configuration.
+
+/// Where a plan runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Board {
+    /// QEMU's aarch64 `virt` machine, under seL4.
+    QemuVirtAarch64,
+    /// QEMU's q35 machine, under seL4.
+    X86_64Generic,
+    /// This Linux machine: a process per PD, QEMU's device models.
+    Host,
+}
+
+/// A system made concrete. Every list is sorted by name, so the same input gives the same plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The board it is for.
+    pub board: Board,
+    /// Whether devices sit behind an IOMMU (x86-64 only).
+    pub iommu: bool,
+    /// Protection domains.
+    pub pds: Vec<Pd>,
+    /// Memory regions.
+    pub regions: Vec<Region>,
+    /// Channels.
+    pub channels: Vec<Channel>,
+    /// Disks.
+    pub disks: Vec<Disk>,
+}
+
+/// A protection domain.
+#[derive(Clone, Debug)]
+pub struct Pd {
+    /// Its name.
+    pub name: String,
+    /// Path of its program as `system.xml` gives it, or `<program>.elf` for a derived PD.
+    pub image: String,
+    /// The program: the image's file name without its extension. Names the PD's code in the host world.
+    pub program: String,
+    /// Whether `orion` added it.
+    pub derived: bool,
+    /// Microkit priority, 0 to 254.
+    pub priority: u8,
+    /// Scheduling budget and period in microseconds, where not Microkit's defaults.
+    pub budget: Option<(u32, u32)>,
+    /// Bytes of stack, where not Microkit's default.
+    pub stack: Option<u64>,
+    /// What is mapped, beside its program and its configuration.
+    pub maps: Vec<Map>,
+    /// Interrupts.
+    pub irqs: Vec<Irq>,
+    /// Ranges of I/O ports (x86-64): channel-like id, first port, count.
+    pub ioports: Vec<(u8, u16, u16)>,
+    /// The disk it drives, by name.
+    pub disk: Option<String>,
+    /// Its configuration blob; empty for a user's own PD that has no link to us.
+    pub config: Vec<u8>,
+}
+
+/// A mapping of a region into a PD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// The region's name.
+    pub region: String,
+    /// Where.
+    pub vaddr: u64,
+    /// Whether the PD may write it. Everything mapped may be read; nothing mapped may be executed.
+    pub write: bool,
+    /// Whether it is mapped cached.
+    pub cached: bool,
+}
+
+/// What a region holds. Decides how the host world backs it, and colours the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegionKind {
+    /// A queue of a ring connection.
+    Queue,
+    /// A server's or client's page of a ring connection.
+    Page,
+    /// A client's payload.
+    Data,
+    /// A driver's own DMA memory.
+    Dma,
+    /// A console ring.
+    Console,
+    /// Device registers or configuration space: exists only as a physical address.
+    Device,
+    /// A region of the user's own.
+    Plain,
+}
+
+/// A memory region.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: RegionKind,
+    /// Bytes, a multiple of the page size.
+    pub size: u64,
+    /// Page size: 0x1000 or 0x20_0000.
+    pub page: u64,
+    /// Physical address, where it is fixed.
+    pub phys: Option<u64>,
+    /// The one address by which every device that may touch it names it.
+    pub bus: Option<u64>,
+    /// The disks whose devices may reach it.
+    pub dma_by: Vec<String>,
+}
+
+/// An interrupt of a PD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Irq {
+    /// The PD's channel for it.
+    pub id: u8,
+    /// How it is delivered.
+    pub source: IrqSource,
+}
+
+/// How an interrupt is delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IrqSource {
+    /// aarch64: an interrupt number of the GIC, edge-triggered or level-triggered.
+    Gic {
+        /// INTID.
+        number: u32,
+        /// Whether it is edge-triggered.
+        edge: bool,
+    },
+    /// x86-64: a message to a local APIC.
+    Msi {
+        /// `BB:DD.F`.
+        device: String,
+        /// Microkit's vector number.
+        vector: u32,
+    },
+    /// x86-64: a pin of the I/O APIC.
+    Pin {
+        /// The pin.
+        pin: u32,
+        /// Microkit's vector number.
+        vector: u32,
+    },
+    /// Host: the device's MSI-X message rings the PD's event descriptor.
+    Event,
+}
+
+/// A channel between two PDs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// One end: PD and its channel id.
+    pub a: (String, u8),
+    /// The other end.
+    pub b: (String, u8),
+    /// Which end (`'a'` or `'b'`) may make protected calls, if one.
+    pub calls: Option<char>,
+}
+
+/// A disk of the system.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its name.
+    pub name: String,
+    /// The kind of device: `virtio-blk`.
+    pub bus: String,
+    /// The PD that drives it.
+    pub driver: String,
+    /// How the driver reaches it.
+    pub slot: Slot,
+    /// Bytes, where `system.xml` says how large the disk must be at least.
+    pub size: Option<u64>,
+    /// Whether it is attached read-only.
+    pub read_only: bool,
+}
+
+/// Where a disk's device sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// virtio-mmio bus number of the aarch64 board.
+    VirtioMmio(u8),
+    /// PCI device number on bus 0.
+    Pci(u8),
+}
