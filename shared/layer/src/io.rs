@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//! What a node has above and below it.
+use orion_block::{Completion, Limits, Request};
+
+/// A request on its way down. The tag comes back with its completion and means nothing to the receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Submission {
+    /// Chosen by the sender.
+    pub tag: u32,
+    /// What is asked.
+    pub req: Request,
+}
+
+/// A neighbour broke the protocol. Its connection is closed and counted; nothing it says is used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerMisbehaved {
+    /// Upper or port number of the neighbour.
+    pub port: u8,
+    /// What it did.
+    pub what: &'static str,
+}
+
+/// The clients above a node, numbered from 0.
+pub trait Uppers {
+    /// How many there are.
+    fn count(&self) -> u8;
+    /// The next request of one of them. `None` also where there is no room for its answer.
+    fn next(&mut self, upper: u8) -> Option<Submission>;
+    /// Answers a request: exactly once for each that [`next`](Self::next) returned.
+    fn complete(&mut self, upper: u8, tag: u32, done: Completion);
+}
+
+/// The devices below a node, numbered from 0: rings to other PDs, local queues, or a driver's hardware queue.
+pub trait Lowers {
+    /// How many there are.
+    fn count(&self) -> u8;
+    /// Most requests that may be in flight on a port. The node never submits more.
+    fn capacity(&self, port: u8) -> u16;
+    /// What the device on a port can do; `None` until it is ready.
+    fn limits(&self, port: u8) -> Option<Limits>;
+    /// Hands a request down. Within [`capacity`](Self::capacity) this cannot fail.
+    fn submit(&mut self, port: u8, submission: Submission);
+    /// The next completion: port, tag, result.
+    ///
+    /// # Errors
+    /// [`PeerMisbehaved`] where the device answers what it was not asked. Tags are checked by the node.
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved>;
+}
