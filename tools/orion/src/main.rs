@@ -1,3 +1,49 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
-fn main() {}
+//! `orion`: checks, derives, draws, builds and runs the storage system that a `system.xml` describes.
+//!
+//! Each command is a file of its own: a `clap` argument struct with `fn run(self) -> Outcome`. To add one, name it in
+//! `mod`, in [`Command`] and in [`run`].
+#![forbid(unsafe_code)]
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod check;
+mod common;
+mod graph;
+mod sdf;
+
+/// What a command ends with: an exit code, or a message of what was found, where, and what to do.
+type Outcome = Result<ExitCode, String>;
+
+/// Orion: block storage for seL4 Microkit systems, from one system.xml.
+#[derive(Parser)]
+#[command(name = "orion", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a system.xml and say what to do about everything that is wrong
+    Check(check::Args),
+    /// Write the Microkit system description and the configuration of each PD
+    Sdf(sdf::Args),
+    /// Draw the system as an SVG picture
+    Graph(graph::Args),
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
+        Command::Check(args) => args.run(),
+        Command::Sdf(args) => args.run(),
+        Command::Graph(args) => args.run(),
+    }
+}
+
+fn main() -> ExitCode {
+    run(Cli::parse().command).unwrap_or_else(|message| {
+        eprintln!("{message}");
+        ExitCode::FAILURE
+    })
+}

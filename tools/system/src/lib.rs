@@ -3,5 +3,7 @@
 //!
 //! `xml` text -> parse -> check -> [`plan::Plan`] -> emitted: a Microkit system description and one configuration
 //! blob per PD (for seL4), or processes (by `orion-host`).
+#![forbid(unsafe_code)]
 
+pub mod element;
 pub mod plan;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A system made concrete for one board: every PD, region, channel, address and configuration.
+use crate::element::Element;
 
 /// Where a plan runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,6 +11,25 @@ pub enum Board {
     X86_64Generic,
     /// This Linux machine: a process per PD, QEMU's device models.
     Host,
+}
+
+impl Board {
+    /// Every board.
+    pub const ALL: [Self; 3] = [Self::Host, Self::QemuVirtAarch64, Self::X86_64Generic];
+
+    /// Its name on the command line; of the seL4 boards, Microkit's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QemuVirtAarch64 => "qemu_virt_aarch64",
+            Self::X86_64Generic => "x86_64_generic",
+            Self::Host => "host",
+        }
+    }
+
+    /// The board called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|board| board.name() == name)
+    }
 }
 
 /// A system made concrete. Every list is sorted by name, so the same input gives the same plan.
@@ -27,6 +47,8 @@ pub struct Plan {
     pub channels: Vec<Channel>,
     /// Disks.
     pub disks: Vec<Disk>,
+    /// The user's own Microkit elements below `<system>`, as written, without ours: what the emission passes through.
+    pub own: Vec<Element>,
 }
 
 /// A protection domain.
@@ -88,6 +110,8 @@ pub enum RegionKind {
     Device,
     /// A region of the user's own.
     Plain,
+    /// Filled by the kernel's boot information (x86-64): the frequency of the time stamp counter.
+    BootInfo,
 }
 
 /// A memory region.
