@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# `make run` and `make test` are all that a newcomer needs: they install what is missing (see .ci/need) and build.
+BOARD ?= qemu_virt_aarch64
+CONFIG ?= release
+MICROKIT_SDK ?= $(HOME)/microkit-sdk
+SYSTEM ?= system.xml
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ORION := $(TARGET)/release/orion
+export MICROKIT_SDK ORION
+.DEFAULT_GOAL := help
+.PHONY: help build run test check bench image qemu graph clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@echo "Variables: SYSTEM=$(SYSTEM) BOARD=$(BOARD) (or x86_64_generic) CONFIG=$(CONFIG) (or debug) MICROKIT_SDK=$(MICROKIT_SDK)"
+
+build: ## build the tool, target/release/orion
+	@.ci/need build
+	.ci/cargo build --release --package orion
+
+run: build ## start the system on this machine: isolated processes, a real emulated disk, a verdict
+	@.ci/need run
+	$(ORION) run $(SYSTEM)
+
+test: build ## run every test
+	@.ci/need run test
+	.ci/cargo test --workspace $(TESTS)
+
+check: ## formatting, lints, house rules, documentation
+	@.ci/need build check
+	.ci/check
+
+bench: build ## measure beside qemu-img on the same file
+	@.ci/need run
+	$(ORION) bench
+
+image: build ## make the seL4 Microkit image for BOARD, with MICROKIT_SDK
+	@.ci/need bare boards
+	$(ORION) image $(SYSTEM) --board $(BOARD) --config $(CONFIG)
+
+qemu: build ## boot that image in QEMU; ends with the demo's verdict
+	@.ci/need bare boards run
+	$(ORION) qemu $(SYSTEM) --board $(BOARD) --config $(CONFIG)
+
+graph: build ## draw the system: docs/system.svg
+	$(ORION) graph $(SYSTEM) --output docs/system.svg
+
+clean: ## remove what was built
+	rm -rf build target pds/sel4/target
