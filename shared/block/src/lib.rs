@@ -8,10 +8,12 @@
 mod limits;
 mod request;
 mod status;
+mod time;
 
 pub use limits::{DiscardReads, Limits};
 pub use request::{Buf, Completion, Op, RegionId, Request};
 pub use status::{Error, Status};
+pub use time::Instant;
 
 /// Bytes of one sDDF transfer unit: the block of a plain sDDF peer, and the unit of extents in `system.xml`.
 pub const POLICY_BLOCK: BlockSize = BlockSize(12);

@@ -12,4 +12,5 @@ pub mod config;
 mod world;
 
 pub use config::Config;
-pub use world::{Channel, ChannelSet, InitError, Instant, Message, ProtectionDomain, Verdict, World};
+pub use orion_block::Instant;
+pub use world::{Channel, ChannelSet, InitError, Message, ProtectionDomain, Verdict, World};

@@ -2,18 +2,8 @@
 //! The two traits between a PD and the world it runs in.
 use crate::Config;
 use core::fmt;
+use orion_block::Instant;
 use orion_region::{Mmio, Window};
-
-/// Nanoseconds of a clock that never goes back. Its zero is the world's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(pub u64);
-
-impl Instant {
-    /// `ns` nanoseconds later; the last instant where that overflows.
-    pub const fn after(self, ns: u64) -> Self {
-        Self(self.0.saturating_add(ns))
-    }
-}
 
 /// One of a PD's ends of channels or interrupts: 0 to 61, as in Microkit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//! The one trait of the block stack.
+use crate::Io;
+use orion_block::{Completion, Error, Instant, Limits};
+
+/// A request in flight in this layer: an index into the node's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub(crate) u16);
+
+impl Id {
+    /// The index, below the node's number of slots: for tables of a layer's own.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// How far a layer has come with assembling itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Not ready yet: it waits for completions or events, and is asked again after each.
+    Starting,
+    /// It serves requests.
+    Ready,
+    /// It can't serve what it found; every request is answered with this error.
+    Refused(Error),
+}
+
+/// What happened to a device below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It left, or broke the protocol; requests to it fail with [`Error::Offline`].
+    Gone,
+    /// It is there again.
+    Back,
+    /// Its limits changed; they are handed to [`Layer::limits`] next.
+    Changed,
+}
+
+/// A storage layer: turns each upper request into lower requests, and their completions into its own.
+///
+/// A layer never waits, never names a ring, a clock or a kernel, and sees nothing but its [`Io`]. It is never entered
+/// from inside itself.
+pub trait Layer {
+    /// State of one request, made anew for each.
+    type Ctx: Default;
+
+    /// Most lower requests outstanding for one upper request: 1 to [`FANOUT_MAX`](crate::FANOUT_MAX).
+    const FANOUT: usize;
+
+    /// Assembles the layer; called when every device below is ready.
+    fn start(&mut self, _io: &mut Io<'_, Self::Ctx>) -> Start {
+        Start::Ready
+    }
+
+    /// What this layer offers, given what the devices below offer. The node splits upper requests to `max_blocks` and
+    /// `boundary`, and refuses those beyond `capacity`, before the layer sees them.
+    fn limits(&self, below: &[Limits]) -> Limits;
+
+    /// A request came in, or was woken. It ends with [`Io::done`], at once or after completions; a layer that does
+    /// nothing with it has parked it, and must [`Io::wake`] it later.
+    fn submit(&mut self, id: Id, io: &mut Io<'_, Self::Ctx>);
+
+    /// The lower request `child` of `id` ended. On success `done.blocks` is the number that was asked.
+    fn complete(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Self::Ctx>);
+
+    /// Something happened to the device below `port`.
+    fn event(&mut self, _port: u8, _event: Event, _io: &mut Io<'_, Self::Ctx>) {}
+
+    /// Background work and deadlines: called after `start`, then whenever an instant that it returned, or gave to
+    /// [`Io::alarm`], has come.
+    fn tick(&mut self, _now: Instant, _io: &mut Io<'_, Self::Ctx>) -> Option<Instant> {
+        None
+    }
+}
