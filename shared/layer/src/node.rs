@@ -325,18 +325,20 @@ impl<L: Layer, const N: usize> Node<L, N> {
     }
 
     fn split(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_>) {
-        let Some((index, parent)) = self.parents.iter_mut().enumerate().find(|(_, p)| !p.used) else {
+        // As many as there are slots, and each but the one being issued holds a slot: this fails only where more clients
+        // than slots are being split at once.
+        let Some(index) = self.free_parents.pop() else {
             around.uppers.complete(upper, tag, Completion::error(Error::Again));
             return;
         };
-        *parent = Parent {
-            req,
-            tag,
-            upper,
-            used: true,
-            ..Parent::FREE
-        };
-        let index = u16::try_from(index).unwrap_or(NO_PARENT);
+        if let Some(parent) = self.parents.get_mut(usize::from(index)) {
+            *parent = Parent {
+                req,
+                tag,
+                upper,
+                ..Parent::FREE
+            };
+        }
         if let Some(splitting) = self.splitting.get_mut(usize::from(upper)) {
             *splitting = index;
         }
