@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+//! The bridge over which a device model's MSI-X message rings an event counter of ours.
+//!
+//! QEMU's `ivshmem-doorbell` device has a doorbell register: writing `peer << 16 | vector` to it rings that peer's event
+//! counter. A device whose MSI-X table names that register as the message's address, and that number as its data, thus
+//! wakes our process with nobody in between. We play the server that the device connects to (QEMU's
+//! docs/specs/ivshmem-spec.rst), with one peer beside the device itself: the driver PD.
+use crate::qtest::{Qtest, Width};
+use crate::sys;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Offset of the doorbell register in the device's first BAR.
+pub const DOORBELL: u64 = 12;
+/// The driver PD's number among the peers. The device itself is 0.
+const DRIVER: i64 = 1;
+const DEVICE: i64 = 0;
+const PROTOCOL: i64 = 0;
+const SHARED_MEMORY: i64 = -1;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The data of the message that rings the driver's event counter.
+pub const MESSAGE: u32 = 1 << 16;
+
+/// Our side of the bridge. The device forgets its peers when this is dropped.
+#[derive(Debug)]
+pub struct Bridge {
+    socket: UnixStream,
+    unused: File,
+}
+
+impl Bridge {
+    /// The bridge, and the socket that QEMU must be given. The first messages are already in it: QEMU waits for them
+    /// when it makes the device.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(event: &File) -> io::Result<(Self, UnixStream)> {
+        let (socket, device) = UnixStream::pair()?;
+        let bridge = Self { socket, unused: sys::event()? };
+        let memory = sys::memory("orion-ivshmem", 0x1000)?;
+        bridge.send(PROTOCOL)?;
+        bridge.send(DEVICE)?;
+        bridge.send_fd(SHARED_MEMORY, &memory)?;
+        bridge.send_fd(DRIVER, event)?;
+        bridge.send_fd(DEVICE, &bridge.unused)?;
+        Ok((bridge, device))
+    }
+
+    fn send(&self, number: i64) -> io::Result<()> {
+        io::Write::write_all(&mut &self.socket, &number.to_le_bytes())
+    }
+
+    fn send_fd(&self, number: i64, file: &File) -> io::Result<()> {
+        sys::send_with_fd(&self.socket, &number.to_le_bytes(), file.as_raw_fd())
+    }
+
+    /// Waits until the device has taken its peers in, and makes reads of the event counter sleep again.
+    ///
+    /// The device makes each counter that it takes in non-blocking, for every holder, which is how we know; the counter
+    /// of its own, sent last, tells for all. Each access by qtest is a turn of QEMU's main loop.
+    ///
+    /// # Errors
+    /// Where QEMU has gone or does not take them.
+    pub fn settle(&self, qtest: &mut Qtest, event: &File) -> io::Result<()> {
+        let begin = Instant::now();
+        while !sys::is_nonblocking(&self.unused)? {
+            if begin.elapsed() > PATIENCE {
+                return Err(io::Error::other("QEMU's ivshmem device does not take the event descriptors"));
+            }
+            qtest.read(Width::L, 0)?;
+        }
+        sys::set_nonblocking(event, false)
+    }
+}
+
+/// Gives the device, whose configuration page is at `config`, its first BAR at `bar`, so that it can be rung.
+///
+/// # Errors
+/// Where QEMU has gone, or no such device is there.
+pub fn place(qtest: &mut Qtest, config: u64, bar: u64) -> io::Result<()> {
+    const IVSHMEM: u64 = 0x1110_1af4;
+    let found = qtest.read(Width::L, config)?;
+    if found != IVSHMEM {
+        return Err(io::Error::other(format!("expected an ivshmem device on the PCI bus, found {found:#x}")));
+    }
+    qtest.write(Width::L, config + 0x10, bar)?;
+    // Command register: memory space.
+    qtest.write(Width::W, config + 4, 2)
+}

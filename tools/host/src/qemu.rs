@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+//! One small QEMU per driver PD: its device model, with a CPU that is halted for good.
+//!
+//! The machine's memory below 4 GiB holds nothing of ours; what the device may reach is added as DIMMs, each a region of
+//! the plan at its bus address, so the device can reach the regions that the plan says and no other.
+use crate::ivshmem::{self, Bridge};
+use crate::qtest::{Qtest, Width};
+use crate::sys::{self, Cpus};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// The program. Debian and others: package qemu-system-x86.
+const PROGRAM: &str = "qemu-system-x86_64";
+/// Where the bridge sits on the PCI bus: below the chipset's own function at 31.
+const BRIDGE_SLOT: u8 = 30;
+const BIOS_BYTES: usize = 64 << 10;
+const GIB: u64 = 1 << 30;
+/// DIMMs begin here on this machine.
+const FIRST_BUS: u64 = 4 * GIB;
+
+/// Memory that a device may reach.
+#[derive(Debug)]
+pub struct Dimm {
+    /// What backs it; mapped by whoever else shares it.
+    pub memory: File,
+    /// Bytes, a multiple of 4096.
+    pub size: u64,
+    /// Its address on the bus.
+    pub bus: u64,
+}
+
+/// How QEMU reads and writes a disk's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aio {
+    /// A pool of threads, through the page cache.
+    Threads,
+    /// The kernel's native interface, past the page cache.
+    Native,
+}
+
+/// The file behind a disk.
+#[derive(Debug)]
+pub struct Image {
+    /// Opened with the access that the disk needs. Closed once QEMU runs: an open copy would keep QEMU's lock.
+    pub file: File,
+    /// Whether the disk is read-only.
+    pub read_only: bool,
+    /// How it is read and written.
+    pub aio: Aio,
+    /// For tests: QEMU `blkdebug` rules of errors to inject.
+    pub inject: Option<PathBuf>,
+}
+
+/// What is to be started.
+#[derive(Debug)]
+pub struct Machine {
+    /// The disk's name, which is also its serial number.
+    pub name: String,
+    /// PCI slot of the disk's device on bus 0.
+    pub slot: u8,
+    /// Bus address of the 256 MiB window on PCI configuration space.
+    pub ecam: u64,
+    /// The address that the device's MSI-X messages will have.
+    pub msi_address: u64,
+    /// The disk's file.
+    pub image: Image,
+    /// All memory that the device may reach.
+    pub dimms: Vec<Dimm>,
+    /// The processors it may use.
+    pub cpus: Cpus,
+}
+
+/// A running QEMU.
+#[derive(Debug)]
+pub struct Qemu {
+    /// The process.
+    pub child: Child,
+    /// Readable when it has ended.
+    pub ended: OwnedFd,
+    bridge: Bridge,
+}
+
+impl Machine {
+    /// Starts QEMU, with the interrupts of the device ringing `event`. Call it from the main thread. The connection
+    /// is for the driver.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn start(self, event: &File) -> Result<(Qemu, UnixStream), String> {
+        let name = self.name.clone();
+        let (mut child, qtest, bridge) = self.spawn(event).map_err(|error| explain(&name, &error))?;
+        match self.set_up(qtest, &bridge, event) {
+            Ok(socket) => match sys::process(child.id()) {
+                Ok(ended) => Ok((Qemu { child, ended, bridge }, socket)),
+                Err(error) => Err(format!("disk `{name}`: {error}")),
+            },
+            Err(error) => Err(last_words(&name, &mut child, &error)),
+        }
+    }
+
+    fn spawn(&self, event: &File) -> io::Result<(Child, Qtest, Bridge)> {
+        let bios = sys::constant("orion-bios", &halt(), BIOS_BYTES as u64)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let (bridge, device) = Bridge::new(event)?;
+        let mut keep = vec![bios.as_raw_fd(), theirs.as_raw_fd(), device.as_raw_fd(), self.image.file.as_raw_fd()];
+        keep.extend(self.dimms.iter().map(|dimm| dimm.memory.as_raw_fd()));
+        let mut command = Command::new(PROGRAM);
+        command.args(MACHINE).args(["-name", &format!("orion-{}", self.name)]);
+        command.args(["-bios", &proc_path(&bios)]).args(self.memory_options()).args(self.disk_options());
+        command.args(socket_options(theirs.as_raw_fd(), device.as_raw_fd()));
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        sys::tie(&mut command, keep, &self.cpus);
+        Ok((command.spawn()?, Qtest::new(ours)?, bridge))
+    }
+
+    fn memory_options(&self) -> Vec<String> {
+        let slots = self.dimms.len() as u64;
+        let end = self.dimms.iter().map(|dimm| dimm.bus.saturating_add(dimm.size)).max().unwrap_or(FIRST_BUS);
+        // QEMU keeps 1 GiB beside each slot for alignment, so this is always enough.
+        let most = (end.saturating_sub(FIRST_BUS) / GIB + 2) * GIB;
+        let mut options = vec!["-m".to_owned()];
+        if slots == 0 {
+            options.push("64M".to_owned());
+            return options;
+        }
+        options.push(format!("64M,slots={slots},maxmem={most}"));
+        for (i, dimm) in self.dimms.iter().enumerate() {
+            let (size, bus, path) = (dimm.size, dimm.bus, proc_path(&dimm.memory));
+            options.push("-object".to_owned());
+            options.push(format!("memory-backend-file,id=m{i},size={size},mem-path={path},share=on"));
+            options.push("-device".to_owned());
+            options.push(format!("pc-dimm,id=d{i},memdev=m{i},addr={bus:#x}"));
+        }
+        options
+    }
+
+    fn disk_options(&self) -> Vec<String> {
+        let image = &self.image;
+        let switch = |on| if on { "on" } else { "off" };
+        let aio = match image.aio {
+            Aio::Threads => "aio=threads",
+            Aio::Native => "aio=native,cache.direct=on",
+        };
+        let read_only = switch(image.read_only);
+        // The one place for a comma in a path is the rules' file; QEMU doubles it.
+        let (file, rules) = match &image.inject {
+            None => ("file".to_owned(), String::new()),
+            Some(path) => {
+                let path = path.to_string_lossy().replace(',', ",,");
+                ("file.image".to_owned(), format!(",file.driver=blkdebug,file.config={path}"))
+            }
+        };
+        let aio = aio.split(',').map(|option| format!(",{file}.{option}")).collect::<String>();
+        let node = format!(
+            "driver=raw,node-name=image,read-only={read_only},discard=unmap{rules},{file}.driver=file,\
+             {file}.filename=/dev/fdset/1,{file}.locking=on{aio}"
+        );
+        let device = format!(
+            "virtio-blk-pci-non-transitional,drive=image,id=disk,addr={:#x},serial={},num-queues=1,write-cache=on",
+            self.slot,
+            self.name.chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>()
+        );
+        let fd = format!("fd={},set=1", image.file.as_raw_fd());
+        ["-add-fd".into(), fd, "-blockdev".into(), node, "-device".into(), device].into()
+    }
+
+    /// Assigns what firmware would: the configuration window, and the bridge's doorbell.
+    fn set_up(self, mut qtest: Qtest, bridge: &Bridge, event: &File) -> io::Result<UnixStream> {
+        // PCIEXBAR, Intel 3 Series chipset datasheet 5.1.16: register 0x60 of the host bridge, 256 MiB, enabled.
+        let low = u32::try_from(self.ecam).map_err(io::Error::other)?;
+        qtest.out32(0xcf8, 0x8000_0060)?;
+        qtest.out32(0xcfc, low | 1)?;
+        ivshmem::place(&mut qtest, self.ecam + (u64::from(BRIDGE_SLOT) << 15), self.msi_address - ivshmem::DOORBELL)?;
+        bridge.settle(&mut qtest, event)?;
+        let id = qtest.read(Width::L, self.ecam + (u64::from(self.slot) << 15))?;
+        if id & 0xffff != 0x1af4 {
+            return Err(io::Error::other(format!("no virtio device in slot {}: {id:#x}", self.slot)));
+        }
+        qtest.into_socket()
+    }
+}
+
+/// What every machine has: a q35 board with nothing on it, a CPU that never runs, and QEMU's own sandbox.
+const MACHINE: [&str; 14] = [
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-qtest-log",
+    "none",
+    "-accel",
+    // Never KVM: the CPU is halted anyway, and some KVMs interpret firmware a hundred times slower.
+    "tcg",
+    "-M",
+    "q35,sata=off,smbus=off,usb=off,vmport=off,hpet=off,pit=off",
+    "-sandbox",
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    "-vga",
+    "none",
+];
+
+fn socket_options(qtest: RawFd, bridge: RawFd) -> [String; 8] {
+    [
+        "-chardev".to_owned(),
+        format!("socket,id=qtest,fd={qtest}"),
+        "-qtest".to_owned(),
+        "chardev:qtest".to_owned(),
+        "-chardev".to_owned(),
+        format!("socket,id=bridge,fd={bridge}"),
+        "-device".to_owned(),
+        format!("ivshmem-doorbell,chardev=bridge,vectors=1,addr={BRIDGE_SLOT:#x}"),
+    ]
+}
+
+/// Firmware that halts: x86 begins 16 bytes below the end. `cli; hlt; jmp $-1`, and `hlt` everywhere else.
+fn halt() -> Vec<u8> {
+    let mut bios = vec![0xf4; BIOS_BYTES - 16];
+    bios.extend([0xfa, 0xf4, 0xeb, 0xfd]);
+    bios.resize(BIOS_BYTES, 0xf4);
+    bios
+}
+
+fn proc_path(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+fn explain(disk: &str, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        return format!("{PROGRAM} is not installed; install it (Debian: apt install qemu-system-x86)");
+    }
+    format!("disk `{disk}`: {PROGRAM} cannot be started: {error}")
+}
+
+/// What QEMU said before it ended, in words about the disk where we know them.
+fn last_words(disk: &str, child: &mut Child, error: &io::Error) -> String {
+    // It may be alive, where the error was ours.
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut said = String::new();
+    if let Some(stderr) = child.stderr.as_mut() {
+        let _ = stderr.read_to_string(&mut said);
+    }
+    if said.contains("Failed to get") && said.contains("lock") {
+        return format!(
+            "disk `{disk}`: its file is in use: another process holds its lock; end that process (another `orion \
+             run`, or a virtual machine), or name another file"
+        );
+    }
+    format!("disk `{disk}`: {PROGRAM} does not start ({error}): {}", said.trim())
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        // Only after this is the file's lock free.
+        let _ = self.child.wait();
+        let _ = &self.bridge;
+    }
+}
