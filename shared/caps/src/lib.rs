@@ -1,2 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! Storage capabilities and the layer that enforces them.
+//!
+//! A capability is a right to an extent of a volume. A client holds up to 16 of them in the [windows](WINDOWS) of its
+//! connection and names block `n` of window `w` as `w << 40 | n`; a client that knows nothing of windows sees its first
+//! grant from block 0. The kernel makes the connection unforgeable, so holding it is the proof.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+mod gatekeeper;
+mod rights;
+mod window;
+
+pub use gatekeeper::{Capability, Gatekeeper, Reason, Refusal, TooMany};
+pub use rights::Rights;
+pub use window::{Extent, Place, WINDOW_SHIFT, WINDOWS};

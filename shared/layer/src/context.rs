@@ -3,7 +3,7 @@
 use crate::slots::{Child, FANOUT_MAX, Slot, Tag};
 use crate::{Id, Lowers, Payload, Submission};
 use heapless::Deque;
-use orion_block::{Buf, Completion, Instant, Request};
+use orion_block::{Buf, Completion, Instant, Limits, Request};
 
 /// What a layer's call has caused in its own node. At most one entry a slot in each queue.
 #[derive(Debug)]
@@ -78,6 +78,11 @@ impl<C> Io<'_, C> {
     /// The request `id`, in the unit of the layer's limits. A request that has ended reads as an empty one.
     pub fn request(&self, id: Id) -> Request {
         self.slot(id).map_or_else(Request::default, |s| s.req)
+    }
+
+    /// What the device below `port` offers; `None` where there is none or it is not ready.
+    pub fn below(&self, port: u8) -> Option<Limits> {
+        self.lowers.limits(port)
     }
 
     /// The client that sent the request.
