@@ -1,2 +1,175 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! The gatekeeper PD: wires the policy engine of `orion-caps` between the clients' rings and the volumes'.
+//!
+//! It maps no data region: payload passes by name only.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use orion_block::Instant;
+use orion_caps::{Capability, Extent, Gatekeeper, Rights};
+use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved};
+use orion_pd::config::{Config, Grant, Role};
+use orion_pd::links::{LowerRings, UpperRings};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_ring::WindowInfo;
+
+/// Requests in flight in the whole gatekeeper.
+const SLOTS: usize = 256;
+/// Refusals that are printed between two summaries, so that a client can't flood the console.
+const PRINTED_MAX: u32 = 64;
+
+/// The gatekeeper PD.
+#[derive(Debug)]
+pub struct GatekeeperPd {
+    node: Node<Gatekeeper, SLOTS>,
+    uppers: UpperRings,
+    lowers: LowerRings,
+    printed: u32,
+    malformed: u64,
+    misbehaved: u32,
+}
+
+impl<W: World> ProtectionDomain<W> for GatekeeperPd {
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let config = world.config();
+        let mut layer = Gatekeeper::new();
+        for grant in config.grants {
+            let full = InitError("a grant does not fit the gatekeeper's tables: see `orion check`");
+            layer.grant(capability(&config, grant).ok_or(full)?).map_err(|_| full)?;
+        }
+        Ok(Self {
+            node: Node::new(layer, 1),
+            uppers: UpperRings::new(world)?,
+            lowers: LowerRings::new(world)?,
+            printed: 0,
+            malformed: 0,
+            misbehaved: 0,
+        })
+    }
+
+    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.uppers.wake();
+        self.lowers.wake();
+        loop {
+            if !self.uppers.announced() {
+                self.lowers.refresh();
+            }
+            let mut around = Around {
+                uppers: &mut self.uppers,
+                lowers: &mut self.lowers,
+                payload: &mut NoPayload,
+                now: world.now(),
+            };
+            let progress = self.node.run(&mut around);
+            self.lowers.publish(world);
+            let news = !self.uppers.announced() && self.node.ready() && self.announce(world);
+            self.uppers.publish(world, news);
+            self.report(progress.misbehaved, world);
+            if !progress.moved && !news && self.sleep() {
+                return progress.deadline;
+            }
+        }
+    }
+}
+
+impl GatekeeperPd {
+    fn sleep(&mut self) -> bool {
+        // Both must be told.
+        let uppers = self.uppers.sleep();
+        self.lowers.sleep() && uppers
+    }
+
+    /// Tells the clients what they hold, once every volume is known.
+    fn announce<W: World>(&mut self, world: &mut W) -> bool {
+        let Some(limits) = self.node.limits() else { return false };
+        let layer = self.node.layer();
+        for (granted, size) in layer.oversized(|port| self.lowers.limits(port)) {
+            let Extent { first, blocks } = granted.extent;
+            world.print(format_args!(
+                "the grant of system.xml line {} reaches beyond its volume: blocks {first}..{} of {size}; it allows nothing until \
+                 the disk is larger or the grant smaller",
+                granted.line,
+                first.saturating_add(blocks),
+            ));
+        }
+        self.uppers.announce(limits, 1, |client| windows(layer, client));
+        true
+    }
+
+    fn report<W: World>(&mut self, misbehaved: Option<PeerMisbehaved>, world: &mut W) {
+        let config = world.config();
+        if let Some(PeerMisbehaved { port, what }) = misbehaved {
+            let volume = config
+                .links_as(Role::Client)
+                .nth(usize::from(port))
+                .map_or("?", |(_, l)| l.volume.as_str());
+            world.print(format_args!("volume {volume} is closed: its server {what}"));
+        }
+        while let Some(refusal) = self.node.layer_mut().take_refusal() {
+            self.printed += 1;
+            let client = client_name(&config, refusal.client);
+            match self.printed {
+                ..PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}")),
+                PRINTED_MAX => world.print(format_args!(
+                    "refused {client}: {refusal}; further refusals are only counted"
+                )),
+                _ => {}
+            }
+        }
+        self.report_counts(world);
+    }
+
+    fn report_counts<W: World>(&mut self, world: &mut W) {
+        let (malformed, misbehaved) = (self.uppers.malformed(), self.uppers.misbehaved());
+        if malformed > 0 && self.malformed == 0 {
+            world.print(format_args!(
+                "a client sent a malformed request; such requests are answered as invalid and counted"
+            ));
+        }
+        if misbehaved > self.misbehaved {
+            world.print(format_args!(
+                "a client broke the ring protocol; its connection is closed"
+            ));
+        }
+        (self.malformed, self.misbehaved) = (malformed, misbehaved);
+    }
+}
+
+fn windows(layer: &Gatekeeper, client: u8) -> [WindowInfo; 16] {
+    core::array::from_fn(|window| {
+        let window = u8::try_from(window).unwrap_or(u8::MAX);
+        layer
+            .window(client, window)
+            .map_or_else(WindowInfo::default, |(blocks, rights)| WindowInfo {
+                blocks,
+                rights: rights.bits(),
+            })
+    })
+}
+
+fn client_name<'a>(config: &Config<'a>, client: u8) -> &'a str {
+    config
+        .links_as(Role::Server)
+        .nth(usize::from(client))
+        .map_or("?", |(_, l)| l.peer.as_str())
+}
+
+/// A grant names links by their index in the table; the engine numbers clients and volumes each from 0.
+fn capability(config: &Config<'_>, grant: &Grant) -> Option<Capability> {
+    let number = |role, index: u16| {
+        let at = config.links_as(role).position(|(i, _)| i == usize::from(index))?;
+        u8::try_from(at).ok()
+    };
+    Some(Capability {
+        client: number(Role::Server, grant.client.get())?,
+        window: u8::try_from(grant.window.get()).ok()?,
+        port: number(Role::Client, grant.volume.get())?,
+        extent: Extent {
+            first: grant.first.get(),
+            blocks: grant.blocks.get(),
+        },
+        rights: Rights::from_bits(grant.rights.get()),
+        in_flight: grant.in_flight.get(),
+        line: grant.line.get(),
+    })
+}

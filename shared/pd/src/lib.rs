@@ -9,6 +9,7 @@
 extern crate std;
 
 pub mod config;
+pub mod links;
 mod world;
 
 pub use config::Config;

@@ -1,1 +1,324 @@
+// SPDX-License-Identifier: MIT
+//! The gatekeeper against an obvious oracle: the list of blocks that each client may touch.
+use super::*;
+use crate::WINDOW_SHIFT;
+use orion_block::{Buf, Instant, Lba};
+use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved, Submission, Uppers};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::vec::Vec;
+use std::{format, vec};
 
+/// Clients above, volumes below, nothing in between but the gatekeeper.
+struct Bench {
+    node: Node<Gatekeeper, 16>,
+    queues: Vec<VecDeque<Submission>>,
+    answers: Vec<(u8, u32, Completion)>,
+    volumes: Vec<Limits>,
+    held: Vec<(u8, Submission)>,
+    ended: VecDeque<(u8, u32, Completion)>,
+}
+
+struct Above<'a>(&'a mut Vec<VecDeque<Submission>>, &'a mut Vec<(u8, u32, Completion)>);
+impl Uppers for Above<'_> {
+    fn count(&self) -> u8 {
+        self.0.len() as u8
+    }
+    fn next(&mut self, upper: u8) -> Option<Submission> {
+        self.0[usize::from(upper)].pop_front()
+    }
+    fn complete(&mut self, upper: u8, tag: u32, done: Completion) {
+        self.1.push((upper, tag, done));
+    }
+}
+
+struct Below<'a>(
+    &'a [Limits],
+    &'a mut Vec<(u8, Submission)>,
+    &'a mut VecDeque<(u8, u32, Completion)>,
+);
+impl Lowers for Below<'_> {
+    fn count(&self) -> u8 {
+        self.0.len() as u8
+    }
+    fn capacity(&self, _: u8) -> u16 {
+        16
+    }
+    fn limits(&self, port: u8) -> Option<Limits> {
+        self.0.get(usize::from(port)).copied()
+    }
+    fn submit(&mut self, port: u8, s: Submission) {
+        self.1.push((port, s));
+    }
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+        Ok(self.2.pop_front())
+    }
+}
+
+impl Bench {
+    fn new(clients: usize, volumes: Vec<Limits>, grants: &[Capability]) -> Self {
+        let mut layer = Gatekeeper::new();
+        grants.iter().for_each(|g| layer.grant(*g).unwrap());
+        let (queues, held) = (vec![VecDeque::new(); clients], Vec::new());
+        Self {
+            node: Node::new(layer, 0),
+            queues,
+            answers: Vec::new(),
+            volumes,
+            held,
+            ended: VecDeque::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        let mut above = Above(&mut self.queues, &mut self.answers);
+        let mut below = Below(&self.volumes, &mut self.held, &mut self.ended);
+        let (uppers, lowers): (&mut dyn Uppers, &mut dyn Lowers) = (&mut above, &mut below);
+        self.node.run(&mut Around {
+            uppers,
+            lowers,
+            payload: &mut NoPayload,
+            now: Instant(0),
+        });
+    }
+
+    /// What became of one request: what a volume saw, or the answer.
+    fn ask(&mut self, client: u8, req: Request) -> Result<(u8, Request), Error> {
+        self.queues[usize::from(client)].push_back(Submission { tag: 7, req });
+        self.run();
+        match self.held.pop() {
+            Some((port, s)) => {
+                self.ended.push_back((port, s.tag, Completion::ok(s.req.blocks)));
+                self.run();
+                let answer = self.answers.pop().unwrap();
+                assert_eq!(answer, (client, 7, Completion::ok(req.blocks)), "{req:?}");
+                Ok((port, s.req))
+            }
+            None => Err(self.answers.pop().unwrap().2.status.unwrap_err()),
+        }
+    }
+}
+
+fn volume(block: BlockSize, policy_blocks: u64) -> Limits {
+    Limits {
+        block,
+        capacity: policy_blocks << (12 - block.shift()),
+        ..Limits::default()
+    }
+}
+
+fn capability(window: u8, first: u64, blocks: u64, rights: u16) -> Capability {
+    let extent = Extent { first, blocks };
+    Capability {
+        client: 0,
+        window,
+        port: 0,
+        extent,
+        rights: Rights::from_bits(rights),
+        in_flight: 0,
+        line: 9,
+    }
+}
+
+fn req(op: Op, lba: u64, blocks: u32) -> Request {
+    Request {
+        op,
+        lba: Lba(lba),
+        blocks: if op == Op::Flush { 0 } else { blocks },
+        buf: Buf::default(),
+        fua: false,
+    }
+}
+
+/// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
+/// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
+#[test]
+fn exactly_what_is_granted_passes_in_every_small_world() {
+    let ends = [
+        u64::MAX,
+        u64::MAX - 1,
+        (1 << WINDOW_SHIFT) - 1,
+        1 << WINDOW_SHIFT,
+        1 << 63,
+    ];
+    for (first, end) in (0..8).flat_map(|a| (a..=8).map(move |b| (a, b))) {
+        for rights in 0..32 {
+            let mut bench = Bench::new(
+                1,
+                vec![volume(BlockSize::B4096, 8)],
+                &[capability(0, first, end - first, rights)],
+            );
+            for op in Op::ALL {
+                let has = rights & Rights::needed(op).bits() != 0;
+                for (lba, blocks) in (0..9)
+                    .chain(ends)
+                    .flat_map(|l| (1..9).chain([u32::MAX]).map(move |n| (l, n)))
+                {
+                    let granted = |n: u64| lba.checked_add(n).is_some_and(|b| b < end - first);
+                    let inside = op == Op::Flush && lba < 1 << WINDOW_SHIFT
+                        || op != Op::Flush && granted(0) && granted(u64::from(blocks) - 1);
+                    let asked = req(op, lba, blocks);
+                    match bench.ask(0, asked) {
+                        Ok((0, seen)) => {
+                            assert!(has && inside, "{asked:?} passed with rights {rights} on {first}..{end}");
+                            let at = if op == Op::Flush { 0 } else { first + lba };
+                            assert_eq!((seen.lba.0, seen.blocks, seen.op), (at, asked.blocks, op));
+                        }
+                        Ok((port, _)) => panic!("went to volume {port}"),
+                        Err(error) => {
+                            let beyond = asked.end().is_none() && op != Op::Flush;
+                            assert!(
+                                !(has && inside),
+                                "{asked:?} refused with rights {rights} on {first}..{end}"
+                            );
+                            assert_eq!(error, if beyond { Error::OutOfRange } else { Error::Denied });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    volumes: Vec<(BlockSize, u64)>,
+    grants: Vec<(u8, u8, usize, u64, u64, u16)>,
+    requests: Vec<(u8, u64, u64, u32, usize)>,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let block = prop_oneof![Just(BlockSize::B512), Just(BlockSize::B4096)];
+    let volumes = prop::collection::vec((block, 0u64..64), 1..4);
+    let grants = prop::collection::vec(
+        (
+            0u8..3,
+            0u8..16,
+            0usize..4,
+            0u64..70,
+            prop_oneof![0u64..70, Just(u64::MAX)],
+            0u16..256,
+        ),
+        0..12,
+    );
+    let block = prop_oneof![0u64..600, Just((1 << WINDOW_SHIFT) - 1), (1u64 << 39)..(1 << 40)];
+    let count = prop_oneof![1u32..80, Just(u32::MAX)];
+    let requests = prop::collection::vec((0u8..3, 0u64..18, block, count, 0usize..5), 1..60);
+    (volumes, grants, requests).prop_map(|(volumes, grants, requests)| World {
+        volumes,
+        grants,
+        requests,
+    })
+}
+
+proptest! {
+    /// Several clients, windows, volumes of different block sizes and sizes, grants that reach too far: the oracle is
+    /// the set of 512-byte sectors that each grant covers.
+    #[test]
+    fn exactly_what_is_granted_passes(w in world()) {
+        let volumes: Vec<Limits> = w.volumes.iter().map(|&(b, n)| volume(b, n)).collect();
+        let unit = volumes.iter().map(|v| v.block.bytes() as u64 / 512).max().unwrap();
+        let mut grants: Vec<Capability> = Vec::new();
+        for &(client, window, port, first, blocks, rights) in &w.grants {
+            if port < volumes.len() && !grants.iter().any(|g| (g.client, g.window) == (client, window)) {
+                grants.push(Capability { client, port: port as u8, ..capability(window, first, blocks, rights) });
+            }
+        }
+        let mut bench = Bench::new(3, volumes.clone(), &grants);
+        let mut refused = 0;
+        for &(client, window, block, count, op) in &w.requests {
+            let asked = req(Op::ALL[op], window << WINDOW_SHIFT | block, count);
+            let grant = grants.iter().find(|g| (u64::from(g.client), u64::from(g.window)) == (u64::from(client), window));
+            let want = grant.filter(|g| g.rights.contains(Rights::needed(asked.op))).and_then(|g| {
+                let size = w.volumes[usize::from(g.port)].1;
+                let end = if g.extent.blocks == u64::MAX { size } else { g.extent.first + g.extent.blocks };
+                let sectors = if g.extent.first <= end && end <= size { g.extent.first * 8..end * 8 } else { 0..0 };
+                let from = sectors.start + block * unit;
+                let to = from + u64::from(asked.blocks) * unit;
+                (asked.op == Op::Flush || to <= sectors.end).then_some((g.port, from, to))
+            });
+            let got = bench.ask(client, asked);
+            refused += u64::from(got == Err(Error::Denied));
+            prop_assert_eq!(bench.node.layer().refused(), refused, "each refusal is counted");
+            match (want, got) {
+                (None, Err(_)) => {}
+                (Some((port, from, to)), Ok((at, seen))) => {
+                    let sector = u64::from(volumes[usize::from(port)].block.bytes()) / 512;
+                    prop_assert_eq!(at, port);
+                    if asked.op != Op::Flush {
+                        prop_assert_eq!((seen.lba.0 * sector, seen.end().unwrap() * sector), (from, to));
+                    }
+                }
+                (want, got) => prop_assert!(false, "{:?}: oracle {:?}, gatekeeper {:?}", asked, want, got),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_budget_holds_back_and_never_refuses() {
+    let mut bench = Bench::new(
+        1,
+        vec![volume(BlockSize::B4096, 8)],
+        &[Capability {
+            in_flight: 2,
+            ..capability(0, 0, 8, 1)
+        }],
+    );
+    for tag in 0..5 {
+        bench.queues[0].push_back(Submission {
+            tag,
+            req: req(Op::Read, u64::from(tag), 1),
+        });
+    }
+    let mut order = Vec::new();
+    loop {
+        bench.run();
+        assert!(bench.held.len() <= 2, "no more than the budget in flight");
+        let Some((port, s)) = (!bench.held.is_empty()).then(|| bench.held.remove(0)) else {
+            break;
+        };
+        order.push(s.req.lba.0);
+        bench.ended.push_back((port, s.tag, Completion::ok(1)));
+    }
+    assert_eq!(order, [0, 1, 2, 3, 4], "first come, first served");
+    assert_eq!((bench.answers.len(), bench.node.layer().refused()), (5, 0));
+}
+
+#[test]
+fn a_window_is_given_once_and_only_where_there_is_one() {
+    let mut layer = Gatekeeper::new();
+    assert_eq!(layer.grant(capability(0, 0, 1, 1)), Ok(()));
+    assert_eq!(layer.grant(capability(0, 4, 1, 1)), Err(TooMany));
+    assert_eq!(layer.grant(capability(16, 0, 1, 1)), Err(TooMany));
+    assert_eq!(
+        layer.grant(Capability {
+            client: 62,
+            ..capability(1, 0, 1, 1)
+        }),
+        Err(TooMany)
+    );
+}
+
+#[test]
+fn refusals_say_who_what_why_and_where_it_is_written() {
+    let mut bench = Bench::new(1, vec![volume(BlockSize::B512, 8)], &[capability(0, 0, 2, 1)]);
+    for asked in [
+        req(Op::Read, 8, 16),
+        req(Op::Discard, 0, 1),
+        req(Op::Read, 3 << WINDOW_SHIFT, 1),
+    ] {
+        assert_eq!(bench.ask(0, asked), Err(Error::Denied));
+    }
+    let texts: Vec<_> = core::iter::from_fn(|| bench.node.layer_mut().take_refusal())
+        .map(|r| format!("{r}"))
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "Read of blocks 8..24 outside its extent (system.xml line 9)",
+            "Discard of blocks 0..1 without the right to discard (system.xml line 9)",
+            "Read of blocks 0..1 through window 3, which holds no capability",
+        ]
+    );
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//! The devices below a node, each served by another PD at the other end of a ring.
+use super::{Regions, client, upper::channel};
+use crate::config::{NONE, Role};
+use crate::{Channel, InitError, World};
+use heapless::Vec;
+use orion_block::{Completion, Limits, Op};
+use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_ring::Client;
+
+/// Most devices below a PD.
+const LOWERS_MAX: usize = 62;
+
+#[derive(Debug)]
+struct Lower {
+    ring: Client,
+    channel: Channel,
+    capacity: u16,
+    /// Whether requests carry bus addresses; else they carry offsets in the one data region.
+    bus: bool,
+    limits: Option<Limits>,
+}
+
+/// The devices below a node. Port `n` is the `n`th link of the configuration on which we are the client.
+#[derive(Debug)]
+pub struct LowerRings {
+    lowers: Vec<Lower, LOWERS_MAX>,
+    regions: Regions,
+    next: usize,
+}
+
+impl LowerRings {
+    /// Attaches to every link on which we are the client.
+    ///
+    /// # Errors
+    /// [`InitError`] where a link's regions are not mapped or there are too many.
+    pub fn new<W: World>(world: &mut W) -> Result<Self, InitError> {
+        let config = world.config();
+        let mut lowers = Vec::new();
+        for (index, link) in config.links_as(Role::Client) {
+            let lower = Lower {
+                ring: client(world, index)?,
+                channel: channel(link.channel.get())?,
+                capacity: link.capacity.get(),
+                bus: link.data.get() == NONE,
+                limits: None,
+            };
+            lowers
+                .push(lower)
+                .map_err(|_| InitError("more than 62 devices below one PD: Microkit has no more channels"))?;
+        }
+        Ok(Self {
+            lowers,
+            regions: Regions::new(&config)?,
+            next: 0,
+        })
+    }
+
+    /// Looks which devices have become ready since the last call.
+    pub fn refresh(&mut self) {
+        for lower in self.lowers.iter_mut().filter(|l| l.limits.is_none()) {
+            lower.limits = lower.ring.server().map(|info| info.limits);
+        }
+    }
+
+    /// Makes requests visible and wakes the servers that sleep.
+    pub fn publish<W: World>(&mut self, world: &mut W) {
+        for lower in &mut self.lowers {
+            if lower.ring.publish() {
+                world.notify(lower.channel);
+            }
+        }
+    }
+
+    /// Says that we are awake.
+    pub fn wake(&mut self) {
+        self.lowers.iter_mut().for_each(|l| l.ring.wake());
+    }
+
+    /// Says that we sleep, then looks again; whether nothing is pending.
+    pub fn sleep(&mut self) -> bool {
+        // Every ring must be told, so no short cut.
+        self.lowers.iter_mut().fold(true, |quiet, l| l.ring.sleep() && quiet)
+    }
+}
+
+impl Lowers for LowerRings {
+    fn count(&self) -> u8 {
+        u8::try_from(self.lowers.len()).unwrap_or(0)
+    }
+
+    fn capacity(&self, port: u8) -> u16 {
+        self.lowers.get(usize::from(port)).map_or(0, |l| l.capacity)
+    }
+
+    /// As the server announced them; no request may have more blocks than an entry can count.
+    fn limits(&self, port: u8) -> Option<Limits> {
+        let limits = self.lowers.get(usize::from(port))?.limits?;
+        let countable = u32::from(u16::MAX);
+        let max_blocks = if limits.max_blocks == 0 {
+            countable
+        } else {
+            limits.max_blocks.min(countable)
+        };
+        Some(Limits { max_blocks, ..limits })
+    }
+
+    fn submit(&mut self, port: u8, submission: Submission) {
+        let Some(lower) = self.lowers.get_mut(usize::from(port)) else {
+            return;
+        };
+        let Submission { tag, req } = submission;
+        let address = match req.op {
+            Op::Read | Op::Write if lower.bus => self.regions.bus(req.buf).map_or(0, |(bus, _)| bus),
+            Op::Read | Op::Write => req.buf.offset,
+            _ => 0,
+        };
+        let count = u16::try_from(req.blocks).unwrap_or(0);
+        let entry = orion_ring::Submission {
+            id: tag,
+            op: req.op,
+            fua: req.fua,
+            block: req.lba.0,
+            count,
+            address,
+        };
+        let fits = lower.ring.push(entry);
+        debug_assert!(fits.is_ok(), "the node keeps to the capacity");
+    }
+
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+        for _ in 0..self.lowers.len() {
+            let index = if self.next < self.lowers.len() { self.next } else { 0 };
+            let Some(lower) = self.lowers.get_mut(index) else { break };
+            let port = u8::try_from(index).unwrap_or(u8::MAX);
+            match lower.ring.pop() {
+                Ok(Some(a)) => {
+                    let done = Completion {
+                        status: a.status,
+                        blocks: u32::from(a.blocks),
+                    };
+                    return Ok(Some((port, a.id, done)));
+                }
+                Ok(None) => self.next = index + 1,
+                Err(_) if lower.limits.is_some() => {
+                    lower.limits = None;
+                    return Err(PeerMisbehaved {
+                        port,
+                        what: "its ring's indices are impossible",
+                    });
+                }
+                Err(_) => self.next = index + 1,
+            }
+        }
+        Ok(None)
+    }
+}

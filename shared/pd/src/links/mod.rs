@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//! Ring connections as the neighbours of a node: [`UpperRings`] above it, [`LowerRings`] below it.
+//!
+//! Here every value from a peer becomes ours: block numbers are scaled to the node's unit, payload is looked up in the
+//! table of regions. What does not fit is answered here and never reaches a layer.
+mod lower;
+mod regions;
+mod upper;
+
+#[cfg(test)]
+mod tests;
+
+pub use lower::LowerRings;
+pub use regions::Regions;
+pub use upper::UpperRings;
+
+use crate::config::{Link, Role};
+use crate::{InitError, World};
+use orion_ring::{Client, Memory, Server};
+
+/// Block numbers below this belong to window 0; above, to further windows of the connection.
+const WINDOW_BLOCKS: u64 = 1 << 40;
+
+fn memory<W: World>(world: &mut W, link: &Link) -> Option<Memory> {
+    let ext = if link.plain() {
+        None
+    } else {
+        Some(world.window(link.ext.get())?)
+    };
+    Some(Memory {
+        info: world.window(link.info.get())?,
+        ext,
+        requests: world.window(link.requests.get())?,
+        responses: world.window(link.responses.get())?,
+    })
+}
+
+const UNMAPPED: InitError = InitError("a ring's region is not mapped: build the image and its configuration together");
+const UNFIT: InitError = InitError("a ring's region is too small for its capacity: build the image again");
+
+/// The client's end of the link `index` of the configuration.
+///
+/// # Errors
+/// [`InitError`] where the link is not one of ours as a client, or its regions are not mapped.
+pub fn client<W: World>(world: &mut W, index: usize) -> Result<Client, InitError> {
+    let link = link(world, index, Role::Client)?;
+    let memory = memory(world, link).ok_or(UNMAPPED)?;
+    Client::attach(memory, link.capacity.get()).map_err(|_| UNFIT)
+}
+
+/// The server's end of the link `index` of the configuration.
+///
+/// # Errors
+/// As [`client`].
+pub fn server<W: World>(world: &mut W, index: usize) -> Result<Server, InitError> {
+    let link = link(world, index, Role::Server)?;
+    let memory = memory(world, link).ok_or(UNMAPPED)?;
+    Server::attach(memory, link.capacity.get()).map_err(|_| UNFIT)
+}
+
+fn link<W: World>(world: &W, index: usize, role: Role) -> Result<&'static Link, InitError> {
+    let found = world.config().links.get(index).filter(|l| l.role() == role);
+    found.ok_or(InitError(
+        "the configuration lacks a link that this program needs: check system.xml",
+    ))
+}

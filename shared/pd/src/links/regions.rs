@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//! Data regions by name and by bus address.
+use crate::InitError;
+use crate::config::Config;
+use heapless::Vec;
+use orion_block::{Buf, RegionId};
+
+/// Most data regions of a PD.
+const REGIONS_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    bus: u64,
+    size: u64,
+}
+
+/// The data regions that requests may name.
+#[derive(Clone, Debug)]
+pub struct Regions {
+    spans: Vec<Span, REGIONS_MAX>,
+}
+
+impl Regions {
+    /// The regions of a configuration.
+    ///
+    /// # Errors
+    /// [`InitError`] where there are too many.
+    pub fn new(config: &Config<'_>) -> Result<Self, InitError> {
+        let spans = config.regions.iter().map(|r| Span {
+            bus: r.bus.get(),
+            size: r.size.get(),
+        });
+        if config.regions.len() > REGIONS_MAX {
+            return Err(InitError(
+                "more than 64 data regions: give this part of the system a gatekeeper of its own",
+            ));
+        }
+        Ok(Self { spans: spans.collect() })
+    }
+
+    /// The bytes `offset..offset + len` of a region, if they lie in it.
+    pub fn within(&self, region: RegionId, offset: u64, len: u64) -> Option<Buf> {
+        let span = self.spans.get(usize::from(region.0))?;
+        (offset.checked_add(len)? <= span.size).then_some(Buf { region, offset })
+    }
+
+    /// The bytes that devices know as `bus..bus + len`, if they lie in one region.
+    pub fn at_bus(&self, bus: u64, len: u64) -> Option<Buf> {
+        self.spans.iter().enumerate().find_map(|(index, span)| {
+            let offset = bus.checked_sub(span.bus)?;
+            let fits = span.bus != 0 && offset.checked_add(len)? <= span.size;
+            fits.then_some(Buf {
+                region: RegionId(u16::try_from(index).ok()?),
+                offset,
+            })
+        })
+    }
+
+    /// The bus address of a payload, and the bytes from there to its region's end.
+    pub fn bus(&self, buf: Buf) -> Option<(u64, u64)> {
+        let span = self.spans.get(usize::from(buf.region.0)).filter(|s| s.bus != 0)?;
+        Some((span.bus.checked_add(buf.offset)?, span.size.checked_sub(buf.offset)?))
+    }
+}

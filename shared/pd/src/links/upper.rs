@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+//! The clients above a node, each at the other end of a ring.
+use super::{Regions, WINDOW_BLOCKS, server};
+use crate::config::{NONE, Role};
+use crate::{Channel, InitError, World};
+use heapless::Vec;
+use orion_block::{Buf, Completion, Error, Lba, Limits, RegionId, Request};
+use orion_layer::{Submission, Uppers};
+use orion_ring::{Answer, Incoming, Server, ServerInfo, WindowInfo};
+
+/// Most clients of a PD.
+const UPPERS_MAX: usize = 62;
+/// The bit of the right to write, as in `orion_caps::Rights`.
+const WRITE: u16 = 2;
+/// Payload must begin at a multiple of this many bytes: what every device's DMA can do.
+const ALIGNMENT: u64 = 512;
+
+#[derive(Debug)]
+struct Upper {
+    ring: Server,
+    channel: Channel,
+    data: Option<RegionId>,
+    /// Binary logarithm of the node's blocks in one of the client's.
+    scale: u8,
+    closed: bool,
+}
+
+/// The clients above a node.
+#[derive(Debug)]
+pub struct UpperRings {
+    uppers: Vec<Upper, UPPERS_MAX>,
+    regions: Regions,
+    limits: Option<Limits>,
+    malformed: u64,
+    misbehaved: u32,
+}
+
+impl UpperRings {
+    /// Attaches to every link on which we are the server, in the order of the configuration.
+    ///
+    /// # Errors
+    /// [`InitError`] where a link's regions are not mapped or there are too many.
+    pub fn new<W: World>(world: &mut W) -> Result<Self, InitError> {
+        let config = world.config();
+        let mut uppers = Vec::new();
+        for (index, link) in config.links_as(Role::Server) {
+            let data = link.data.get();
+            let upper = Upper {
+                ring: server(world, index)?,
+                channel: channel(link.channel.get())?,
+                data: (data != NONE).then_some(RegionId(data)),
+                scale: 0,
+                closed: false,
+            };
+            uppers
+                .push(upper)
+                .map_err(|_| InitError("more than 62 clients of one PD: Microkit has no more channels"))?;
+        }
+        Ok(Self {
+            uppers,
+            regions: Regions::new(&config)?,
+            limits: None,
+            malformed: 0,
+            misbehaved: 0,
+        })
+    }
+
+    /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
+    /// taken from then on. A client whose only window is the whole device needs none: see [`whole`].
+    pub fn announce(&mut self, limits: Limits, epoch: u32, windows: impl Fn(u8) -> [WindowInfo; 16]) {
+        self.limits = Some(limits);
+        for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
+            let windows = windows(number);
+            let capacity = windows[0].blocks;
+            upper.ring.announce(&ServerInfo {
+                limits: Limits { capacity, ..limits },
+                epoch,
+                windows,
+            });
+        }
+    }
+
+    /// Whether the clients were told.
+    pub fn announced(&self) -> bool {
+        self.limits.is_some()
+    }
+
+    /// Makes answers visible and wakes the clients that sleep; all of them if `all`.
+    pub fn publish<W: World>(&mut self, world: &mut W, all: bool) {
+        for upper in &mut self.uppers {
+            if upper.ring.publish() || all {
+                world.notify(upper.channel);
+            }
+        }
+    }
+
+    /// Says that we are awake.
+    pub fn wake(&mut self) {
+        self.uppers.iter_mut().for_each(|u| u.ring.wake());
+    }
+
+    /// Says that we sleep, then looks again; whether nothing is pending.
+    pub fn sleep(&mut self) -> bool {
+        // Every ring must be told, so no short cut.
+        self.uppers.iter_mut().fold(true, |quiet, u| u.ring.sleep() && quiet)
+    }
+
+    /// Requests that were answered here because they were malformed.
+    pub fn malformed(&self) -> u64 {
+        self.malformed
+    }
+
+    /// Clients whose connection was closed because they broke the protocol.
+    pub fn misbehaved(&self) -> u32 {
+        self.misbehaved
+    }
+}
+
+/// The windows of a client that sees the whole of a device with `limits`.
+pub fn whole(limits: &Limits, rights: u16) -> [WindowInfo; 16] {
+    let mut windows = [WindowInfo::default(); 16];
+    windows[0] = WindowInfo {
+        blocks: limits.capacity,
+        rights,
+    };
+    windows
+}
+
+pub(super) fn channel(number: u16) -> Result<Channel, InitError> {
+    let number = u8::try_from(number).ok().filter(|n| *n < 62);
+    number
+        .map(Channel)
+        .ok_or(InitError("a channel number above 61: build the image again"))
+}
+
+impl Upper {
+    fn request(&self, s: &orion_ring::Submission, limits: &Limits, regions: &Regions) -> Result<Request, Error> {
+        let (window, block) = (s.block / WINDOW_BLOCKS * WINDOW_BLOCKS, s.block % WINDOW_BLOCKS);
+        let blocks = u32::from(s.count).checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
+        let block = block.checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
+        if block
+            .checked_add(u64::from(blocks))
+            .is_none_or(|end| end > WINDOW_BLOCKS)
+        {
+            return Err(Error::OutOfRange);
+        }
+        let buf = if s.op.has_payload() {
+            let len = u64::from(blocks) << limits.block.shift();
+            self.payload(s.address, len, regions).ok_or(Error::Invalid)?
+        } else {
+            Buf::default()
+        };
+        Ok(Request {
+            op: s.op,
+            fua: s.fua,
+            lba: Lba(window | block),
+            blocks,
+            buf,
+        })
+    }
+
+    fn payload(&self, address: u64, len: u64, regions: &Regions) -> Option<Buf> {
+        if !address.is_multiple_of(ALIGNMENT) {
+            return None;
+        }
+        match self.data {
+            Some(region) => regions.within(region, address, len),
+            None => regions.at_bus(address, len),
+        }
+    }
+}
+
+impl Uppers for UpperRings {
+    fn count(&self) -> u8 {
+        u8::try_from(self.uppers.len()).unwrap_or(0)
+    }
+
+    fn next(&mut self, number: u8) -> Option<Submission> {
+        let limits = self.limits?;
+        let upper = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed)?;
+        loop {
+            let (tag, refused) = match upper.ring.pop() {
+                Ok(None) => return None,
+                Ok(Some(Incoming::Request(s))) => {
+                    upper.scale = upper.ring.unit().shift().saturating_sub(limits.block.shift());
+                    match upper.request(&s, &limits, &self.regions) {
+                        Ok(req) => return Some(Submission { tag: s.id, req }),
+                        Err(error) => (s.id, error),
+                    }
+                }
+                Ok(Some(Incoming::Unknown { id, .. })) => (id, Error::Invalid),
+                Err(_) => {
+                    upper.closed = true;
+                    self.misbehaved += 1;
+                    return None;
+                }
+            };
+            self.malformed += 1;
+            upper.ring.push(Answer {
+                id: tag,
+                status: Err(refused),
+                blocks: 0,
+            });
+        }
+    }
+
+    fn complete(&mut self, number: u8, tag: u32, done: Completion) {
+        let Some(upper) = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed) else {
+            return;
+        };
+        let blocks = u16::try_from(done.blocks >> upper.scale).unwrap_or(u16::MAX);
+        upper.ring.push(Answer {
+            id: tag,
+            status: done.status,
+            blocks,
+        });
+    }
+}
