@@ -1,2 +1,25 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! The demo client: does verified I/O within its grant and shows that it is refused beyond it.
+//!
+//! Settings: `writes` (0: only read), `demo_bytes` (of each window), `demo_chunk` (blocks of a request), `seed`.
+//! With `bench_op` (1 read, 2 write) it measures instead: `bench_count`, `bench_blocks`, `bench_depth`,
+//! `bench_stride` (0: random), `bench_span`.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+pub mod bench;
+pub mod job;
+pub mod pattern;
+pub mod probe;
+pub mod setup;
+pub mod slots;
+pub mod text;
+pub mod verify;
+
+mod client;
+#[cfg(test)]
+mod tests;
+
+pub use client::Demo;

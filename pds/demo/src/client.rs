@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//! The protection domain: a job on a ring.
+use crate::job::{Ask, Data, Grant, Next, Server, Slot, right};
+use crate::setup::{self, Work};
+use crate::slots::Slots;
+use crate::text::Name;
+use core::fmt::{self, Display, Formatter};
+use orion_block::Op;
+use orion_pd::config::{Link, Role};
+use orion_pd::links;
+use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict, World};
+use orion_region::Window;
+use orion_ring::{Client, ServerInfo, Submission};
+
+/// How long the demo waits before it looks again for a server that is not ready.
+const READY_POLL_NS: u64 = 10_000_000;
+
+impl Data for Window {
+    fn put(&self, offset: u64, bytes: &[u8]) -> bool {
+        usize::try_from(offset).is_ok_and(|offset| self.copy_in(offset, bytes))
+    }
+    fn get(&self, offset: u64, bytes: &mut [u8]) -> bool {
+        usize::try_from(offset).is_ok_and(|offset| self.copy_out(offset, bytes))
+    }
+}
+
+/// The demo client.
+#[derive(Debug)]
+pub struct Demo {
+    config: Config<'static>,
+    link: &'static Link,
+    client: Client,
+    data: Window,
+    state: State,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and nothing may allocate")]
+enum State {
+    /// The server has not said what it offers.
+    Waiting,
+    Running(Run),
+    Over,
+}
+
+#[derive(Debug)]
+struct Run {
+    work: Work,
+    slots: Slots,
+    began: Instant,
+}
+
+/// The other side did what no correct server does.
+struct Misbehaved(&'static str);
+
+impl<W: World> ProtectionDomain<W> for Demo {
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let config = world.config();
+        let none = InitError("the demo has no connection; give it an orion:grant in system.xml");
+        let no_data = InitError("the demo's data region is not mapped; build the image and its configuration together");
+        let (index, link) = config.links_as(Role::Client).next().ok_or(none)?;
+        let region = config.regions.get(usize::from(link.data.get())).ok_or(no_data)?;
+        let data = world.window(region.vaddr.get()).ok_or(no_data)?;
+        let client = links::client(world, index)?;
+        Ok(Self {
+            config,
+            link,
+            client,
+            data,
+            state: State::Waiting,
+        })
+    }
+
+    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.client.wake();
+        while !matches!(self.state, State::Over) {
+            self.begin(world);
+            if let Err(Misbehaved(what)) = self.serve(world) {
+                let peer = self.link.peer.as_str();
+                self.fail(world, format_args!("{peer} misbehaved: {what}"));
+            }
+            if self.client.publish() {
+                world.notify(Channel(u8::try_from(self.link.channel.get()).unwrap_or(u8::MAX)));
+            }
+            if self.client.sleep() {
+                let waiting = matches!(self.state, State::Waiting);
+                return waiting.then(|| world.now().after(READY_POLL_NS));
+            }
+            self.client.wake();
+        }
+        None
+    }
+}
+
+impl Demo {
+    fn fail<W: World>(&mut self, world: &mut W, why: fmt::Arguments<'_>) {
+        world.print(format_args!("failed: {why}"));
+        world.finish(Verdict::Failed);
+        self.state = State::Over;
+    }
+
+    /// Starts the job once the server is ready.
+    fn begin<W: World>(&mut self, world: &mut W) {
+        if !matches!(self.state, State::Waiting) {
+            return;
+        }
+        let Some(info) = self.client.server() else { return };
+        let server = self.offer(&info);
+        for (number, grant) in server.grants.iter().enumerate().filter(|(_, g)| g.blocks > 0) {
+            let (blocks, size, rights) = (grant.blocks, server.block(), Rights(grant.rights));
+            world.print(format_args!(
+                "window {number}: {blocks} blocks of {size} bytes;{rights}"
+            ));
+        }
+        let depth = match self.link.depth.get() {
+            0 => self.link.capacity.get().into(),
+            depth => u64::from(depth),
+        };
+        let began = world.now();
+        match setup::job(&server, |key| self.config.setting(key), depth, began.0) {
+            Ok((work, slots)) => self.state = State::Running(Run { work, slots, began }),
+            Err(why) => self.fail(world, format_args!("{why}")),
+        }
+    }
+
+    /// What the server offers. One of plain sDDF announces no windows: window 0 is then the whole of it.
+    fn offer(&self, info: &ServerInfo) -> Server {
+        let limits = info.limits;
+        let mut grants = info.windows.map(|w| Grant {
+            blocks: w.blocks,
+            rights: w.rights,
+        });
+        if let (true, [whole, rest @ ..]) = (self.link.plain(), &mut grants) {
+            let rights = if limits.read_only {
+                1
+            } else {
+                right(Op::Read) | right(Op::Write) | right(Op::Flush)
+            };
+            *whole = Grant {
+                blocks: limits.capacity,
+                rights,
+            };
+            rest.fill(Grant::default());
+        }
+        Server {
+            limits,
+            grants,
+            data: self.data.len() as u64,
+        }
+    }
+
+    /// Takes the answers that are there, then sends what the job wants.
+    fn serve<W: World>(&mut self, world: &mut W) -> Result<(), Misbehaved> {
+        let State::Running(run) = &mut self.state else {
+            return Ok(());
+        };
+        let job = run.work.job();
+        while let Some(answer) = self
+            .client
+            .pop()
+            .map_err(|_| Misbehaved("it broke the protocol of the ring"))?
+        {
+            let slot = run
+                .slots
+                .put_back(answer.id)
+                .ok_or(Misbehaved("it answered what was not asked"))?;
+            job.answered(slot, answer.status, answer.blocks, &self.data, &mut |line| {
+                world.print(line)
+            });
+        }
+        while let Some(slot) = run.slots.first_free().filter(|_| self.client.room() > 0) {
+            match job.next(slot, &self.data) {
+                Next::Send(ask) => {
+                    self.client
+                        .push(submission(slot, ask))
+                        .map_err(|_| Misbehaved("its ring has no room"))?;
+                    run.slots.take(slot);
+                }
+                Next::Wait => break,
+                Next::Done => {
+                    let elapsed = world.now().0.saturating_sub(run.began.0);
+                    let verdict = job.end(elapsed, &mut |line| world.print(line));
+                    world.finish(verdict);
+                    self.state = State::Over;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn submission(slot: Slot, ask: Ask) -> Submission {
+    Submission {
+        id: u32::try_from(slot.index).unwrap_or(u32::MAX),
+        op: ask.op,
+        fua: false,
+        block: ask.block,
+        count: ask.count,
+        address: ask.address,
+    }
+}
+
+/// The rights of a window, for people.
+struct Rights(u16);
+
+impl Display for Rights {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let held = Op::ALL.into_iter().filter(|&op| self.0 & right(op) != 0);
+        f.write_str(if self.0 == 0 { " no rights" } else { " rights:" })?;
+        held.into_iter().try_for_each(|op| write!(f, " {}", Name(op)))
+    }
+}
