@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//! `orion-bench`: what Orion's parts cost, each beside a peer or a floor measured in the same run.
+mod allocations;
+mod layers;
+
+use clap::Parser;
+
+/// Measures Orion and prints tables; nothing here passes or fails.
+#[derive(Parser)]
+enum Command {
+    /// Nanoseconds and allocations of one request through a ring, the gatekeeper and layers, on one thread.
+    Layers,
+}
+
+fn main() {
+    match Command::parse() {
+        Command::Layers => layers::run(),
+    }
+}
