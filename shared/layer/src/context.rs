@@ -2,7 +2,7 @@
 //! All that a layer can see and do during one call.
 use crate::slots::{Child, FANOUT_MAX, Slot, Tag};
 use crate::{Id, Lowers, Payload, Submission};
-use heapless::Deque;
+use heapless::{Deque, Vec};
 use orion_block::{Buf, Completion, Instant, Limits, Request};
 
 /// What a layer's call has caused in its own node. At most one entry a slot in each queue.
@@ -11,18 +11,24 @@ pub(crate) struct Effects<const N: usize> {
     /// Requests to hand to `submit` again.
     pub woken: Deque<Id, N>,
     /// Requests with lower requests that were refused at a closed port.
-    pub refused: Deque<Id, N>,
+    pub refused: Vec<Id, N>,
     /// Requests that the layer has answered and that have nothing outstanding.
-    pub finished: Deque<(Id, Completion), N>,
+    pub finished: Vec<(Id, Completion), N>,
 }
 
 impl<const N: usize> Effects<N> {
     pub const fn new() -> Self {
         Self {
             woken: Deque::new(),
-            refused: Deque::new(),
-            finished: Deque::new(),
+            refused: Vec::new(),
+            finished: Vec::new(),
         }
+    }
+
+    /// Whether the layer's call caused nothing in its own node, as most don't.
+    #[inline]
+    pub fn none(&self) -> bool {
+        self.finished.is_empty() && self.refused.is_empty() && self.woken.is_empty()
     }
 }
 
@@ -39,11 +45,11 @@ impl<const N: usize> Sink for Effects<N> {
         debug_assert!(fits.is_ok(), "a slot is woken at most once before it runs");
     }
     fn refuse(&mut self, id: Id) {
-        let fits = self.refused.push_back(id);
+        let fits = self.refused.push(id);
         debug_assert!(fits.is_ok(), "a slot is in this queue at most once");
     }
     fn finish(&mut self, id: Id, done: Completion) {
-        let fits = self.finished.push_back((id, done));
+        let fits = self.finished.push((id, done));
         debug_assert!(fits.is_ok(), "a slot finishes once");
     }
 }

@@ -53,6 +53,8 @@ pub struct Node<L: Layer, const N: usize> {
     splitting: [u16; UPPERS_MAX as usize],
     /// Slots that each upper holds.
     held: [u16; UPPERS_MAX as usize],
+    /// Slots that each upper may hold.
+    share: u16,
     /// Slots that may be in use, so that no port below can overflow.
     usable: u16,
     turn: u8,
@@ -78,6 +80,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
             splitting: [NO_PARENT; UPPERS_MAX as usize],
             held: [0; UPPERS_MAX as usize],
+            share: 0,
             usable: 0,
             turn: 0,
             closed: 0,
@@ -172,6 +175,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
             .min()
             .unwrap_or(N);
         self.usable = u16::try_from(smallest.min(N)).unwrap_or(u16::MAX);
+        self.share = self
+            .usable
+            .checked_div(u16::from(around.uppers.count()))
+            .unwrap_or(0)
+            .max(1);
         self.limits = self.layer.limits(&below);
         let mut state = Start::Starting;
         self.call(around, |layer, io| state = layer.start(io));
@@ -273,7 +281,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             }
             let upper = self.turn;
             self.turn += 1;
-            if self.admit_one(upper, uppers, around) {
+            if self.admit_one(upper, around) {
                 (moved, idle) = (true, 0);
             } else {
                 idle += 1;
@@ -283,10 +291,9 @@ impl<L: Layer, const N: usize> Node<L, N> {
     }
 
     /// Each upper may hold its share of the slots, so that none can starve another.
-    fn admit_one(&mut self, upper: u8, uppers: u8, around: &mut Around<'_>) -> bool {
-        let share = (self.usable / u16::from(uppers)).max(1);
+    fn admit_one(&mut self, upper: u8, around: &mut Around<'_>) -> bool {
         let held = self.held.get(usize::from(upper)).copied().unwrap_or(u16::MAX);
-        if held >= share || self.in_flight() >= usize::from(self.usable) {
+        if held >= self.share || self.in_flight() >= usize::from(self.usable) {
             return false;
         }
         match self.splitting.get(usize::from(upper)).copied() {
@@ -379,10 +386,10 @@ impl<L: Layer, const N: usize> Node<L, N> {
     /// Calls the layer, then does what that caused: answers, failures at closed ports, wake-ups.
     fn call(&mut self, around: &mut Around<'_>, f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>)) {
         self.enter(around, f);
-        loop {
-            if let Some((id, done)) = self.effects.finished.pop_front() {
+        while !self.effects.none() {
+            if let Some((id, done)) = self.effects.finished.pop() {
                 self.finish(id, done, around);
-            } else if let Some(id) = self.effects.refused.pop_front() {
+            } else if let Some(id) = self.effects.refused.pop() {
                 self.tell_refused(id, around);
             } else if let Some(id) = self.effects.woken.pop_front() {
                 let live = self
@@ -392,8 +399,6 @@ impl<L: Layer, const N: usize> Node<L, N> {
                 if live {
                     self.enter(around, |layer, io| layer.submit(id, io));
                 }
-            } else {
-                return;
             }
         }
     }
