@@ -4,7 +4,7 @@
 //! Its bytes may change at any moment, so no reference to them is ever made: they are copied in and out.
 #![allow(unsafe_code, reason = "shared memory is reached through raw pointers")]
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// `len` mapped bytes at `base`, shared with somebody. Not to be cloned: whoever holds it is the one user of these
 /// bytes on this side.
@@ -43,6 +43,7 @@ impl Window {
         self.base
     }
 
+    #[inline]
     fn at<T>(&self, offset: usize) -> Option<NonNull<T>> {
         let end = offset.checked_add(size_of::<T>())?;
         if end > self.len || !offset.is_multiple_of(align_of::<T>()) {
@@ -53,17 +54,34 @@ impl Window {
     }
 
     /// The aligned word at `offset`, as an atomic; `None` outside the window.
+    #[inline]
     pub fn word(&self, offset: usize) -> Option<&AtomicU32> {
         // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
         self.at::<AtomicU32>(offset).map(|p| unsafe { p.as_ref() })
     }
 
+    /// The `N` aligned words at `offset`, each an atomic; `None` outside the window.
+    #[inline]
+    pub fn words<const N: usize>(&self, offset: usize) -> Option<&[AtomicU32; N]> {
+        // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
+        self.at::<[AtomicU32; N]>(offset).map(|p| unsafe { p.as_ref() })
+    }
+
+    /// The `N` aligned 64-bit words at `offset`, each an atomic; `None` outside the window.
+    #[inline]
+    pub fn longs<const N: usize>(&self, offset: usize) -> Option<&[AtomicU64; N]> {
+        // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
+        self.at::<[AtomicU64; N]>(offset).map(|p| unsafe { p.as_ref() })
+    }
+
     /// Loads the aligned word at `offset`; 0 outside the window.
+    #[inline]
     pub fn load(&self, offset: usize, order: Ordering) -> u32 {
         self.word(offset).map_or(0, |w| w.load(order))
     }
 
     /// Stores the aligned word at `offset`; nothing outside the window.
+    #[inline]
     pub fn store(&self, offset: usize, value: u32, order: Ordering) {
         if let Some(w) = self.word(offset) {
             w.store(value, order);
@@ -71,12 +89,14 @@ impl Window {
     }
 
     /// Reads a value of plain bits at an aligned offset. `T` must be valid for every bit pattern, which `Bits` says.
+    #[inline]
     pub fn read<T: Bits>(&self, offset: usize) -> Option<T> {
         // SAFETY: bounds and alignment were checked; any bits are a valid `T`.
         self.at::<T>(offset).map(|p| unsafe { p.read_volatile() })
     }
 
     /// Writes a value of plain bits at an aligned offset; whether it lay within the window.
+    #[inline]
     pub fn write<T: Bits>(&self, offset: usize, value: T) -> bool {
         // SAFETY: bounds and alignment were checked.
         self.at::<T>(offset)

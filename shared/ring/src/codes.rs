@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+//! Operation and status codes on the ring: sDDF's, and ours from 0x100 on, which sDDF's peers answer as invalid.
+use orion_block::{Error, Op, Status};
+
+/// Operation codes.
+pub mod op {
+    /// sDDF `BLK_REQ_READ`.
+    pub const READ: u32 = 0;
+    /// sDDF `BLK_REQ_WRITE`.
+    pub const WRITE: u32 = 1;
+    /// sDDF `BLK_REQ_FLUSH`.
+    pub const FLUSH: u32 = 2;
+    /// sDDF `BLK_REQ_BARRIER`. Not implemented: it reaches a server as [`crate::Incoming::Unknown`], so that nobody
+    /// is told of an order that was not kept.
+    pub const BARRIER: u32 = 3;
+    /// Discard.
+    pub const DISCARD: u32 = 0x100;
+    /// Write zeroes.
+    pub const WRITE_ZEROES: u32 = 0x101;
+    /// Write, durable when it is answered.
+    pub const WRITE_FUA: u32 = 0x102;
+    /// Write zeroes, durable when it is answered.
+    pub const WRITE_ZEROES_FUA: u32 = 0x103;
+}
+
+/// Status codes.
+pub mod status {
+    /// sDDF `BLK_RESP_OK`.
+    pub const OK: u32 = 0;
+    /// sDDF `BLK_RESP_ERR_UNSPEC`.
+    pub const UNSPECIFIED: u32 = 1;
+    /// sDDF `BLK_RESP_ERR_INVALID_PARAM`.
+    pub const INVALID: u32 = 2;
+    /// sDDF `BLK_RESP_ERR_IO`.
+    pub const IO: u32 = 3;
+    /// sDDF `BLK_RESP_ERR_NO_DEVICE`.
+    pub const NO_DEVICE: u32 = 4;
+    /// `Error::Denied`.
+    pub const DENIED: u32 = 0x100;
+    /// `Error::OutOfRange`.
+    pub const OUT_OF_RANGE: u32 = 0x101;
+    /// `Error::ReadOnly`.
+    pub const READ_ONLY: u32 = 0x102;
+    /// `Error::Unsupported`.
+    pub const UNSUPPORTED: u32 = 0x103;
+    /// `Error::Medium`.
+    pub const MEDIUM: u32 = 0x104;
+    /// `Error::TimedOut`.
+    pub const TIMED_OUT: u32 = 0x105;
+    /// `Error::Again`.
+    pub const AGAIN: u32 = 0x106;
+    /// `Error::NoSpace`.
+    pub const NO_SPACE: u32 = 0x107;
+}
+
+/// The code of an operation. `fua` matters to writes and write zeroes only.
+#[inline]
+pub const fn from_op(op: Op, fua: bool) -> u32 {
+    match (op, fua) {
+        (Op::Read, _) => op::READ,
+        (Op::Write, false) => op::WRITE,
+        (Op::Write, true) => op::WRITE_FUA,
+        (Op::Flush, _) => op::FLUSH,
+        (Op::Discard, _) => op::DISCARD,
+        (Op::WriteZeroes, false) => op::WRITE_ZEROES,
+        (Op::WriteZeroes, true) => op::WRITE_ZEROES_FUA,
+    }
+}
+
+/// The operation and whether it is to be durable at once; `None` for a code that is not ours to understand.
+#[inline]
+pub const fn to_op(code: u32) -> Option<(Op, bool)> {
+    match code {
+        op::READ => Some((Op::Read, false)),
+        op::WRITE => Some((Op::Write, false)),
+        op::FLUSH => Some((Op::Flush, false)),
+        op::DISCARD => Some((Op::Discard, false)),
+        op::WRITE_ZEROES => Some((Op::WriteZeroes, false)),
+        op::WRITE_FUA => Some((Op::Write, true)),
+        op::WRITE_ZEROES_FUA => Some((Op::WriteZeroes, true)),
+        _ => None,
+    }
+}
+
+/// The code of a status for a client that has our extension.
+#[inline]
+pub const fn from_status(status: Status) -> u32 {
+    match status {
+        Ok(()) => status::OK,
+        Err(error) => from_error(error),
+    }
+}
+
+const fn from_error(error: Error) -> u32 {
+    match error {
+        Error::Invalid => status::INVALID,
+        Error::Io => status::IO,
+        Error::Offline => status::NO_DEVICE,
+        Error::Denied => status::DENIED,
+        Error::OutOfRange => status::OUT_OF_RANGE,
+        Error::ReadOnly => status::READ_ONLY,
+        Error::Unsupported => status::UNSUPPORTED,
+        Error::Medium => status::MEDIUM,
+        Error::TimedOut => status::TIMED_OUT,
+        Error::Again => status::AGAIN,
+        Error::NoSpace => status::NO_SPACE,
+    }
+}
+
+/// The nearest of sDDF's five codes, for a plain sDDF client, which knows no others.
+#[inline]
+pub const fn from_status_plain(status: Status) -> u32 {
+    match status {
+        Ok(()) => status::OK,
+        Err(Error::Invalid | Error::Denied | Error::OutOfRange | Error::ReadOnly | Error::Unsupported) => {
+            status::INVALID
+        }
+        Err(Error::Medium | Error::Io | Error::TimedOut) => status::IO,
+        Err(Error::Offline) => status::NO_DEVICE,
+        Err(Error::Again | Error::NoSpace) => status::UNSPECIFIED,
+    }
+}
+
+/// What a status code means. A code that nobody knows is `Error::Io`: it surely isn't success.
+#[inline]
+pub const fn to_status(code: u32) -> Status {
+    match code {
+        status::OK => Ok(()),
+        other => Err(to_error(other)),
+    }
+}
+
+const fn to_error(code: u32) -> Error {
+    match code {
+        status::INVALID => Error::Invalid,
+        status::NO_DEVICE => Error::Offline,
+        status::DENIED => Error::Denied,
+        status::OUT_OF_RANGE => Error::OutOfRange,
+        status::READ_ONLY => Error::ReadOnly,
+        status::UNSUPPORTED => Error::Unsupported,
+        status::MEDIUM => Error::Medium,
+        status::TIMED_OUT => Error::TimedOut,
+        status::AGAIN => Error::Again,
+        status::NO_SPACE => Error::NoSpace,
+        _ => Error::Io,
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//! Free-running counters, and the slot of a queue that each value names.
+//!
+//! sDDF's head and tail are `u32` that count entries for ever, and an entry lies in slot `counter % capacity`. Where the
+//! capacity does not divide 2^32, the slots jump when the counter wraps, and two entries that are both in the queue
+//! can then name the same slot. Two remedies ([`Wrap`]):
+//! - both ends are ours: the counter wraps earlier, at the largest multiple of the capacity, so nothing jumps;
+//! - the peer is plain sDDF: we jump as it does, and whoever produces here keeps no more than 2^32 mod capacity entries
+//!   in the queue while it holds counters of both sides of the wrap ([`Shape::fits`]), so that no two share a slot.
+
+/// Where counters wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrap {
+    /// At 2^32, as sDDF's do.
+    Plain,
+    /// At the largest multiple of the capacity that is at most 2^32.
+    Seamless,
+}
+
+/// Capacity of a queue, and how its counters go round.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    capacity: u32,
+    /// The last value of a counter; 0 follows.
+    last: u32,
+    /// 2^32 - 1 - last.
+    gap: u32,
+    /// Entries that are safe while the queue straddles the wrap.
+    straddle: u32,
+}
+
+/// A counter of this side, with its slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Its value.
+    pub count: u32,
+    /// Always below the capacity.
+    pub slot: u32,
+}
+
+impl Shape {
+    /// The shape of a queue of `capacity` entries, at least 1.
+    pub fn new(capacity: u32, wrap: Wrap) -> Self {
+        let capacity = capacity.max(1);
+        let remainder = (u32::MAX % capacity + 1) % capacity;
+        let (gap, straddle) = match wrap {
+            Wrap::Seamless => (remainder, capacity),
+            Wrap::Plain if remainder == 0 => (0, capacity),
+            Wrap::Plain => (0, remainder),
+        };
+        Self {
+            capacity,
+            last: u32::MAX - gap,
+            gap,
+            straddle,
+        }
+    }
+
+    /// Entries.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Entries that fit wherever the counters stand.
+    #[inline]
+    pub fn always(&self) -> u32 {
+        self.straddle
+    }
+
+    /// The cursor at a counter value; `None` for a value that no counter can have.
+    pub fn cursor(&self, count: u32) -> Option<Cursor> {
+        let slot = count % self.capacity;
+        (count <= self.last).then_some(Cursor { count, slot })
+    }
+
+    /// The next position. A compare, not a division: this runs for every entry.
+    #[inline]
+    pub fn next(&self, at: Cursor) -> Cursor {
+        let count = if at.count == self.last {
+            0
+        } else {
+            at.count.wrapping_add(1)
+        };
+        let slot = at.slot + 1;
+        let slot = if slot == self.capacity || count == 0 { 0 } else { slot };
+        Cursor { count, slot }
+    }
+
+    /// The position `entries` further on, at most the capacity. For [`Wrap::Seamless`] only.
+    pub fn skip(&self, at: Cursor, entries: usize) -> Cursor {
+        let entries = u32::try_from(entries).unwrap_or(0).min(self.capacity);
+        let left = self.last - at.count;
+        let count = if entries > left {
+            entries - left - 1
+        } else {
+            at.count + entries
+        };
+        let to_end = self.capacity - at.slot;
+        let slot = if entries >= to_end {
+            entries - to_end
+        } else {
+            at.slot + entries
+        };
+        Cursor { count, slot }
+    }
+
+    /// Entries from `from`, a counter of ours or one that was checked, to `to`; `None` if that is no counter or more
+    /// than the capacity away, which is what a counter that runs backwards looks like.
+    #[inline]
+    pub fn distance(&self, from: u32, to: u32) -> Option<u32> {
+        let ahead = to.wrapping_sub(from);
+        let ahead = if to < from { ahead.wrapping_sub(self.gap) } else { ahead };
+        (ahead <= self.capacity && to <= self.last).then_some(ahead)
+    }
+
+    /// Whether `entries` consecutive entries from counter `from` on can be in the queue together.
+    #[inline]
+    pub fn fits(&self, from: u32, entries: u32) -> bool {
+        entries <= self.straddle
+            || (entries <= self.capacity && from.checked_add(entries - 1).is_some_and(|last| last <= self.last))
+    }
+}

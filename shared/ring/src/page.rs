@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//! Writing and reading the server's page, so that a reader never acts on a page that is half written.
+//!
+//! The page has a sequence number, odd while it is written. Its words are atomics, stored between two stores of the
+//! sequence; a reader that sees the same even number before and after has seen one announcement.
+use crate::extension::{self, SERVER};
+use crate::shared::{Shared, Word};
+use crate::{PeerMisbehaved, ServerInfo, wire};
+use core::mem::offset_of;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+const INFO_WORDS: usize = size_of::<wire::StorageInfo>() / 4;
+const SERVER_WORDS: usize = size_of::<extension::Server>() / 4;
+const SEQUENCE: Word = Word::ServerPage(SERVER + offset_of!(extension::Server, sequence));
+const READY: Word = Word::ServerPage(wire::READY_WORD);
+/// Words of the extension that an announcement leaves alone.
+const SEQUENCE_WORD: usize = offset_of!(extension::Server, sequence) / 4;
+const AWAKE_WORD: usize = offset_of!(extension::Server, awake) / 4;
+/// How often a page that is being written is read before the answer is "not now".
+const TRIES: usize = 4;
+
+/// A page as it was read.
+pub struct Page {
+    info: wire::StorageInfo,
+    server: extension::Server,
+}
+
+impl Page {
+    /// What it says, checked, and whether the server has our extension.
+    pub fn decode(&self) -> Result<(ServerInfo, bool), PeerMisbehaved> {
+        if self.server.understood() {
+            return Ok((self.server.decode()?, true));
+        }
+        Ok((extension::decode_storage_info(&self.info)?, false))
+    }
+}
+
+/// Takes the server's page down: not ready, and asleep.
+pub fn clear<M: Shared>(memory: &M) {
+    memory.store(READY, 0, Release);
+    memory.store(
+        Word::ServerPage(SERVER + offset_of!(extension::Server, awake)),
+        0,
+        Relaxed,
+    );
+}
+
+/// Writes the server's page, `ready` last.
+pub fn write<M: Shared>(memory: &M, info: &ServerInfo) {
+    let storage: [u32; INFO_WORDS] = zerocopy::transmute!(extension::encode_storage_info(info));
+    let server: [u32; SERVER_WORDS] = zerocopy::transmute!(extension::Server::encode(info));
+    let sequence = memory.load(SEQUENCE, Relaxed) | 1;
+    memory.store(SEQUENCE, sequence, Relaxed);
+    memory.fence(Release);
+    for (at, word) in storage.iter().enumerate().filter(|(at, _)| at * 4 != wire::READY_WORD) {
+        memory.store(Word::ServerPage(at * 4), *word, Relaxed);
+    }
+    for (at, word) in server.iter().enumerate() {
+        if at != SEQUENCE_WORD && at != AWAKE_WORD {
+            memory.store(Word::ServerPage(SERVER + at * 4), *word, Relaxed);
+        }
+    }
+    memory.store(SEQUENCE, sequence.wrapping_add(1), Release);
+    let ready = storage.get(wire::READY_WORD / 4).copied().unwrap_or(0) | wire::READY_MASK & 0x0100;
+    memory.store(READY, ready, Release);
+}
+
+/// Reads the server's page; `None` while it is not ready or is being written.
+pub fn read<M: Shared>(memory: &M) -> Option<Page> {
+    (0..TRIES).find_map(|_| read_once(memory))
+}
+
+fn read_once<M: Shared>(memory: &M) -> Option<Page> {
+    if memory.load(READY, Acquire) & wire::READY_MASK == 0 {
+        return None;
+    }
+    let before = memory.load(SEQUENCE, Acquire);
+    let mut info = [0; INFO_WORDS];
+    let mut server = [0; SERVER_WORDS];
+    for (at, word) in info.iter_mut().enumerate() {
+        *word = memory.load(Word::ServerPage(at * 4), Relaxed);
+    }
+    for (at, word) in server.iter_mut().enumerate() {
+        *word = memory.load(Word::ServerPage(SERVER + at * 4), Relaxed);
+    }
+    memory.fence(Acquire);
+    let after = memory.load(SEQUENCE, Relaxed);
+    (before == after && before.is_multiple_of(2)).then(|| Page {
+        info: zerocopy::transmute!(info),
+        server: zerocopy::transmute!(server),
+    })
+}

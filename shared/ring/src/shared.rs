@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//! The memory of a connection, as the algorithm of both roles sees it.
+//!
+//! The roles are generic over [`Shared`], so that the model checker runs exactly the code that ships, over its own
+//! memory. Everything shared is an atomic: a peer that writes an entry while it is read makes it nonsense, which is
+//! checked like all that a peer says, but never undefined behaviour; and each entry is loaded once.
+use crate::{AttachError, CAPACITY_MAX, Wrap, extension, wire};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use orion_region::Window;
+
+/// The regions of one connection. All of them start zeroed.
+#[derive(Debug)]
+pub struct Memory {
+    /// The server's page: sDDF's storage_info, then our server extension. The server writes it, the client reads it.
+    pub info: Window,
+    /// The client's page: our client extension. The client writes it, the server reads it. `None`: the peer is a plain
+    /// sDDF component.
+    pub ext: Option<Window>,
+    /// The request queue, writable by both.
+    pub requests: Window,
+    /// The response queue, writable by both.
+    pub responses: Window,
+}
+
+/// A 32-bit word that both sides see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Requests taken; the server's.
+    RequestHead,
+    /// Requests put; the client's.
+    RequestTail,
+    /// Answers taken; the client's.
+    ResponseHead,
+    /// Answers put; the server's.
+    ResponseTail,
+    /// The word at a byte offset of the server's page.
+    ServerPage(usize),
+    /// The word at a byte offset of the client's page.
+    ClientPage(usize),
+}
+
+/// Access to the memory of one connection.
+pub trait Shared {
+    /// Loads a word; 0 where there is none.
+    fn load(&self, word: Word, order: Ordering) -> u32;
+    /// Stores a word; nothing where there is none.
+    fn store(&self, word: Word, value: u32, order: Ordering);
+    /// A memory fence.
+    fn fence(&self, order: Ordering);
+    /// Copies a request out of its slot; zeroes beyond the capacity.
+    fn request(&self, slot: u32) -> wire::Request;
+    /// Copies a request into its slot; nothing beyond the capacity.
+    fn put_request(&self, slot: u32, request: wire::Request);
+    /// Copies an answer out of its slot; zeroes beyond the capacity.
+    fn response(&self, slot: u32) -> wire::Response;
+    /// Copies an answer into its slot; nothing beyond the capacity.
+    fn put_response(&self, slot: u32, response: wire::Response);
+}
+
+/// A connection's mapped regions, found large enough.
+#[derive(Debug)]
+pub struct Mapped(Memory);
+
+impl Mapped {
+    /// Checks that the regions hold a connection of `capacity` entries.
+    ///
+    /// # Errors
+    /// What is too small, or that the capacity is out of range.
+    pub fn new(memory: Memory, capacity: u16) -> Result<Self, AttachError> {
+        if capacity == 0 || capacity > CAPACITY_MAX {
+            return Err(AttachError::Capacity(capacity));
+        }
+        let page = extension::SERVER + size_of::<extension::Server>();
+        check("server's page", &memory.info, page.max(wire::PAGE))?;
+        if let Some(ext) = &memory.ext {
+            check("client's page", ext, size_of::<extension::Client>())?;
+        }
+        check("request queue", &memory.requests, wire::request_queue_bytes(capacity))?;
+        check(
+            "response queue",
+            &memory.responses,
+            wire::response_queue_bytes(capacity),
+        )?;
+        Ok(Self(memory))
+    }
+
+    /// Where the counters wrap: two of ours agree on a better place than sDDF's.
+    pub fn wrap(&self) -> Wrap {
+        match self.0.ext {
+            Some(_) => Wrap::Seamless,
+            None => Wrap::Plain,
+        }
+    }
+
+    #[inline]
+    fn word(&self, word: Word) -> Option<&AtomicU32> {
+        match word {
+            Word::RequestHead => self.0.requests.word(wire::HEAD),
+            Word::RequestTail => self.0.requests.word(wire::TAIL),
+            Word::ResponseHead => self.0.responses.word(wire::HEAD),
+            Word::ResponseTail => self.0.responses.word(wire::TAIL),
+            Word::ServerPage(at) => self.0.info.word(at),
+            Word::ClientPage(at) => self.0.ext.as_ref()?.word(at),
+        }
+    }
+
+    #[inline]
+    fn request_slot(&self, slot: u32) -> Option<&[AtomicU64; 4]> {
+        self.0
+            .requests
+            .longs(wire::REQUESTS + slot as usize * size_of::<wire::Request>())
+    }
+
+    #[inline]
+    fn response_slot(&self, slot: u32) -> Option<&[AtomicU32; 3]> {
+        self.0
+            .responses
+            .words(wire::RESPONSES + slot as usize * size_of::<wire::Response>())
+    }
+}
+
+fn check(region: &'static str, window: &Window, needed: usize) -> Result<(), AttachError> {
+    let found = window.len();
+    if found < needed {
+        return Err(AttachError::TooSmall { region, needed, found });
+    }
+    Ok(())
+}
+
+impl Shared for Mapped {
+    #[inline]
+    fn load(&self, word: Word, order: Ordering) -> u32 {
+        self.word(word).map_or(0, |word| word.load(order))
+    }
+
+    #[inline]
+    fn store(&self, word: Word, value: u32, order: Ordering) {
+        if let Some(word) = self.word(word) {
+            word.store(value, order);
+        }
+    }
+
+    #[inline]
+    fn fence(&self, order: Ordering) {
+        fence(order);
+    }
+
+    #[inline]
+    fn request(&self, slot: u32) -> wire::Request {
+        let Some([a, b, c, d]) = self.request_slot(slot) else {
+            return wire::Request::default();
+        };
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        zerocopy::transmute!([load(a), load(b), load(c), load(d)])
+    }
+
+    #[inline]
+    fn put_request(&self, slot: u32, request: wire::Request) {
+        let words: [u64; 4] = zerocopy::transmute!(request);
+        if let Some(slot) = self.request_slot(slot) {
+            for (to, word) in slot.iter().zip(words) {
+                to.store(word, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[inline]
+    fn response(&self, slot: u32) -> wire::Response {
+        let Some([a, b, c]) = self.response_slot(slot) else {
+            return wire::Response::default();
+        };
+        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
+        zerocopy::transmute!([load(a), load(b), load(c)])
+    }
+
+    #[inline]
+    fn put_response(&self, slot: u32, response: wire::Response) {
+        let words: [u32; 3] = zerocopy::transmute!(response);
+        if let Some(slot) = self.response_slot(slot) {
+            for (to, word) in slot.iter().zip(words) {
+                to.store(word, Ordering::Relaxed);
+            }
+        }
+    }
+}
