@@ -1,9 +1,50 @@
 // SPDX-License-Identifier: MIT
 //! `system.xml`: parsed, checked, and turned into a plan for a board.
 //!
-//! `xml` text -> parse -> check -> [`plan::Plan`] -> emitted: a Microkit system description and one configuration
-//! blob per PD (for seL4), or processes (by `orion-host`).
+//! `xml` text -> [`parse`] -> [`model::System`] -> [`derive`] -> [`plan::Plan`] -> emitted: a Microkit system
+//! description and one configuration blob per PD (for seL4), or processes (by `orion-host`).
 #![forbid(unsafe_code)]
 
+mod check;
+mod derive;
 pub mod element;
+mod microkit;
+pub mod model;
 pub mod plan;
+mod policy;
+pub mod problem;
+mod read;
+mod schema;
+mod xml;
+
+pub use derive::{DiskOptions, Export, Options, derive};
+pub use problem::{Problem, report};
+pub use read::size_text;
+pub use xml::NAMESPACE;
+
+use model::System;
+use problem::Problems;
+
+/// The system that `text` describes, checked for everything that does not depend on a board.
+///
+/// # Errors
+/// All that is wrong with it, by place.
+pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let mut system = System::default();
+    if let Some(root) = xml::parse(text, &mut problems) {
+        schema::check(&root, &mut problems);
+        microkit::read(&root, &mut system, &mut problems);
+        policy::read(&root, &mut system, &mut problems);
+        check::check(&system, &mut problems);
+    }
+    problems.unless_any(system)
+}
+
+/// The plan of the system that `text` describes, for `board`.
+///
+/// # Errors
+/// As [`parse`] and [`derive`].
+pub fn plan(text: &str, board: plan::Board, options: &Options) -> Result<plan::Plan, Vec<Problem>> {
+    derive(&parse(text)?, board, options)
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+//! What only the whole system shows: names that nothing has, circles, grants that collide, priorities.
+use crate::element::Position;
+use crate::microkit::MAX_PDS;
+use crate::model::{Disk, Grant, System, Target, UserPd, WINDOWS};
+use crate::policy::{MAX_NAME, rights_text};
+use crate::problem::{Problems, suggest};
+use std::collections::BTreeMap;
+
+/// Priority of the clock.
+pub const TICK_PRIORITY: u8 = 254;
+/// Priority of a driver.
+pub const DRIVER_PRIORITY: u8 = 240;
+/// Priority of the gatekeeper.
+pub const GATEKEEPER_PRIORITY: u8 = 200;
+/// Priority of the console: below the data path, above every client, so that what clients print is seen.
+pub const SERIAL_PRIORITY: u8 = 199;
+
+/// PD names that `orion` gives itself.
+const RESERVED: &[&str] = &["gatekeeper", "tick", "serial", "supervisor", "manager", "monitor"];
+/// Beginnings of such names.
+const RESERVED_PREFIXES: &[&str] = &["blk_", "export_"];
+/// Rights that change a disk: write, discard, zero.
+const MODIFYING: u16 = 2 | 8 | 16;
+
+/// Checks `system` as a whole.
+pub fn check(system: &System, problems: &mut Problems) {
+    reserved_names(system, problems);
+    volumes(system, problems);
+    let clients = clients(system, problems);
+    for grant in &system.grants {
+        target(grant, system, problems);
+    }
+    for (name, grants) in &clients {
+        if let Some(pd) = system.pds.get(*name) {
+            client(name, pd, grants, problems);
+        }
+    }
+    overlaps(system, problems);
+    useless_settings(system, &clients, problems);
+    if system.pds.len() > MAX_PDS {
+        let what = format!(
+            "{} protection domains are more than Microkit's {MAX_PDS}",
+            system.pds.len()
+        );
+        let at = system.pds.values().map(|pd| pd.at).max().unwrap_or_default();
+        problems.add(at, what, "join some, or remove some");
+    }
+}
+
+fn reserved_names(system: &System, problems: &mut Problems) {
+    for (name, pd) in &system.pds {
+        let reserved = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
+        if reserved {
+            let what = format!("the name {name:?} is kept for a protection domain that Orion derives");
+            problems.add(pd.at, what, format!("choose another, as in \"my_{name}\""));
+        }
+    }
+}
+
+/// Adds a problem where nothing has the name of `target`; says whether something has.
+fn known(target: &Target, system: &System, problems: &mut Problems) -> bool {
+    let (kind, other, known, elsewhere) = match target {
+        Target::Disk(name, _) => (
+            "disk",
+            "volume",
+            system.disk(name).is_some(),
+            system.volume(name).is_some(),
+        ),
+        Target::Volume(name, _) => (
+            "volume",
+            "disk",
+            system.volume(name).is_some(),
+            system.disk(name).is_some(),
+        ),
+    };
+    if known {
+        return true;
+    }
+    let name = target.name();
+    let remedy = if elsewhere {
+        format!("it is a {other}: write {other}={name:?}")
+    } else if kind == "disk" {
+        suggest(
+            name,
+            system.disks.iter().map(|d| d.name.as_str()),
+            "add an <orion:disk> of that name",
+        )
+    } else {
+        suggest(
+            name,
+            system.volumes.iter().map(|v| v.name.as_str()),
+            "add an <orion:volume> of that name",
+        )
+    };
+    problems.add(target.at(), format!("there is no {kind} {name:?}"), remedy);
+    false
+}
+
+fn volumes(system: &System, problems: &mut Problems) {
+    let mut users: BTreeMap<(bool, &str), &str> = BTreeMap::new();
+    for volume in &system.volumes {
+        let Some(on) = &volume.on else { continue };
+        if !known(on, system, problems) {
+            continue;
+        }
+        let key = (matches!(on, Target::Disk(..)), on.name());
+        if let Some(first) = users.insert(key, &volume.name) {
+            let what = format!("{:?} lies under the volume {first:?} already", on.name());
+            problems.add(
+                on.at(),
+                what,
+                "put each disk under one volume, and grant parts of that volume",
+            );
+        }
+        circle(&volume.name, volume.at, system, problems);
+    }
+}
+
+/// Adds a problem where the volume `name` lies on itself; of a circle only its first volume reports it.
+fn circle(name: &str, at: Position, system: &System, problems: &mut Problems) {
+    let mut path = vec![name];
+    let mut below = system.volume(name);
+    while let Some(Target::Volume(next, _)) = below.and_then(|volume| volume.on.as_ref()) {
+        path.push(next);
+        let Some(volume) = system.volume(next) else { return };
+        if volume.name == name {
+            let what = format!("the volume {name:?} lies on itself: {}", path.join(" -> "));
+            return problems.add(at, what, "let one of them lie on a disk");
+        }
+        // A circle elsewhere below, or one that an earlier volume reports.
+        if path.len() > system.volumes.len() + 1 || volume.at < at {
+            return;
+        }
+        below = Some(volume);
+    }
+}
+
+/// Grants by client; adds a problem for each client that is no PD.
+fn clients<'a>(system: &'a System, problems: &mut Problems) -> BTreeMap<&'a str, Vec<&'a Grant>> {
+    let mut clients: BTreeMap<&str, Vec<&Grant>> = BTreeMap::new();
+    for grant in &system.grants {
+        let (name, at) = &grant.client;
+        if !system.pds.contains_key(name) {
+            let known = system.pds.keys().map(String::as_str);
+            let what = format!("there is no protection domain {name:?}");
+            problems.add(
+                *at,
+                what,
+                suggest(name, known, "add a <protection_domain> of that name"),
+            );
+        }
+        clients.entry(name).or_default().push(grant);
+    }
+    clients
+}
+
+fn target(grant: &Grant, system: &System, problems: &mut Problems) {
+    if !known(&grant.target, system, problems) {
+        return;
+    }
+    let name = grant.target.name();
+    if let Some(over) = system
+        .volumes
+        .iter()
+        .find(|volume| volume.on.as_ref().is_some_and(|on| on.name() == name))
+    {
+        let what = format!("{name:?} lies under the volume {:?}", over.name);
+        problems.add(
+            grant.target.at(),
+            what,
+            format!("grant the volume: volume={:?}", over.name),
+        );
+    }
+    if let Some(disk) = system.disk_below(&grant.target) {
+        within_disk(grant, disk, problems);
+    }
+}
+
+fn within_disk(grant: &Grant, disk: &Disk, problems: &mut Problems) {
+    if disk.read_only && grant.rights & MODIFYING != 0 {
+        let rights = rights_text(grant.rights & MODIFYING);
+        let what = format!("the disk {:?} is read-only, and the grant allows {rights:?}", disk.name);
+        problems.add(
+            grant.rights_at,
+            what,
+            "remove these rights, or readonly=\"yes\" of the disk",
+        );
+    }
+    let blocks = disk.size.map(|bytes| bytes / 4096);
+    if let (Some(blocks), Some(end)) = (blocks, grant.end)
+        && end > blocks
+    {
+        let what = format!(
+            "the grant ends at block {end}, and {:?} has {blocks} blocks of 4096 bytes",
+            disk.name
+        );
+        problems.add(
+            grant.blocks_at,
+            what,
+            format!("end at or below {blocks}, or make the disk larger"),
+        );
+    }
+}
+
+fn client(name: &str, pd: &UserPd, grants: &[&Grant], problems: &mut Problems) {
+    if name.len() > MAX_NAME {
+        let what = format!("the name of the client {name:?} is longer than {MAX_NAME} characters");
+        problems.add(pd.at, what, "shorten it: names of regions are made of it");
+    }
+    if pd.priority >= SERIAL_PRIORITY {
+        let what = format!(
+            "the client {name:?} has priority {}, and the gatekeeper {GATEKEEPER_PRIORITY}",
+            pd.priority
+        );
+        problems.add(
+            pd.at,
+            what,
+            format!("write a priority below {SERIAL_PRIORITY}: a client may not starve its server"),
+        );
+    }
+    if pd.passive {
+        let what = format!("the client {name:?} is passive");
+        problems.add(
+            pd.at,
+            what,
+            "remove passive=\"true\": completions arrive as notifications",
+        );
+    }
+    for grant in grants {
+        if let Some((wanted, at)) = grant.in_flight
+            && wanted > u32::from(pd.queue)
+        {
+            let what = format!(
+                "{wanted} requests in flight do not fit into the {} entries of {name:?}'s queue",
+                pd.queue
+            );
+            problems.add(
+                at,
+                what,
+                format!("write at most {}, or a larger orion:queue on the client", pd.queue),
+            );
+        }
+    }
+    windows(name, grants, problems);
+}
+
+fn windows(name: &str, grants: &[&Grant], problems: &mut Problems) {
+    let mut taken: BTreeMap<u8, Position> = BTreeMap::new();
+    for (window, at) in grants.iter().filter_map(|grant| grant.window) {
+        if let Some(first) = taken.insert(window, at) {
+            let what = format!(
+                "window {window} of {name:?} holds a grant already, that of line {}",
+                first.line
+            );
+            problems.add(at, what, "choose a free window, or leave the choice to orion");
+        }
+    }
+    if let Some(grant) = grants.get(usize::from(WINDOWS)) {
+        let what = format!("{name:?} has more than {WINDOWS} grants");
+        problems.add(grant.at, what, "join extents, or split the client");
+    }
+}
+
+/// Two grants of the same blocks must both say that they share them.
+fn overlaps(system: &System, problems: &mut Problems) {
+    for (index, b) in system.grants.iter().enumerate() {
+        for a in system.grants.iter().take(index) {
+            let same = a.target.name() == b.target.name();
+            let (a_end, b_end) = (a.end.unwrap_or(u64::MAX), b.end.unwrap_or(u64::MAX));
+            let (first, end) = (a.first.max(b.first), a_end.min(b_end));
+            if !same || first >= end || (a.shared && b.shared) {
+                continue;
+            }
+            let end = if end == u64::MAX {
+                "the end".to_owned()
+            } else {
+                end.to_string()
+            };
+            let what = format!(
+                "blocks {first}..{end} of {:?} are granted to {:?} and, on line {}, to {:?}",
+                b.target.name(),
+                b.client.0,
+                a.at.line,
+                a.client.0
+            );
+            problems.add(
+                b.blocks_at,
+                what,
+                "grant other blocks, or write shared=\"yes\" on both grants",
+            );
+        }
+    }
+}
+
+fn useless_settings(system: &System, clients: &BTreeMap<&str, Vec<&Grant>>, problems: &mut Problems) {
+    for (name, pd) in &system.pds {
+        if let Some(at) = pd.client_settings
+            && !clients.contains_key(name.as_str())
+        {
+            let what = format!("{name:?} has settings of a client, and no grant names it");
+            problems.add(
+                at,
+                what,
+                format!("add <orion:grant client={name:?} .../>, or remove the attribute"),
+            );
+        }
+    }
+}

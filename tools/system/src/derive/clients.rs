@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+//! Clients and the gatekeeper: data regions, rings, capabilities.
+use super::build::{Build, LARGE_PAGE, PAGE, memory};
+use crate::check::{GATEKEEPER_PRIORITY, SERIAL_PRIORITY};
+use crate::element::Position;
+use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
+use crate::plan::{Board, RegionKind};
+use orion_pd::config::{self, NONE, Name, Setting};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The gatekeeper's name.
+pub const GATEKEEPER: &str = "gatekeeper";
+/// Bytes of an export's data region.
+const EXPORT_DATA: u64 = 8 << 20;
+/// Entries of each queue of an export.
+const EXPORT_QUEUE: u16 = 128;
+/// Priority of an export: as a client's.
+const EXPORT_PRIORITY: u8 = 100;
+/// Rights of an export: read, write, flush.
+const EXPORT_RIGHTS: u16 = 1 | 2 | 4;
+const _: () = assert!(EXPORT_PRIORITY < SERIAL_PRIORITY);
+
+/// What one window of a client may do.
+pub struct Held {
+    window: u8,
+    disk: String,
+    volume: String,
+    rights: u16,
+    first: u64,
+    blocks: u64,
+    in_flight: u32,
+    line: u32,
+}
+
+/// A client of the gatekeeper.
+pub struct Client {
+    pub queue: u16,
+    pub data: u64,
+    pub held: Vec<Held>,
+    /// An export's place in the options, whose PD is still to be made.
+    export: bool,
+}
+
+impl Client {
+    /// The disks that its grants come down to.
+    pub fn disks(&self) -> BTreeSet<&str> {
+        self.held.iter().map(|held| held.disk.as_str()).collect()
+    }
+
+    /// The one volume that it reaches; empty where they are several.
+    fn volume(&self) -> &str {
+        let names: BTreeSet<&str> = self.held.iter().map(|held| held.volume.as_str()).collect();
+        if names.len() == 1 {
+            names.into_iter().next().unwrap_or("")
+        } else {
+            ""
+        }
+    }
+}
+
+/// The data region's name of the client `pd`.
+pub fn data_name(pd: &str) -> String {
+    format!("data_{pd}")
+}
+
+impl Build<'_> {
+    /// The clients by name: PDs that grants name, and exports.
+    pub fn clients(&mut self) -> BTreeMap<String, Client> {
+        let mut clients = BTreeMap::new();
+        for (name, pd) in &self.system.pds {
+            let grants: Vec<&Grant> = self
+                .system
+                .grants
+                .iter()
+                .filter(|grant| grant.client.0 == *name)
+                .collect();
+            if !grants.is_empty() {
+                let held = self.held(&grants);
+                clients.insert(
+                    name.clone(),
+                    Client {
+                        queue: pd.queue,
+                        data: pd.data,
+                        held,
+                        export: false,
+                    },
+                );
+            }
+        }
+        for export in &self.options.exports {
+            if let Some(held) = self.exported(&export.volume) {
+                let client = Client {
+                    queue: EXPORT_QUEUE,
+                    data: EXPORT_DATA,
+                    held: vec![held],
+                    export: true,
+                };
+                clients.insert(format!("export_{}", export.volume), client);
+            }
+        }
+        clients
+    }
+
+    /// Each grant with its window: the one it names, or the lowest that none names.
+    fn held(&self, grants: &[&Grant]) -> Vec<Held> {
+        let named: BTreeSet<u8> = grants
+            .iter()
+            .filter_map(|grant| grant.window.map(|(window, _)| window))
+            .collect();
+        let mut free = (0..WINDOWS).filter(|window| !named.contains(window));
+        let mut held = Vec::new();
+        for grant in grants {
+            let window = grant.window.map(|(window, _)| window).or_else(|| free.next());
+            let disk = self.system.disk_below(&grant.target);
+            let (Some(window), Some(disk)) = (window, disk) else {
+                continue;
+            };
+            held.push(Held {
+                window,
+                disk: disk.name.clone(),
+                volume: grant.target.name().to_owned(),
+                rights: grant.rights,
+                first: grant.first,
+                blocks: grant.end.map_or(u64::MAX, |end| end - grant.first),
+                in_flight: grant.in_flight.map_or(0, |(most, _)| most),
+                line: grant.at.line,
+            });
+        }
+        held
+    }
+
+    fn exported(&mut self, volume: &str) -> Option<Held> {
+        let nowhere = Position { line: 1, column: 1 };
+        let target = match self.system.volume(volume) {
+            Some(_) => Target::Volume(volume.to_owned(), nowhere),
+            None => Target::Disk(volume.to_owned(), nowhere),
+        };
+        let Some(disk) = self.system.disk_below(&target) else {
+            let names = self
+                .system
+                .volumes
+                .iter()
+                .map(|v| &v.name)
+                .chain(self.system.disks.iter().map(|d| &d.name));
+            let remedy = crate::problem::suggest(volume, names.map(String::as_str), "declare one");
+            self.problems
+                .add(nowhere, format!("there is no volume {volume:?} to export"), remedy);
+            return None;
+        };
+        Some(Held {
+            window: 0,
+            disk: disk.name.clone(),
+            volume: volume.to_owned(),
+            rights: EXPORT_RIGHTS,
+            first: 0,
+            blocks: u64::MAX,
+            in_flight: 0,
+            line: 0,
+        })
+    }
+
+    /// A plain Microkit system has nothing to export.
+    pub fn exports_without_disks(&mut self) {
+        for export in &self.options.exports {
+            self.exported(&export.volume);
+        }
+    }
+
+    /// The gatekeeper's and the exports' PDs.
+    pub fn parts(&mut self, clients: &BTreeMap<String, Client>) {
+        let start = Position { line: 1, column: 1 };
+        self.derived(GATEKEEPER, GATEKEEPER, GATEKEEPER_PRIORITY, start);
+        for (name, client) in clients {
+            if client.export {
+                self.derived(name, "export", EXPORT_PRIORITY, start);
+            }
+        }
+    }
+
+    /// Each client's data region: its memory, its bus address, its place in the tables of client and gatekeeper.
+    pub fn data_regions(&mut self, clients: &BTreeMap<String, Client>) {
+        for (index, (name, client)) in clients.iter().enumerate() {
+            let mut region = memory(&data_name(name), RegionKind::Data, client.data);
+            // An IOMMU maps only small pages, and the host has no others.
+            if client.data % LARGE_PAGE == 0 && self.board != Board::Host && !self.iommu() {
+                region.page = LARGE_PAGE;
+            }
+            let align = if client.data % LARGE_PAGE == 0 {
+                LARGE_PAGE
+            } else {
+                PAGE
+            };
+            region.dma_by = client.disks().into_iter().map(str::to_owned).collect();
+            region.bus = self.bus_address(name, client.data, align);
+            region.phys = self.fixed(region.bus);
+            let bus = region.bus.unwrap_or(0);
+            let region_name = region.name.clone();
+            self.region(region);
+            let vaddr = self.map(name, &region_name, true);
+            self.name_region(name, &region_name, vaddr, bus);
+            let known = self.name_region(GATEKEEPER, &region_name, 0, bus);
+            debug_assert_eq!(usize::from(known), index);
+        }
+    }
+
+    /// A bus address for `size` bytes on behalf of `pd`.
+    pub fn bus_address(&mut self, pd: &str, size: u64, align: u64) -> Option<u64> {
+        let bus = self.bus.allocate(size, align);
+        if bus.is_none() {
+            let what = format!("there is no RAM left for {size:#x} bytes of DMA memory of {pd:?}");
+            self.problem(
+                pd,
+                what,
+                "make data regions (orion:data) smaller, or have fewer clients",
+            );
+        }
+        bus
+    }
+
+    /// The physical address that gives a region the bus address `bus`; only where no IOMMU translates.
+    pub fn fixed(&self, bus: Option<u64>) -> Option<u64> {
+        bus.filter(|_| self.board != Board::Host && !self.iommu())
+    }
+
+    /// Enters a region into `pd`'s table of regions; its index there.
+    pub fn name_region(&mut self, pd: &str, region: &str, vaddr: u64, bus: u64) -> u16 {
+        let size = self.regions.get(region).map_or(0, |region| region.size);
+        let Some(part) = self.pds.get_mut(pd) else { return NONE };
+        let id = u16::try_from(part.blob.regions.len()).unwrap_or(NONE);
+        part.blob.regions.push(config::Region {
+            id: id.into(),
+            flags: u16::from(vaddr != 0).into(),
+            pad: 0.into(),
+            vaddr: vaddr.into(),
+            size: size.into(),
+            bus: bus.into(),
+            name: Name::new(region),
+        });
+        id
+    }
+
+    /// The ring of each client to the gatekeeper, and the client's settings.
+    pub fn client_links(&mut self, clients: &BTreeMap<String, Client>) {
+        for (index, (name, client)) in clients.iter().enumerate() {
+            let data = (u16::try_from(index).unwrap_or(NONE), 0);
+            self.connect(name, GATEKEEPER, client.queue, data, client.volume());
+            let writes = u64::from(self.options.demo_writes);
+            if let Some(part) = self.pds.get_mut(name) {
+                part.ours = true;
+                part.blob.settings.push(setting("writes", writes));
+            }
+        }
+    }
+
+    /// Entries of each queue between the gatekeeper and the driver of `disk`: enough for all of its clients, within
+    /// what a device's queue holds; the gatekeeper holds back what does not fit.
+    pub fn driver_queue(disk: &str, clients: &BTreeMap<String, Client>) -> u16 {
+        let users = clients.values().filter(|client| client.disks().contains(disk));
+        let sum: u32 = users.map(|client| u32::from(client.queue)).sum();
+        let entries = sum.clamp(u32::from(DEFAULT_QUEUE), 256).next_power_of_two();
+        u16::try_from(entries).unwrap_or(DEFAULT_QUEUE)
+    }
+
+    /// The gatekeeper's table of capabilities: by client, then as the grants stand.
+    pub fn grants(&mut self, clients: &BTreeMap<String, Client>) {
+        let Some(gatekeeper) = self.pds.get_mut(GATEKEEPER) else {
+            return;
+        };
+        let link = |role: config::Role, peer: &str, links: &[config::Link]| {
+            let at = links
+                .iter()
+                .position(|link| link.role() == role && link.peer.as_str() == peer);
+            at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NONE)
+        };
+        let mut grants = Vec::new();
+        for (name, client) in clients {
+            for held in &client.held {
+                let links = &gatekeeper.blob.links;
+                grants.push(config::Grant {
+                    client: link(config::Role::Server, name, links).into(),
+                    window: u16::from(held.window).into(),
+                    volume: link(config::Role::Client, &super::disks::driver_name(&held.disk), links).into(),
+                    rights: held.rights.into(),
+                    first: held.first.into(),
+                    blocks: held.blocks.into(),
+                    in_flight: held.in_flight.into(),
+                    line: held.line.into(),
+                });
+            }
+        }
+        gatekeeper.blob.grants = grants;
+    }
+}
+
+/// A named number for a PD.
+pub fn setting(key: &str, value: u64) -> Setting {
+    Setting {
+        key: Name::new(key),
+        value: value.into(),
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//! What a board or Microkit cannot give: judged once all is derived.
+use super::build::{Build, PAGE};
+use crate::element::Position;
+use crate::microkit::MAX_PDS;
+use crate::plan::{Board, RegionKind};
+use orion_pd::config::{MAX_LEN, VADDR};
+
+/// Page mappings that the kernel's initialiser has room for, of 2^17 slots (measured; the rest it needs itself).
+const MAX_FRAME_CAPS: u64 = 120_000;
+
+impl Build<'_> {
+    /// Parts of the user's own that this board does not have.
+    pub fn unsupported(&mut self) {
+        let list = match self.board {
+            Board::Host => &self.system.not_on_host,
+            Board::QemuVirtAarch64 => &self.system.not_on_aarch64,
+            Board::X86_64Generic => &self.system.not_on_x86_64,
+        };
+        for (at, what) in list {
+            let remedy = "leave it out for this board, or use another board (--board)";
+            self.problems.add(
+                *at,
+                format!("{what} cannot be had on the board {}", self.board.name()),
+                remedy,
+            );
+        }
+        if self.options.iommu && self.board != Board::X86_64Generic {
+            let what = format!("the board {} has no IOMMU", self.board.name());
+            self.problems
+                .add(Position { line: 1, column: 1 }, what, "leave out --iommu");
+        }
+    }
+
+    /// Counts of PDs, mappings and configurations.
+    pub fn check_limits(&mut self) {
+        let start = Position { line: 1, column: 1 };
+        if self.pds.len() > MAX_PDS {
+            let derived = self.pds.values().filter(|part| part.pd.derived).count();
+            let what = format!(
+                "{} protection domains, {derived} of them derived, are too many",
+                self.pds.len()
+            );
+            self.problems.add(
+                start,
+                what,
+                format!("Microkit takes {MAX_PDS}: have fewer clients or disks"),
+            );
+        }
+        let caps = self.frame_caps();
+        if self.board != Board::Host && caps > MAX_FRAME_CAPS {
+            let what = format!("all mappings together need {caps} page capabilities");
+            let remedy =
+                format!("the initialiser has room for {MAX_FRAME_CAPS}: make regions smaller or map them less");
+            self.problems.add(start, what, remedy);
+        }
+        self.check_configurations();
+    }
+
+    /// Each page costs one, and one more for each mapping beyond the first, IOMMU mappings included.
+    fn frame_caps(&self) -> u64 {
+        let mut sum = 0_u64;
+        for region in self.regions.values() {
+            let maps = self
+                .pds
+                .values()
+                .flat_map(|part| &part.pd.maps)
+                .filter(|map| map.region == region.name)
+                .count();
+            let io = if self.iommu() { region.dma_by.len() } else { 0 };
+            let each = u64::try_from(maps + io).unwrap_or(u64::MAX).max(1);
+            sum = sum.saturating_add((region.size / region.page.max(PAGE)).saturating_mul(each.saturating_add(1)));
+        }
+        sum
+    }
+
+    /// A configuration must fit, and nothing of the user's may lie where it is mapped.
+    fn check_configurations(&mut self) {
+        let end = VADDR + u64::try_from(MAX_LEN).unwrap_or(0);
+        for (name, part) in self.pds.iter().filter(|(_, part)| part.ours) {
+            let len = part.blob.bytes().len();
+            if len > MAX_LEN {
+                let what = format!("the configuration of {name:?} is {len} bytes, more than {MAX_LEN}");
+                self.problems.add(part.at, what, "have fewer clients, disks or grants");
+            }
+            for map in &part.pd.maps {
+                let region = self.regions.get(&map.region);
+                let size = region.map_or(PAGE, |region| region.size);
+                let own = region.is_some_and(|region| region.kind == RegionKind::Plain);
+                if own && map.vaddr < end && VADDR < map.vaddr.saturating_add(size) {
+                    let what = format!("{:?} is mapped over {name:?}'s configuration at {VADDR:#x}", map.region);
+                    self.problems
+                        .add(part.at, what, format!("keep {VADDR:#x}..{end:#x} free in clients"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//! The clock and the console of the seL4 boards; on the host a PD's own poll keeps deadlines and the launcher prints.
+use super::build::{Build, PAGE, memory};
+use super::clients::setting;
+use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
+use crate::element::Position;
+use crate::plan::{Board, RegionKind};
+use orion_pd::config::{Console, Device, NONE, Name, Wake};
+
+const TICK: &str = "tick";
+const SERIAL: &str = "serial";
+/// The clock's budget and period in microseconds: it runs once each period and sleeps by spending its budget.
+const TICK_BUDGET: (u32, u32) = (100, 10_000);
+/// The I/O ports of COM1: first, count.
+const COM1: (u16, u16) = (0x3f8, 8);
+
+impl Build<'_> {
+    /// `tick`, `serial`, and what every PD of ours needs of them.
+    pub fn services(&mut self) {
+        if self.board == Board::Host {
+            return;
+        }
+        let ours: Vec<String> = self
+            .pds
+            .iter()
+            .filter(|(_, part)| part.ours)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let start = Position { line: 1, column: 1 };
+        self.derived(TICK, TICK, TICK_PRIORITY, start);
+        self.derived(SERIAL, SERIAL, SERIAL_PRIORITY, start);
+        if let Some(part) = self.pds.get_mut(TICK) {
+            part.pd.budget = Some(TICK_BUDGET);
+        }
+        self.uart();
+        for pd in &ours {
+            self.console(pd);
+            self.wake(pd);
+        }
+        self.wake(SERIAL);
+        if self.board == Board::X86_64Generic {
+            self.counter_frequency();
+        }
+    }
+
+    fn uart(&mut self) {
+        if self.board == Board::X86_64Generic {
+            let (first, count) = COM1;
+            for (port, length, at) in &self.system.taken.ports {
+                if *port < u64::from(first + count) && u64::from(first) < port + length {
+                    self.problems
+                        .add(*at, "the I/O ports of COM1 belong to the console", "use other ports");
+                }
+            }
+            if let Some(part) = self.pds.get_mut(SERIAL) {
+                part.pd.ioports.push((0, first, count));
+                part.blob.settings.push(setting("port", u64::from(first)));
+                part.blob.settings.push(setting("ioport_id", 0));
+            }
+            return;
+        }
+        let vaddr = self.registers(SERIAL, "regs_uart", 0x0900_0000, PAGE);
+        let device = Device {
+            transport: 0.into(),
+            irq: NONE.into(),
+            flags: 0.into(),
+            config_vaddr: vaddr.into(),
+            config_offset: 0.into(),
+            bar_vaddr: 0.into(),
+            bar_bus: 0.into(),
+            bar_size: 0.into(),
+            msi_address: 0.into(),
+            msi_data: 0.into(),
+            timeout_ms: 0.into(),
+            dma_vaddr: 0.into(),
+            dma_bus: 0.into(),
+            dma_size: 0.into(),
+            name: Name::new("uart"),
+        };
+        if let Some(part) = self.pds.get_mut(SERIAL) {
+            part.blob.devices.push(device);
+        }
+    }
+
+    /// A ring from `pd` to the console.
+    fn console(&mut self, pd: &str) {
+        let region = format!("console_{pd}");
+        self.region(memory(&region, RegionKind::Console, PAGE));
+        let (here, there) = (self.map(pd, &region, true), self.map(SERIAL, &region, true));
+        let (channel, peer) = self.channel(pd, SERIAL);
+        for (owner, role, channel, vaddr) in [(pd, 0, channel, here), (SERIAL, 1, peer, there)] {
+            let console = Console {
+                role: u16::into(role),
+                channel: channel.into(),
+                pad: 0.into(),
+                vaddr: vaddr.into(),
+                size: PAGE.into(),
+                pd: Name::new(pd),
+            };
+            if let Some(part) = self.pds.get_mut(owner) {
+                part.blob.consoles.push(console);
+            }
+        }
+    }
+
+    /// A channel by which the clock wakes `pd`.
+    fn wake(&mut self, pd: &str) {
+        let (tick, channel) = self.channel(TICK, pd);
+        for (owner, channel, peer) in [(TICK, tick, pd), (pd, channel, TICK)] {
+            let wake = Wake {
+                channel: channel.into(),
+                pad: 0.into(),
+                peer: Name::new(peer),
+            };
+            if let Some(part) = self.pds.get_mut(owner) {
+                part.blob.wakes.push(wake);
+            }
+        }
+    }
+
+    /// The page in which the kernel says the frequency of the time stamp counter, and the setting that says where.
+    fn counter_frequency(&mut self) {
+        let name = "tsc_frequency";
+        self.region(memory(name, RegionKind::BootInfo, PAGE));
+        let ours: Vec<String> = self
+            .pds
+            .iter()
+            .filter(|(_, part)| part.ours)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for pd in ours {
+            let vaddr = self.map(&pd, name, false);
+            if let Some(part) = self.pds.get_mut(&pd) {
+                part.blob.settings.push(setting("tsc_vaddr", vaddr));
+            }
+        }
+    }
+}

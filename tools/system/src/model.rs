@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+//! A `system.xml` as it was understood: Microkit's parts that we have to know, and ours.
+use crate::element::{Element, Position};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Entries of each queue of a client's ring, where the client does not say.
+pub const DEFAULT_QUEUE: u16 = 64;
+/// Bytes of a client's data region, where the client does not say.
+pub const DEFAULT_DATA: u64 = 2 << 20;
+/// Milliseconds after which a disk's request is given up, where the disk does not say.
+pub const DEFAULT_TIMEOUT_MS: u32 = 30_000;
+/// Windows of a connection: capabilities that one client can hold.
+pub const WINDOWS: u8 = 16;
+
+/// A system, parsed and checked.
+#[derive(Clone, Debug, Default)]
+pub struct System {
+    /// The user's own Microkit elements below `<system>`, without anything of ours in them.
+    pub own: Vec<Element>,
+    /// The user's protection domains, children too, by name.
+    pub pds: BTreeMap<String, UserPd>,
+    /// The user's memory regions, by name.
+    pub regions: BTreeMap<String, UserRegion>,
+    /// The user's channels.
+    pub channels: Vec<UserChannel>,
+    /// Disks, as they stand.
+    pub disks: Vec<Disk>,
+    /// Volumes, as they stand.
+    pub volumes: Vec<Volume>,
+    /// Grants, as they stand.
+    pub grants: Vec<Grant>,
+    /// Numbers that the user's own parts take and derived parts must not.
+    pub taken: Taken,
+    /// What the host world cannot give, each with its place.
+    pub not_on_host: Vec<(Position, String)>,
+    /// What aarch64 boards cannot give.
+    pub not_on_aarch64: Vec<(Position, String)>,
+    /// What x86-64 boards cannot give.
+    pub not_on_x86_64: Vec<(Position, String)>,
+}
+
+/// Numbers that exist once in a system.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// GIC interrupt numbers, with the PD's place.
+    pub gic: BTreeMap<u64, Position>,
+    /// I/O APIC pins.
+    pub pins: BTreeMap<u64, Position>,
+    /// x86-64 vectors.
+    pub vectors: BTreeMap<u64, Position>,
+    /// I/O port ranges: first port, count.
+    pub ports: Vec<(u64, u64, Position)>,
+    /// IOMMU domain ids.
+    pub io_domains: BTreeSet<u64>,
+    /// IOMMU peripherals, as `bus:device.function`.
+    pub peripherals: BTreeMap<String, Position>,
+}
+
+/// A protection domain of the user's own.
+#[derive(Clone, Debug, Default)]
+pub struct UserPd {
+    /// Where it stands.
+    pub at: Position,
+    /// Its priority.
+    pub priority: u8,
+    /// Its program's path.
+    pub image: String,
+    /// Budget and period, where given.
+    pub budget: Option<(u32, u32)>,
+    /// Bytes of stack, where given.
+    pub stack: Option<u64>,
+    /// Whether it is passive.
+    pub passive: bool,
+    /// What it maps.
+    pub maps: Vec<UserMap>,
+    /// Channel and interrupt ids in use.
+    pub ids: BTreeMap<u8, Position>,
+    /// Entries of each queue of its ring, should it be a client.
+    pub queue: u16,
+    /// Bytes of its data region, should it be a client.
+    pub data: u64,
+    /// Where it says one of these, though it may be no client.
+    pub client_settings: Option<Position>,
+}
+
+/// A mapping of the user's own.
+#[derive(Clone, Debug)]
+pub struct UserMap {
+    /// The region's name.
+    pub region: String,
+    /// Where it is mapped.
+    pub vaddr: u64,
+    /// Whether it may be written.
+    pub write: bool,
+    /// Whether it is mapped cached.
+    pub cached: bool,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// A memory region of the user's own.
+#[derive(Clone, Debug)]
+pub struct UserRegion {
+    /// Bytes; `None` where Microkit takes the size from a prefill file.
+    pub size: Option<u64>,
+    /// Page size.
+    pub page: u64,
+    /// Physical address, where fixed.
+    pub phys: Option<u64>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// A channel of the user's own.
+#[derive(Clone, Debug)]
+pub struct UserChannel {
+    /// Its two ends.
+    pub ends: [End; 2],
+}
+
+/// One end of a channel.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The PD.
+    pub pd: String,
+    /// The id.
+    pub id: u8,
+    /// Whether this end may make protected calls.
+    pub calls: bool,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// How a board reaches a disk's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// virtio-mmio.
+    Mmio,
+    /// PCI.
+    Pci,
+}
+
+/// A disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub at: Position,
+    /// The kind of device.
+    pub bus: String,
+    /// Bytes that it must have at least.
+    pub size: Option<u64>,
+    /// Whether it is attached read-only.
+    pub read_only: bool,
+    /// The number of its slot, and where that stands.
+    pub slot: Option<(u8, Position)>,
+    /// How it is reached, where the board leaves a choice.
+    pub transport: Option<Transport>,
+    /// Milliseconds after which a request is given up.
+    pub timeout_ms: u32,
+}
+
+/// A name of something that blocks lie on, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A disk.
+    Disk(String, Position),
+    /// A volume.
+    Volume(String, Position),
+}
+
+/// A volume.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub at: Position,
+    /// What it lies on; `None` only while that is a problem.
+    pub on: Option<Target>,
+}
+
+/// A grant.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Where it stands.
+    pub at: Position,
+    /// The client PD, and where it is named.
+    pub client: (String, Position),
+    /// What it is a grant of.
+    pub target: Target,
+    /// First 4096-byte block.
+    pub first: u64,
+    /// One past the last block; `None`: to the end.
+    pub end: Option<u64>,
+    /// Where the blocks are said.
+    pub blocks_at: Position,
+    /// Bits of `orion_caps::Rights`.
+    pub rights: u16,
+    /// Where the rights are said.
+    pub rights_at: Position,
+    /// Most requests in flight, and where that is said; `None`: no limit but the ring's.
+    pub in_flight: Option<(u32, Position)>,
+    /// Whether its blocks may be granted to others as well.
+    pub shared: bool,
+    /// The window, where given, and where that is said.
+    pub window: Option<(u8, Position)>,
+}
+
+impl System {
+    /// The disk called `name`.
+    pub fn disk(&self, name: &str) -> Option<&Disk> {
+        self.disks.iter().find(|disk| disk.name == name)
+    }
+
+    /// The volume called `name`.
+    pub fn volume(&self, name: &str) -> Option<&Volume> {
+        self.volumes.iter().find(|volume| volume.name == name)
+    }
+
+    /// The disk that `target` comes down to; `None` where a name is unknown or volumes lie on each other in a circle.
+    pub fn disk_below(&self, target: &Target) -> Option<&Disk> {
+        let mut target = target;
+        for _ in 0..=self.volumes.len() {
+            match target {
+                Target::Disk(name, _) => return self.disk(name),
+                Target::Volume(name, _) => target = self.volume(name)?.on.as_ref()?,
+            }
+        }
+        None
+    }
+}
+
+impl Target {
+    /// The name, whatever it names.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Disk(name, _) | Self::Volume(name, _) => name,
+        }
+    }
+
+    /// Where the name stands.
+    pub fn at(&self) -> Position {
+        match self {
+            Self::Disk(_, at) | Self::Volume(_, at) => *at,
+        }
+    }
+}

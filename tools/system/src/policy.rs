@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+//! Our elements: disks, volumes, grants.
+use crate::element::{Attribute, Element};
+use crate::microkit::twice;
+use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, System, Target, Transport, Volume, WINDOWS};
+use crate::problem::{Problems, suggest};
+use crate::read::{self, tag};
+
+/// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
+pub const MAX_NAME: usize = 40;
+/// Rights by name and bit (`orion_caps::Rights`).
+pub const RIGHTS: [(&str, u16); 6] = [
+    ("read", 1),
+    ("write", 2),
+    ("flush", 4),
+    ("discard", 8),
+    ("zero", 16),
+    ("observe", 32),
+];
+/// Kinds of devices of the mission that have no driver yet.
+const LATER_BUSES: &[&str] = &[
+    "nvme",
+    "ahci",
+    "sata",
+    "scsi",
+    "virtio-scsi",
+    "iscsi",
+    "nbd",
+    "usb",
+    "sas",
+    "file",
+    "ram",
+];
+
+/// The names of the rights in `bits`.
+pub fn rights_text(bits: u16) -> String {
+    let names: Vec<&str> = RIGHTS
+        .iter()
+        .filter(|(_, bit)| bits & bit != 0)
+        .map(|(name, _)| *name)
+        .collect();
+    names.join(" ")
+}
+
+/// Reads all below `root` into `system`.
+pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
+    for element in root.children.iter().filter(|child| child.ours) {
+        match element.name.as_str() {
+            "disk" => system.disks.extend(disk(element, problems)),
+            "volume" => system.volumes.extend(volume(element, problems)),
+            "grant" => system.grants.extend(grant(element, problems)),
+            _ => {}
+        }
+    }
+    unique(system, problems);
+}
+
+/// Disks and volumes share one space of names.
+fn unique(system: &System, problems: &mut Problems) {
+    let disks = system.disks.iter().map(|disk| (&disk.name, disk.at));
+    let mut all: Vec<_> = disks
+        .chain(system.volumes.iter().map(|volume| (&volume.name, volume.at)))
+        .collect();
+    all.sort_unstable();
+    for ((a, first), (b, at)) in all.iter().zip(all.iter().skip(1)) {
+        if a == b {
+            twice("disk or volume", b, *at, *first, problems);
+        }
+    }
+}
+
+fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
+    let name = read::name(element, MAX_NAME, problems);
+    let bus = read::required(element, "bus", problems).and_then(|a| bus(a, problems));
+    let slot = element.attribute("slot");
+    let slot = slot.and_then(|a| Some((u8::try_from(read::number(a, 0, 31, problems)?).ok()?, a.at)));
+    let transport = element
+        .attribute("transport")
+        .and_then(|a| read::choice(a, &["mmio", "pci"], problems));
+    let size = element
+        .attribute("size")
+        .and_then(|a| read::size(a, 512, 1 << 60, problems));
+    let read_only = element
+        .attribute("readonly")
+        .and_then(|a| read::yes(a, problems))
+        .unwrap_or(false);
+    let timeout = element
+        .attribute("timeout")
+        .and_then(|a| read::milliseconds(a, problems));
+    Some(Disk {
+        name: name?.to_owned(),
+        at: element.at,
+        bus: bus.unwrap_or("virtio-blk").to_owned(),
+        size,
+        read_only,
+        slot,
+        transport: transport.map(|t| if t == "pci" { Transport::Pci } else { Transport::Mmio }),
+        timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
+    })
+}
+
+fn bus<'a>(attribute: &'a Attribute, problems: &mut Problems) -> Option<&'a str> {
+    let value = attribute.value.as_str();
+    if value == "virtio-blk" {
+        return Some(value);
+    }
+    if LATER_BUSES.contains(&value) {
+        let what = format!("bus {value:?} is not there yet in this version of Orion");
+        problems.add(attribute.at, what, "use bus=\"virtio-blk\"");
+    } else {
+        let what = format!("bus {value:?} is not known");
+        problems.add(
+            attribute.at,
+            what,
+            "use bus=\"virtio-blk\", the one of this version of Orion",
+        );
+    }
+    None
+}
+
+fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
+    let name = read::name(element, MAX_NAME, problems);
+    let mut below = element.children.iter().filter(|child| child.ours && child.name == "on");
+    let Some(on) = below.next() else {
+        if element.children.is_empty() {
+            problems.add(
+                element.at,
+                "a volume lies on nothing",
+                "add <orion:on disk=\"...\"/> in it",
+            );
+        }
+        return Some(Volume {
+            name: name?.to_owned(),
+            at: element.at,
+            on: None,
+        });
+    };
+    if let Some(second) = below.next() {
+        let what = "a volume lies on two things, and this version of Orion has no layer that joins them";
+        problems.add(second.at, what, "remove one <orion:on>");
+    }
+    let on = target(on, problems);
+    Some(Volume {
+        name: name?.to_owned(),
+        at: element.at,
+        on,
+    })
+}
+
+/// `disk="..."` or `volume="..."`: exactly one of them.
+fn target(element: &Element, problems: &mut Problems) -> Option<Target> {
+    match (element.attribute("disk"), element.attribute("volume")) {
+        (Some(a), None) => Some(Target::Disk(a.value.clone(), a.at)),
+        (None, Some(a)) => Some(Target::Volume(a.value.clone(), a.at)),
+        (None, None) => {
+            let what = format!("{} names neither a disk nor a volume", tag(element));
+            problems.add(element.at, what, "add disk=\"...\" or volume=\"...\"");
+            None
+        }
+        (Some(_), Some(a)) => {
+            let what = format!("{} names both a disk and a volume", tag(element));
+            problems.add(a.at, what, "remove one of the two");
+            None
+        }
+    }
+}
+
+fn grant(element: &Element, problems: &mut Problems) -> Option<Grant> {
+    let client = read::required(element, "client", problems);
+    let target = target(element, problems);
+    let blocks = element.attribute("blocks");
+    if blocks.is_none() {
+        let remedy = "add blocks=\"0..4096\" (4096-byte blocks, end not included) or blocks=\"all\"";
+        problems.add(element.at, "<orion:grant> does not say which blocks", remedy);
+    }
+    let extent = blocks.and_then(|a| extent(a, problems));
+    let rights = read::required(element, "rights", problems);
+    let bits = rights.and_then(|a| self::rights(a, problems));
+    let in_flight = element.attribute("in-flight");
+    let in_flight = in_flight.and_then(|a| Some((u32::try_from(read::number(a, 1, 32_768, problems)?).ok()?, a.at)));
+    let shared = element
+        .attribute("shared")
+        .and_then(|a| read::yes(a, problems))
+        .unwrap_or(false);
+    let window = element.attribute("window");
+    let last = u64::from(WINDOWS - 1);
+    let window = window.and_then(|a| Some((u8::try_from(read::number(a, 0, last, problems)?).ok()?, a.at)));
+    let (first, end) = extent?;
+    let client = client?;
+    Some(Grant {
+        at: element.at,
+        client: (client.value.clone(), client.at),
+        target: target?,
+        first,
+        end,
+        blocks_at: blocks?.at,
+        rights: bits?,
+        rights_at: rights?.at,
+        in_flight,
+        shared,
+        window,
+    })
+}
+
+/// `all`, or `a..b` with a < b.
+fn extent(attribute: &Attribute, problems: &mut Problems) -> Option<(u64, Option<u64>)> {
+    let text = attribute.value.trim();
+    if text == "all" {
+        return Some((0, None));
+    }
+    let parts = text.split_once("..");
+    let number = |text: &str| read::digits(text.trim());
+    let Some((first, end)) = parts.and_then(|(a, b)| Some((number(a)?, number(b)?))) else {
+        let what = format!("blocks={text:?} is not an extent");
+        problems.add(
+            attribute.at,
+            what,
+            "write first..end in 4096-byte blocks, end not included, or \"all\"",
+        );
+        return None;
+    };
+    if first >= end {
+        let what = format!("blocks={text:?} holds no block");
+        problems.add(
+            attribute.at,
+            what,
+            "the end is not included and must be larger than the first block",
+        );
+        return None;
+    }
+    if end > 1 << 40 {
+        let what = format!("blocks={text:?} ends beyond block 2^40, the most that a window can name");
+        problems.add(attribute.at, what, "end at or below 1099511627776");
+        return None;
+    }
+    Some((first, Some(end)))
+}
+
+fn rights(attribute: &Attribute, problems: &mut Problems) -> Option<u16> {
+    let mut bits = 0;
+    let known = RIGHTS.iter().map(|(name, _)| *name);
+    for word in attribute.value.split_whitespace() {
+        let Some((_, bit)) = RIGHTS.iter().find(|(name, _)| *name == word) else {
+            let later = matches!(word, "derive" | "admin");
+            let what = format!(
+                "{word:?} is not a right{}",
+                if later { " in this version of Orion" } else { "" }
+            );
+            problems.add(attribute.at, what, suggest(word, known.clone(), "remove it"));
+            return None;
+        };
+        if bits & bit != 0 {
+            problems.add(attribute.at, format!("the right {word:?} stands twice"), "remove one");
+        }
+        bits |= bit;
+    }
+    if bits == 0 {
+        let remedy = format!("write some of: {}", known.collect::<Vec<_>>().join(" "));
+        problems.add(attribute.at, "the grant gives no right", remedy);
+        return None;
+    }
+    Some(bits)
+}
