@@ -1,2 +1,22 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! The console: prints what every PD writes into its console ring, line by line, each line with the PD's name.
+//!
+//! Kernels of release builds print nothing for PDs; this PD owns the UART and prints in every build.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+mod console;
+mod line;
+mod ns16550;
+mod pl011;
+mod uart;
+
+#[cfg(test)]
+mod tests;
+
+pub use console::{Console, MOST_CONSOLES, Serial};
+pub use ns16550::{Ns16550, Ports};
+pub use pl011::Pl011;
+pub use uart::{Stuck, Uart, Wire};
