@@ -1,77 +1,38 @@
 // SPDX-License-Identifier: MIT
 //! All that a layer can see and do during one call.
-use crate::slots::{Child, FANOUT_MAX, Slot, Tag};
+use crate::slots::{Child, FANOUT_MAX, Pending, Slot, Tag};
 use crate::{Id, Lowers, Payload, Submission};
-use heapless::{Deque, Vec};
 use orion_block::{Buf, Completion, Instant, Limits, Request};
 
-/// What a layer's call has caused in its own node. At most one entry a slot in each queue.
+/// What a layer's call changes in its node beside the slots.
 #[derive(Debug)]
-pub(crate) struct Effects<const N: usize> {
-    /// Requests to hand to `submit` again.
-    pub woken: Deque<Id, N>,
-    /// Requests with lower requests that were refused at a closed port.
-    pub refused: Vec<Id, N>,
-    /// Requests that the layer has answered and that have nothing outstanding.
-    pub finished: Vec<(Id, Completion), N>,
-}
-
-impl<const N: usize> Effects<N> {
-    pub const fn new() -> Self {
-        Self {
-            woken: Deque::new(),
-            refused: Vec::new(),
-            finished: Vec::new(),
-        }
-    }
-
-    /// Whether the layer's call caused nothing in its own node, as most don't.
-    #[inline]
-    pub fn none(&self) -> bool {
-        self.finished.is_empty() && self.refused.is_empty() && self.woken.is_empty()
-    }
-}
-
-/// Where effects go, without the node's size in its type.
-pub(crate) trait Sink {
-    fn wake(&mut self, id: Id);
-    fn refuse(&mut self, id: Id);
-    fn finish(&mut self, id: Id, done: Completion);
-}
-
-impl<const N: usize> Sink for Effects<N> {
-    fn wake(&mut self, id: Id) {
-        let fits = self.woken.push_back(id);
-        debug_assert!(fits.is_ok(), "a slot is woken at most once before it runs");
-    }
-    fn refuse(&mut self, id: Id) {
-        let fits = self.refused.push(id);
-        debug_assert!(fits.is_ok(), "a slot is in this queue at most once");
-    }
-    fn finish(&mut self, id: Id, done: Completion) {
-        let fits = self.finished.push((id, done));
-        debug_assert!(fits.is_ok(), "a slot finishes once");
-    }
+pub(crate) struct Desk {
+    /// Slots to look at after the call.
+    pub pending: Pending,
+    /// Closed ports, a bit each.
+    pub closed: u64,
+    /// When the layer wants to be called though nothing happens.
+    pub deadline: Option<Instant>,
+    /// The layer's fan-out.
+    pub fanout: usize,
 }
 
 /// All that a layer can see and do during one call.
 pub struct Io<'a, C> {
     pub(crate) slots: &'a mut [Slot<C>],
-    pub(crate) sink: &'a mut dyn Sink,
+    pub(crate) desk: &'a mut Desk,
     pub(crate) lowers: &'a mut dyn Lowers,
     pub(crate) payload: &'a mut dyn Payload,
-    /// Closed ports, a bit each.
-    pub(crate) closed: u64,
-    pub(crate) fanout: usize,
     pub(crate) now: Instant,
-    pub(crate) deadline: &'a mut Option<Instant>,
 }
 
 impl<C> Io<'_, C> {
+    #[inline]
     fn slot(&self, id: Id) -> Option<&Slot<C>> {
         self.slots.get(id.index()).filter(|s| s.busy)
     }
 
+    #[inline]
     fn slot_mut(&mut self, id: Id) -> Option<&mut Slot<C>> {
         self.slots.get_mut(id.index()).filter(|s| s.busy)
     }
@@ -82,6 +43,7 @@ impl<C> Io<'_, C> {
     }
 
     /// The request `id`, in the unit of the layer's limits. A request that has ended reads as an empty one.
+    #[inline]
     pub fn request(&self, id: Id) -> Request {
         self.slot(id).map_or_else(Request::default, |s| s.req)
     }
@@ -92,20 +54,23 @@ impl<C> Io<'_, C> {
     }
 
     /// The client that sent the request.
+    #[inline]
     pub fn upper(&self, id: Id) -> u8 {
         self.slot(id).map_or(u8::MAX, |s| s.upper)
     }
 
     /// The request's state; `None` when it has ended.
+    #[inline]
     pub fn ctx(&mut self, id: Id) -> Option<&mut C> {
         self.slot_mut(id).map(|s| &mut s.ctx)
     }
 
     /// Sends a lower request for `id` to the device below `port`. Its end comes as `complete(id, child, ..)`. A child
     /// number at or above the layer's fan-out, or one that is outstanding, is a mistake in the layer and is ignored.
+    #[inline]
     pub fn lower(&mut self, id: Id, port: u8, child: u8, req: Request) {
-        let open = port < 64 && self.closed & (1 << port) == 0;
-        let fanout = self.fanout.min(FANOUT_MAX);
+        let open = port < 64 && self.desk.closed & (1 << port) == 0;
+        let fanout = self.desk.fanout.min(FANOUT_MAX);
         let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy) else {
             return;
         };
@@ -116,10 +81,8 @@ impl<C> Io<'_, C> {
             return;
         }
         if !open {
-            if slot.refused == 0 {
-                self.sink.refuse(id);
-            }
             slot.refused |= bit;
+            self.desk.pending.push(id, self.slots);
             return;
         }
         slot.outstanding |= bit;
@@ -140,32 +103,29 @@ impl<C> Io<'_, C> {
 
     /// Answers the request. Where lower requests of it are outstanding, the answer waits until they have ended, and the
     /// layer hears no more of them.
+    #[inline]
     pub fn done(&mut self, id: Id, done: Completion) {
         let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy && s.answer.is_none()) else {
             return;
         };
         slot.answer = Some(done);
         if slot.outstanding == 0 {
-            self.sink.finish(id, done);
+            self.desk.pending.push(id, self.slots);
         }
     }
 
     /// Calls `submit` again for a parked request, after the present call.
     pub fn wake(&mut self, id: Id) {
-        let Some(slot) = self
-            .slots
-            .get_mut(id.index())
-            .filter(|s| s.busy && !s.woken && s.answer.is_none())
-        else {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy && s.answer.is_none()) else {
             return;
         };
         slot.woken = true;
-        self.sink.wake(id);
+        self.desk.pending.push(id, self.slots);
     }
 
     /// Asks for [`Layer::tick`](crate::Layer::tick) at `at`, or before if something asked for that already.
     pub fn alarm(&mut self, at: Instant) {
-        *self.deadline = Some(self.deadline.map_or(at, |earlier| earlier.min(at)));
+        self.desk.deadline = Some(self.desk.deadline.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Copies payload bytes out of a data region; whether they lie in a mapped one.

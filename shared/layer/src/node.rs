@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What runs a layer: the table of requests in flight, splitting, back-pressure, fair admission, checked completions.
-use crate::context::{Effects, Io, Sink};
-use crate::slots::{NO_PARENT, SLOTS_MAX, Slot, Tag, believed};
+use crate::context::{Desk, Io};
+use crate::slots::{NOTHING, Pending, SLOTS_MAX, Slot, Tag, believed};
 use crate::split::{self, Parent};
 use crate::{Event, FANOUT_MAX, Id, Layer, Lowers, Payload, PeerMisbehaved, Start, Submission, Uppers};
 use heapless::Vec;
@@ -58,10 +58,8 @@ pub struct Node<L: Layer, const N: usize> {
     /// Slots that may be in use, so that no port below can overflow.
     usable: u16,
     turn: u8,
-    closed: u64,
     started: bool,
-    deadline: Option<Instant>,
-    effects: Effects<N>,
+    desk: Desk,
 }
 
 impl<L: Layer, const N: usize> Node<L, N> {
@@ -78,15 +76,18 @@ impl<L: Layer, const N: usize> Node<L, N> {
             free: (0..N).rev().map(|i| Id(u16::try_from(i).unwrap_or(0))).collect(),
             parents: [Parent::FREE; N],
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
-            splitting: [NO_PARENT; UPPERS_MAX as usize],
+            splitting: [NOTHING; UPPERS_MAX as usize],
             held: [0; UPPERS_MAX as usize],
             share: 0,
             usable: 0,
             turn: 0,
-            closed: 0,
             started: false,
-            deadline: None,
-            effects: Effects::new(),
+            desk: Desk {
+                pending: Pending::NONE,
+                closed: 0,
+                deadline: None,
+                fanout: L::FANOUT,
+            },
         }
     }
 
@@ -142,7 +143,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         progress.misbehaved = self.drain(around, &mut progress.moved);
         self.tick(around);
         progress.moved |= self.admit(around);
-        progress.deadline = self.deadline;
+        progress.deadline = self.desk.deadline;
         progress
     }
 
@@ -151,7 +152,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
     pub fn event(&mut self, port: u8, event: Event, around: &mut Around<'_>) {
         match event {
             Event::Gone => self.close(port, around),
-            Event::Back if port < 64 => self.closed &= !(1 << port),
+            Event::Back if port < 64 => self.desk.closed &= !(1 << port),
             _ => {}
         }
         if event != Event::Gone {
@@ -233,36 +234,33 @@ impl<L: Layer, const N: usize> Node<L, N> {
         let Some(bit) = 1u64.checked_shl(u32::from(port)) else {
             return;
         };
-        if self.closed & bit != 0 {
+        if self.desk.closed & bit != 0 {
             return;
         }
-        self.closed |= bit;
-        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, s)| s.busy) {
-            let lost = slot
-                .children
-                .iter()
-                .enumerate()
-                .filter(|(_, c)| c.port == port)
-                .fold(0, |m, (i, _)| m | 1u8 << i);
-            let lost = lost & slot.outstanding;
-            if lost == 0 {
+        self.desk.closed |= bit;
+        for index in 0..N {
+            let Some(slot) = self.slots.get_mut(index).filter(|s| s.busy) else {
                 continue;
+            };
+            let at_port = (0..8u8).zip(&slot.children).filter(|(_, c)| c.port == port);
+            let lost = slot.outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child);
+            if lost != 0 {
+                slot.outstanding &= !lost;
+                slot.refused |= lost;
+                self.desk
+                    .pending
+                    .push(Id(u16::try_from(index).unwrap_or(0)), &mut self.slots);
             }
-            slot.outstanding &= !lost;
-            if slot.refused == 0 {
-                self.effects.refuse(Id(u16::try_from(index).unwrap_or(0)));
-            }
-            slot.refused |= lost;
         }
         self.call(around, |layer, io| layer.event(port, Event::Gone, io));
     }
 
     fn tick(&mut self, around: &mut Around<'_>) {
-        if self.started && self.deadline.is_none_or(|at| around.now < at) {
+        if self.started && self.desk.deadline.is_none_or(|at| around.now < at) {
             return;
         }
         self.started = true;
-        self.deadline = None;
+        self.desk.deadline = None;
         let now = around.now;
         self.call(around, |layer, io| {
             if let Some(at) = layer.tick(now, io) {
@@ -297,7 +295,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             return false;
         }
         match self.splitting.get(usize::from(upper)).copied() {
-            Some(NO_PARENT) => {}
+            Some(NOTHING) => {}
             Some(parent) => return self.issue_part(parent, around),
             None => return false,
         }
@@ -307,7 +305,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if let Err(error) = self.acceptable(&req) {
             around.uppers.complete(upper, tag, Completion::error(error));
         } else if req.op == Op::Flush || split::fits(&req, &self.limits) {
-            self.issue(req, tag, upper, NO_PARENT, 0, around);
+            self.issue(req, tag, upper, NOTHING, 0, around);
         } else {
             self.split(req, tag, upper, around);
         }
@@ -363,7 +361,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         parent.parts += 1;
         let last = !parent.unissued();
         if last && let Some(splitting) = self.splitting.get_mut(usize::from(upper)) {
-            *splitting = NO_PARENT;
+            *splitting = NOTHING;
         }
         self.issue(req, tag, upper, index, skip, around);
         true
@@ -386,47 +384,52 @@ impl<L: Layer, const N: usize> Node<L, N> {
     /// Calls the layer, then does what that caused: answers, failures at closed ports, wake-ups.
     fn call(&mut self, around: &mut Around<'_>, f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>)) {
         self.enter(around, f);
-        while !self.effects.none() {
-            if let Some((id, done)) = self.effects.finished.pop() {
-                self.finish(id, done, around);
-            } else if let Some(id) = self.effects.refused.pop() {
-                self.tell_refused(id, around);
-            } else if let Some(id) = self.effects.woken.pop_front() {
-                let live = self
-                    .slots
-                    .get_mut(id.index())
-                    .is_some_and(|s| core::mem::take(&mut s.woken) && s.busy);
-                if live {
-                    self.enter(around, |layer, io| layer.submit(id, io));
-                }
-            }
+        while let Some(id) = self.desk.pending.pop(&mut self.slots) {
+            self.settle(id, around);
         }
     }
 
-    fn enter(&mut self, around: &mut Around<'_>, f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>)) {
-        let mut io = Io {
-            slots: &mut self.slots,
-            sink: &mut self.effects,
-            lowers: &mut *around.lowers,
-            payload: &mut *around.payload,
-            closed: self.closed,
-            fanout: L::FANOUT,
-            now: around.now,
-            deadline: &mut self.deadline,
-        };
-        f(&mut self.layer, &mut io);
-    }
-
-    fn tell_refused(&mut self, id: Id, around: &mut Around<'_>) {
+    /// Does what a call of the layer has left to do for one request.
+    fn settle(&mut self, id: Id, around: &mut Around<'_>) {
         let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy) else {
             return;
         };
-        let refused = core::mem::take(&mut slot.refused);
         if let Some(answer) = slot.answer {
             if slot.outstanding == 0 {
                 self.finish(id, answer, around);
             }
+        } else if slot.refused != 0 {
+            self.tell_refused(id, around);
+        } else if core::mem::take(&mut slot.woken) {
+            self.enter(around, |layer, io| layer.submit(id, io));
+        }
+    }
+
+    #[inline]
+    fn enter(&mut self, around: &mut Around<'_>, f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>)) {
+        let Around {
+            lowers, payload, now, ..
+        } = around;
+        let (slots, desk) = (&mut self.slots, &mut self.desk);
+        f(
+            &mut self.layer,
+            &mut Io {
+                slots,
+                desk,
+                lowers: &mut **lowers,
+                payload: &mut **payload,
+                now: *now,
+            },
+        );
+    }
+
+    fn tell_refused(&mut self, id: Id, around: &mut Around<'_>) {
+        let Some(slot) = self.slots.get_mut(id.index()) else {
             return;
+        };
+        let refused = core::mem::take(&mut slot.refused);
+        if slot.woken {
+            self.desk.pending.push(id, &mut self.slots);
         }
         for child in (0..8u8).filter(|c| refused & (1 << c) != 0) {
             self.enter(around, |layer, io| {
@@ -446,7 +449,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if let Some(held) = self.held.get_mut(usize::from(upper)) {
             *held = held.saturating_sub(1);
         }
-        if parent == NO_PARENT {
+        if parent == NOTHING {
             around.uppers.complete(upper, tag, done);
             return;
         }
@@ -462,7 +465,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if !parent.unissued()
             && let Some(splitting) = self.splitting.get_mut(usize::from(upper)).filter(|s| **s == index)
         {
-            *splitting = NO_PARENT;
+            *splitting = NOTHING;
         }
         if let Some(done) = answer {
             let _ = self.free_parents.push(index);

@@ -7,7 +7,8 @@ use orion_block::{Completion, Request};
 pub const FANOUT_MAX: usize = 8;
 /// Most slots of a node.
 pub const SLOTS_MAX: usize = 1024;
-pub(crate) const NO_PARENT: u16 = u16::MAX;
+/// No slot, no parent.
+pub(crate) const NOTHING: u16 = u16::MAX;
 
 /// `generation << 24 | id << 8 | child`: what a completion must bring back to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +19,12 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
+    #[inline]
     pub fn pack(self) -> u32 {
         u32::from(self.generation) << 24 | u32::from(self.id.0) << 8 | u32::from(self.child)
     }
 
+    #[inline]
     pub fn unpack(tag: u32) -> Self {
         let [child, low, high, generation] = tag.to_le_bytes();
         Self {
@@ -47,17 +50,22 @@ pub(crate) struct Slot<C> {
     pub tag: u32,
     pub upper: u8,
     pub busy: bool,
-    pub woken: bool,
     pub generation: u8,
+    /// The layer asked for it to be submitted again.
+    pub woken: bool,
+    /// It is in the node's list of slots to look at.
+    pub queued: bool,
     /// Lower requests outstanding, a bit each.
     pub outstanding: u8,
     /// Lower requests that were refused at a closed port and whose failure is still to be told.
     pub refused: u8,
     /// Index of the split request this is a part of.
     pub parent: u16,
+    /// The next slot to look at.
+    pub link: u16,
     /// Blocks of the split request before this part.
     pub skip: u32,
-    /// The answer, when the layer gave it while lower requests were outstanding.
+    /// What the layer answered.
     pub answer: Option<Completion>,
     pub children: [Child; FANOUT_MAX],
 }
@@ -70,11 +78,13 @@ impl<C: Default> Slot<C> {
             tag: 0,
             upper: 0,
             busy: false,
-            woken: false,
             generation,
+            woken: false,
+            queued: false,
             outstanding: 0,
             refused: 0,
-            parent: NO_PARENT,
+            parent: NOTHING,
+            link: NOTHING,
             skip: 0,
             answer: None,
             children: [Child::default(); FANOUT_MAX],
@@ -82,8 +92,47 @@ impl<C: Default> Slot<C> {
     }
 }
 
+/// The slots that a call of the layer has left something to do for: a list through the slots, first in, first out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    first: u16,
+    last: u16,
+}
+
+impl Pending {
+    pub const NONE: Self = Self {
+        first: NOTHING,
+        last: NOTHING,
+    };
+
+    /// Appends a slot that is not in the list.
+    #[inline]
+    pub fn push<C>(&mut self, id: Id, slots: &mut [Slot<C>]) {
+        let Some(slot) = slots.get_mut(id.index()).filter(|s| !s.queued) else {
+            return;
+        };
+        (slot.queued, slot.link) = (true, NOTHING);
+        match slots.get_mut(usize::from(self.last)) {
+            Some(last) if self.first != NOTHING => last.link = id.0,
+            _ => self.first = id.0,
+        }
+        self.last = id.0;
+    }
+
+    /// Takes the first slot.
+    #[inline]
+    pub fn pop<C>(&mut self, slots: &mut [Slot<C>]) -> Option<Id> {
+        let id = Id(self.first);
+        let slot = slots.get_mut(id.index())?;
+        slot.queued = false;
+        self.first = slot.link;
+        Some(id)
+    }
+}
+
 /// What a lower device's answer means: a success has done all blocks; a failure that claims all of them has done none
 /// that we may rely on (sDDF 0.7's virtio driver reports the full count beside an error).
+#[inline]
 pub(crate) fn believed(done: Completion, asked: u32) -> Completion {
     match done.status {
         Ok(()) => Completion::ok(asked),
@@ -105,6 +154,20 @@ mod tests {
                 child,
             };
             assert_eq!(Tag::unpack(tag.pack()), tag);
+        }
+    }
+
+    #[test]
+    fn pending_slots_come_out_once_and_in_order() {
+        let mut slots = [const { () }; 4].map(|()| Slot::<()>::new(0));
+        let mut pending = Pending::NONE;
+        for round in 0..3 {
+            for id in [2, 0, 2, 3, 0] {
+                pending.push(Id(id), &mut slots);
+            }
+            let order = core::array::from_fn(|_| pending.pop(&mut slots).map(|id| id.0));
+            assert_eq!(order, [Some(2), Some(0), Some(3), None], "round {round}");
+            assert!(pending.first == NOTHING);
         }
     }
 }
