@@ -2,7 +2,25 @@
 //! The export: serves a volume to NBD clients as an ordinary client of the gatekeeper.
 #![no_std]
 #![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
 
+mod arena;
+mod connection;
+mod engine;
+mod inbox;
+mod job;
+mod pd;
+mod progress;
+mod receive;
+mod send;
+mod slots;
 mod sockets;
+mod terms;
+mod volume;
 
+pub use engine::Engine;
+pub use pd::Export;
 pub use sockets::{CONNECTIONS, Conn, Interest, PIECES, Sockets, Source, Stopped, Target};
+pub use terms::{LEAST_DATA, Unfit};
+pub use volume::Volume;
