@@ -75,7 +75,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
 impl GatekeeperPd {
     fn sleep(&mut self) -> bool {
         // Both must be told.
-        let uppers = self.uppers.sleep();
+        let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
         self.lowers.sleep() && uppers
     }
 
@@ -99,10 +99,7 @@ impl GatekeeperPd {
     fn report<W: World>(&mut self, misbehaved: Option<PeerMisbehaved>, world: &mut W) {
         let config = world.config();
         if let Some(PeerMisbehaved { port, what }) = misbehaved {
-            let volume = config
-                .links_as(Role::Client)
-                .nth(usize::from(port))
-                .map_or("?", |(_, l)| l.volume.as_str());
+            let volume = config.links_as(Role::Client).nth(usize::from(port)).map_or("?", |(_, l)| l.volume.as_str());
             world.print(format_args!("volume {volume} is closed: its server {what}"));
         }
         while let Some(refusal) = self.node.layer_mut().take_refusal() {
@@ -110,9 +107,9 @@ impl GatekeeperPd {
             let client = client_name(&config, refusal.client);
             match self.printed {
                 ..PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}")),
-                PRINTED_MAX => world.print(format_args!(
-                    "refused {client}: {refusal}; further refusals are only counted"
-                )),
+                PRINTED_MAX => {
+                    world.print(format_args!("refused {client}: {refusal}; further refusals are only counted"))
+                }
                 _ => {}
             }
         }
@@ -127,9 +124,7 @@ impl GatekeeperPd {
             ));
         }
         if misbehaved > self.misbehaved {
-            world.print(format_args!(
-                "a client broke the ring protocol; its connection is closed"
-            ));
+            world.print(format_args!("a client broke the ring protocol; its connection is closed"));
         }
         (self.malformed, self.misbehaved) = (malformed, misbehaved);
     }
@@ -140,18 +135,12 @@ fn windows(layer: &Gatekeeper, client: u8) -> [WindowInfo; 16] {
         let window = u8::try_from(window).unwrap_or(u8::MAX);
         layer
             .window(client, window)
-            .map_or_else(WindowInfo::default, |(blocks, rights)| WindowInfo {
-                blocks,
-                rights: rights.bits(),
-            })
+            .map_or_else(WindowInfo::default, |(blocks, rights)| WindowInfo { blocks, rights: rights.bits() })
     })
 }
 
 fn client_name<'a>(config: &Config<'a>, client: u8) -> &'a str {
-    config
-        .links_as(Role::Server)
-        .nth(usize::from(client))
-        .map_or("?", |(_, l)| l.peer.as_str())
+    config.links_as(Role::Server).nth(usize::from(client)).map_or("?", |(_, l)| l.peer.as_str())
 }
 
 /// A grant names links by their index in the table; the engine numbers clients and volumes each from 0.
@@ -164,10 +153,7 @@ fn capability(config: &Config<'_>, grant: &Grant) -> Option<Capability> {
         client: number(Role::Server, grant.client.get())?,
         window: u8::try_from(grant.window.get()).ok()?,
         port: number(Role::Client, grant.volume.get())?,
-        extent: Extent {
-            first: grant.first.get(),
-            blocks: grant.blocks.get(),
-        },
+        extent: Extent { first: grant.first.get(), blocks: grant.blocks.get() },
         rights: Rights::from_bits(grant.rights.get()),
         in_flight: grant.in_flight.get(),
         line: grant.line.get(),

@@ -34,11 +34,7 @@ impl BlockSize {
 
     /// The size with `1 << shift` bytes; `None` unless it is 512 bytes to 64 KiB.
     pub const fn from_shift(shift: u8) -> Option<Self> {
-        if shift >= 9 && shift <= 16 {
-            Some(Self(shift))
-        } else {
-            None
-        }
+        if shift >= 9 && shift <= 16 { Some(Self(shift)) } else { None }
     }
 
     /// The size of `bytes`; `None` unless it is a power of two of 512 bytes to 64 KiB.

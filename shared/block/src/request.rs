@@ -84,12 +84,7 @@ impl Request {
     pub fn part(self, skip: u32, blocks: u32, shift: u8) -> Self {
         let lba = Lba(self.lba.0.wrapping_add(u64::from(skip)));
         let offset = self.buf.offset.wrapping_add(u64::from(skip) << shift);
-        Self {
-            lba,
-            blocks,
-            buf: Buf { offset, ..self.buf },
-            ..self
-        }
+        Self { lba, blocks, buf: Buf { offset, ..self.buf }, ..self }
     }
 }
 
@@ -110,9 +105,6 @@ impl Completion {
 
     /// Nothing succeeded.
     pub const fn error(error: Error) -> Self {
-        Self {
-            status: Err(error),
-            blocks: 0,
-        }
+        Self { status: Err(error), blocks: 0 }
     }
 }

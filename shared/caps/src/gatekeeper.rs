@@ -70,22 +70,14 @@ impl fmt::Display for Refusal {
         let Place { window, block } = Place::of(self.req.lba);
         write!(f, "{:?}", self.req.op)?;
         if self.req.op != Op::Flush {
-            write!(
-                f,
-                " of blocks {block}..{}",
-                block.saturating_add(u64::from(self.req.blocks))
-            )?;
+            write!(f, " of blocks {block}..{}", block.saturating_add(u64::from(self.req.blocks)))?;
         }
         match self.reason {
             Reason::NoCapability => write!(f, " through window {window}, which holds no capability"),
             Reason::Right => write!(f, " without the right to {}", Rights::needed(self.req.op)),
             Reason::Extent => write!(f, " outside its extent"),
         }?;
-        if self.line > 0 {
-            write!(f, " (system.xml line {})", self.line)
-        } else {
-            Ok(())
-        }
+        if self.line > 0 { write!(f, " (system.xml line {})", self.line) } else { Ok(()) }
     }
 }
 
@@ -134,17 +126,8 @@ impl Gatekeeper {
     pub fn grant(&mut self, granted: Capability) -> Result<(), TooMany> {
         let index = u8::try_from(self.active.len()).map_err(|_| TooMany)?;
         let windows = self.windows.get_mut(usize::from(granted.client)).ok_or(TooMany)?;
-        let window = windows
-            .get_mut(usize::from(granted.window))
-            .filter(|w| **w == NO_CAPABILITY)
-            .ok_or(TooMany)?;
-        let active = Active {
-            granted,
-            extent: Extent::default(),
-            scale: 0,
-            in_flight: 0,
-            waiting: 0,
-        };
+        let window = windows.get_mut(usize::from(granted.window)).filter(|w| **w == NO_CAPABILITY).ok_or(TooMany)?;
+        let active = Active { granted, extent: Extent::default(), scale: 0, in_flight: 0, waiting: 0 };
         self.active.push(active).map_err(|_| TooMany)?;
         *window = index;
         Ok(())
@@ -197,29 +180,12 @@ impl Gatekeeper {
             return Err((Reason::Right, line));
         }
         if req.op == Op::Flush {
-            return Ok((
-                index,
-                Request {
-                    lba: orion_block::Lba(0),
-                    blocks: 0,
-                    ..*req
-                },
-            ));
+            return Ok((index, Request { lba: orion_block::Lba(0), blocks: 0, ..*req }));
         }
         let first = active.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
         let lba = first.checked_mul(1 << active.scale).ok_or((Reason::Extent, line))?;
-        let blocks = req
-            .blocks
-            .checked_mul(1 << active.scale)
-            .ok_or((Reason::Extent, line))?;
-        Ok((
-            index,
-            Request {
-                lba: orion_block::Lba(lba),
-                blocks,
-                ..*req
-            },
-        ))
+        let blocks = req.blocks.checked_mul(1 << active.scale).ok_or((Reason::Extent, line))?;
+        Ok((index, Request { lba: orion_block::Lba(lba), blocks, ..*req }))
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -287,10 +253,7 @@ impl Layer for Gatekeeper {
             };
             let extent = fit(&active.granted, &limits).unwrap_or_default();
             let up = POLICY_BLOCK.shift() - block.shift();
-            active.extent = Extent {
-                first: extent.first << up,
-                blocks: extent.blocks << up,
-            };
+            active.extent = Extent { first: extent.first << up, blocks: extent.blocks << up };
             active.scale = block.shift().saturating_sub(limits.block.shift());
         }
         Start::Ready
@@ -324,12 +287,7 @@ impl Layer for Gatekeeper {
         match self.decide(client, &req) {
             Ok((index, lower)) => self.pass(id, index, lower, io),
             Err((reason, line)) => {
-                self.refuse(Refusal {
-                    client,
-                    req,
-                    reason,
-                    line,
-                });
+                self.refuse(Refusal { client, req, reason, line });
                 io.done(id, Completion::error(Error::Denied));
             }
         }
@@ -349,21 +307,12 @@ impl Layer for Gatekeeper {
 
 /// The block unit of all clients.
 fn unit(below: &[Limits]) -> BlockSize {
-    below
-        .iter()
-        .map(|l| l.block)
-        .max()
-        .unwrap_or(POLICY_BLOCK)
-        .min(POLICY_BLOCK)
+    below.iter().map(|l| l.block).max().unwrap_or(POLICY_BLOCK).min(POLICY_BLOCK)
 }
 
 fn policy_blocks(limits: &Limits) -> u64 {
     let shift = POLICY_BLOCK.shift();
-    if limits.block.shift() <= shift {
-        limits.capacity >> (shift - limits.block.shift())
-    } else {
-        0
-    }
+    if limits.block.shift() <= shift { limits.capacity >> (shift - limits.block.shift()) } else { 0 }
 }
 
 /// The extent of a capability on its volume, in policy blocks; `None` where it does not lie within the volume. A volume
@@ -371,11 +320,7 @@ fn policy_blocks(limits: &Limits) -> u64 {
 fn fit(granted: &Capability, limits: &Limits) -> Option<Extent> {
     let size = policy_blocks(limits);
     let Extent { first, blocks } = granted.extent;
-    let blocks = if blocks == u64::MAX {
-        size.checked_sub(first)?
-    } else {
-        blocks
-    };
+    let blocks = if blocks == u64::MAX { size.checked_sub(first)? } else { blocks };
     let extent = Extent { first, blocks };
     extent.end().is_some_and(|end| end <= size).then_some(extent)
 }

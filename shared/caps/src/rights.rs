@@ -78,10 +78,7 @@ impl Rights {
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names = Self::NAMES
-            .iter()
-            .filter(|(right, _)| self.contains(*right))
-            .map(|(_, name)| name);
+        let mut names = Self::NAMES.iter().filter(|(right, _)| self.contains(*right)).map(|(_, name)| name);
         f.write_str(names.next().unwrap_or(&"none"))?;
         names.try_for_each(|name| write!(f, " {name}"))
     }

@@ -44,10 +44,7 @@ pub struct Place {
 impl Place {
     /// Takes an address apart.
     pub const fn of(lba: Lba) -> Self {
-        Self {
-            window: lba.0 >> WINDOW_SHIFT,
-            block: lba.0 & ((1 << WINDOW_SHIFT) - 1),
-        }
+        Self { window: lba.0 >> WINDOW_SHIFT, block: lba.0 & ((1 << WINDOW_SHIFT) - 1) }
     }
 
     /// The blocks of a request: where they begin and how many they are.

@@ -87,17 +87,9 @@ impl<C> Io<'_, C> {
         }
         slot.outstanding |= bit;
         if let Some(entry) = slot.children.get_mut(usize::from(child)) {
-            *entry = Child {
-                port,
-                blocks: req.blocks,
-            };
+            *entry = Child { port, blocks: req.blocks };
         }
-        let tag = Tag {
-            generation: slot.generation,
-            id,
-            child,
-        }
-        .pack();
+        let tag = Tag { generation: slot.generation, id, child }.pack();
         self.lowers.submit(port, Submission { tag, req });
     }
 

@@ -15,11 +15,7 @@ pub struct Local<const N: usize> {
 impl<const N: usize> Local<N> {
     /// An empty queue pair, whose device is not ready.
     pub const fn new() -> Self {
-        Self {
-            submissions: Deque::new(),
-            completions: Deque::new(),
-            limits: None,
-        }
+        Self { submissions: Deque::new(), completions: Deque::new(), limits: None }
     }
 
     /// Says what the node below offers; `None` while it is not ready.

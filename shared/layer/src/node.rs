@@ -82,12 +82,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             usable: 0,
             turn: 0,
             started: false,
-            desk: Desk {
-                pending: Pending::NONE,
-                closed: 0,
-                deadline: None,
-                fanout: L::FANOUT,
-            },
+            desk: Desk { pending: Pending::NONE, closed: 0, deadline: None, fanout: L::FANOUT },
         }
     }
 
@@ -111,32 +106,22 @@ impl<L: Layer, const N: usize> Node<L, N> {
         N - self.free.len()
     }
 
+    /// Whether a request of `upper` would be taken now.
+    pub fn has_room(&self, upper: u8) -> bool {
+        let held = self.held.get(usize::from(upper)).copied().unwrap_or(u16::MAX);
+        held < self.share && self.in_flight() < usize::from(self.usable)
+    }
+
     /// What this node offers its uppers. It splits what is too large, so it has no largest request.
     pub fn limits(&self) -> Option<Limits> {
-        let optimal = if self.limits.optimal_blocks == 0 {
-            self.limits.max_blocks
-        } else {
-            self.limits.optimal_blocks
-        };
-        let limits = Limits {
-            max_blocks: 0,
-            boundary: 0,
-            optimal_blocks: optimal,
-            ..self.limits
-        };
-        self.ready().then_some(Limits {
-            queue_depth: self.usable,
-            ..limits
-        })
+        let optimal = if self.limits.optimal_blocks == 0 { self.limits.max_blocks } else { self.limits.optimal_blocks };
+        let limits = Limits { max_blocks: 0, boundary: 0, optimal_blocks: optimal, ..self.limits };
+        self.ready().then_some(Limits { queue_depth: self.usable, ..limits })
     }
 
     /// Drains completions, then admits requests, until nothing more can be done now.
     pub fn run(&mut self, around: &mut Around<'_>) -> Progress {
-        let mut progress = Progress {
-            moved: false,
-            deadline: None,
-            misbehaved: None,
-        };
+        let mut progress = Progress { moved: false, deadline: None, misbehaved: None };
         if self.state == Start::Starting && !self.start(around) {
             return progress;
         }
@@ -171,16 +156,9 @@ impl<L: Layer, const N: usize> Node<L, N> {
                 None => return false,
             }
         }
-        let smallest = (0..ports)
-            .map(|p| usize::from(around.lowers.capacity(p)) / L::FANOUT)
-            .min()
-            .unwrap_or(N);
+        let smallest = (0..ports).map(|p| usize::from(around.lowers.capacity(p)) / L::FANOUT).min().unwrap_or(N);
         self.usable = u16::try_from(smallest.min(N)).unwrap_or(u16::MAX);
-        self.share = self
-            .usable
-            .checked_div(u16::from(around.uppers.count()))
-            .unwrap_or(0)
-            .max(1);
+        self.share = self.usable.checked_div(u16::from(around.uppers.count())).unwrap_or(0).max(1);
         self.limits = self.layer.limits(&below);
         let mut state = Start::Starting;
         self.call(around, |layer, io| state = layer.start(io));
@@ -209,10 +187,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
 
     fn completed(&mut self, port: u8, tag: u32, done: Completion, around: &mut Around<'_>) -> Result<(), &'static str> {
         let Tag { generation, id, child } = Tag::unpack(tag);
-        let slot = self
-            .slots
-            .get_mut(id.index())
-            .ok_or("answered a request that cannot exist")?;
+        let slot = self.slots.get_mut(id.index()).ok_or("answered a request that cannot exist")?;
         let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
         let asked = slot.children.get(usize::from(child)).copied().unwrap_or_default();
         if !slot.busy || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
@@ -220,9 +195,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         }
         slot.outstanding &= !bit;
         match slot.answer {
-            None => self.call(around, |layer, io| {
-                layer.complete(id, child, believed(done, asked.blocks), io)
-            }),
+            None => self.call(around, |layer, io| layer.complete(id, child, believed(done, asked.blocks), io)),
             Some(answer) if slot.outstanding == 0 => self.finish(id, answer, around),
             Some(_) => {}
         }
@@ -247,9 +220,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             if lost != 0 {
                 slot.outstanding &= !lost;
                 slot.refused |= lost;
-                self.desk
-                    .pending
-                    .push(Id(u16::try_from(index).unwrap_or(0)), &mut self.slots);
+                self.desk.pending.push(Id(u16::try_from(index).unwrap_or(0)), &mut self.slots);
             }
         }
         self.call(around, |layer, io| layer.event(port, Event::Gone, io));
@@ -290,8 +261,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
 
     /// Each upper may hold its share of the slots, so that none can starve another.
     fn admit_one(&mut self, upper: u8, around: &mut Around<'_>) -> bool {
-        let held = self.held.get(usize::from(upper)).copied().unwrap_or(u16::MAX);
-        if held >= self.share || self.in_flight() >= usize::from(self.usable) {
+        if !self.has_room(upper) {
             return false;
         }
         match self.splitting.get(usize::from(upper)).copied() {
@@ -337,12 +307,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             return;
         };
         if let Some(parent) = self.parents.get_mut(usize::from(index)) {
-            *parent = Parent {
-                req,
-                tag,
-                upper,
-                ..Parent::FREE
-            };
+            *parent = Parent { req, tag, upper, ..Parent::FREE };
         }
         if let Some(splitting) = self.splitting.get_mut(usize::from(upper)) {
             *splitting = index;
@@ -407,20 +372,9 @@ impl<L: Layer, const N: usize> Node<L, N> {
 
     #[inline]
     fn enter(&mut self, around: &mut Around<'_>, f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>)) {
-        let Around {
-            lowers, payload, now, ..
-        } = around;
+        let Around { lowers, payload, now, .. } = around;
         let (slots, desk) = (&mut self.slots, &mut self.desk);
-        f(
-            &mut self.layer,
-            &mut Io {
-                slots,
-                desk,
-                lowers: &mut **lowers,
-                payload: &mut **payload,
-                now: *now,
-            },
-        );
+        f(&mut self.layer, &mut Io { slots, desk, lowers: &mut **lowers, payload: &mut **payload, now: *now });
     }
 
     fn tell_refused(&mut self, id: Id, around: &mut Around<'_>) {
@@ -432,9 +386,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             self.desk.pending.push(id, &mut self.slots);
         }
         for child in (0..8u8).filter(|c| refused & (1 << c) != 0) {
-            self.enter(around, |layer, io| {
-                layer.complete(id, child, Completion::error(Error::Offline), io)
-            });
+            self.enter(around, |layer, io| layer.complete(id, child, Completion::error(Error::Offline), io));
         }
     }
 

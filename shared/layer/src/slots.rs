@@ -27,11 +27,7 @@ impl Tag {
     #[inline]
     pub fn unpack(tag: u32) -> Self {
         let [child, low, high, generation] = tag.to_le_bytes();
-        Self {
-            generation,
-            id: Id(u16::from_le_bytes([low, high])),
-            child,
-        }
+        Self { generation, id: Id(u16::from_le_bytes([low, high])), child }
     }
 }
 
@@ -100,10 +96,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub const NONE: Self = Self {
-        first: NOTHING,
-        last: NOTHING,
-    };
+    pub const NONE: Self = Self { first: NOTHING, last: NOTHING };
 
     /// Appends a slot that is not in the list.
     #[inline]
@@ -148,11 +141,7 @@ mod tests {
     #[test]
     fn tags_come_back_as_they_went() {
         for (generation, id, child) in [(0, 0, 0), (255, 1023, 7), (1, 256, 3)] {
-            let tag = Tag {
-                generation,
-                id: Id(id),
-                child,
-            };
+            let tag = Tag { generation, id: Id(id), child };
             assert_eq!(Tag::unpack(tag.pack()), tag);
         }
     }

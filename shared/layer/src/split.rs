@@ -23,10 +23,7 @@ impl Parent {
             fua: false,
             lba: orion_block::Lba(0),
             blocks: 0,
-            buf: orion_block::Buf {
-                region: orion_block::RegionId(0),
-                offset: 0,
-            },
+            buf: orion_block::Buf { region: orion_block::RegionId(0), offset: 0 },
         },
         tag: 0,
         upper: 0,
@@ -50,10 +47,7 @@ impl Parent {
             }
         }
         (self.parts == 0 && !self.unissued()).then(|| match self.failed {
-            Some((blocks, error)) => Completion {
-                status: Err(error),
-                blocks,
-            },
+            Some((blocks, error)) => Completion { status: Err(error), blocks },
             None => Completion::ok(self.req.blocks),
         })
     }
@@ -69,16 +63,8 @@ pub(crate) fn fits(req: &Request, limits: &Limits) -> bool {
 pub(crate) fn part(req: &Request, skip: u32, limits: &Limits) -> Request {
     let left = req.blocks.saturating_sub(skip);
     let lba = req.lba.0.saturating_add(u64::from(skip));
-    let most = if limits.max_blocks == 0 {
-        left
-    } else {
-        left.min(limits.max_blocks)
-    };
-    let blocks = if limits.boundary == 0 {
-        most
-    } else {
-        most.min(room_to_boundary(lba, limits.boundary))
-    };
+    let most = if limits.max_blocks == 0 { left } else { left.min(limits.max_blocks) };
+    let blocks = if limits.boundary == 0 { most } else { most.min(room_to_boundary(lba, limits.boundary)) };
     req.part(skip, blocks, limits.block.shift())
 }
 

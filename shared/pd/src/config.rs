@@ -30,19 +30,14 @@ impl Name {
     /// The name with the first 63 bytes of `text`.
     pub fn new(text: &str) -> Self {
         let mut name = [0; 64];
-        name.iter_mut()
-            .zip(text.bytes().take(63))
-            .for_each(|(to, from)| *to = from);
+        name.iter_mut().zip(text.bytes().take(63)).for_each(|(to, from)| *to = from);
         Self(name)
     }
 
     /// The name as text, up to the first zero; `?` where it is not UTF-8.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
-        self.0
-            .get(..end)
-            .and_then(|b| core::str::from_utf8(b).ok())
-            .unwrap_or("?")
+        self.0.get(..end).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("?")
     }
 }
 
@@ -136,11 +131,7 @@ pub struct Link {
 impl Link {
     /// What we are to the peer.
     pub fn role(&self) -> Role {
-        if self.role.get() == 0 {
-            Role::Client
-        } else {
-            Role::Server
-        }
+        if self.role.get() == 0 { Role::Client } else { Role::Server }
     }
 
     /// Whether the peer is a plain sDDF component.
@@ -307,34 +298,23 @@ impl<'a> Config<'a> {
 
     /// The value of the setting `key`.
     pub fn setting(&self, key: &str) -> Option<u64> {
-        self.settings
-            .iter()
-            .find(|s| s.key.as_str() == key)
-            .map(|s| s.value.get())
+        self.settings.iter().find(|s| s.key.as_str() == key).map(|s| s.value.get())
     }
 
     /// The links on which we are `role`, each with its index.
     pub fn links_as(&self, role: Role) -> impl Iterator<Item = (usize, &'a Link)> {
-        self.links
-            .iter()
-            .enumerate()
-            .filter(move |(_, link)| link.role() == role)
+        self.links.iter().enumerate().filter(move |(_, link)| link.role() == role)
     }
 }
 
 fn table<T: FromBytes + Immutable + KnownLayout + Unaligned>(bytes: &[u8], t: Table) -> Result<&[T], BadConfig> {
     let (at, count) = (t.offset.get() as usize, t.count.get() as usize);
-    let bad = BadConfig {
-        what: "table outside the configuration",
-        at,
-    };
+    let bad = BadConfig { what: "table outside the configuration", at };
     if count == 0 {
         return Ok(&[]);
     }
     let rest = bytes.get(at..).ok_or(bad)?;
-    <[T]>::ref_from_prefix_with_elems(rest, count)
-        .map(|(t, _)| t)
-        .map_err(|_| bad)
+    <[T]>::ref_from_prefix_with_elems(rest, count).map(|(t, _)| t).map_err(|_| bad)
 }
 
 #[cfg(any(test, feature = "build"))]
@@ -382,20 +362,11 @@ mod build {
                 (self.settings.len(), self.settings.as_bytes()),
             ];
             for (table, (count, bytes)) in tables.iter_mut().zip(parts) {
-                *table = Table {
-                    offset: number(size_of::<Header>() + body.len()),
-                    count: number(count),
-                };
+                *table = Table { offset: number(size_of::<Header>() + body.len()), count: number(count) };
                 body.extend_from_slice(bytes);
             }
             let len = number(size_of::<Header>() + body.len());
-            let header = Header {
-                magic: MAGIC,
-                version: VERSION.into(),
-                len,
-                name: Name::new(&self.name),
-                tables,
-            };
+            let header = Header { magic: MAGIC, version: VERSION.into(), len, name: Name::new(&self.name), tables };
             let mut blob = header.as_bytes().to_vec();
             blob.append(&mut body);
             blob

@@ -25,11 +25,7 @@ impl ChannelSet {
     /// The set with `channel` in it.
     #[must_use]
     pub const fn with(self, channel: Channel) -> Self {
-        if channel.0 < 64 {
-            Self(self.0 | 1 << channel.0)
-        } else {
-            self
-        }
+        if channel.0 < 64 { Self(self.0 | 1 << channel.0) } else { self }
     }
 }
 
@@ -44,10 +40,7 @@ pub struct Message {
 
 impl Message {
     /// The answer of a PD that serves no calls.
-    pub const REFUSED: Self = Self {
-        label: u64::MAX,
-        words: [0; 4],
-    };
+    pub const REFUSED: Self = Self { label: u64::MAX, words: [0; 4] };
 }
 
 /// What a PD that runs a job says at its end.

@@ -99,9 +99,7 @@ impl Window {
     #[inline]
     pub fn write<T: Bits>(&self, offset: usize, value: T) -> bool {
         // SAFETY: bounds and alignment were checked.
-        self.at::<T>(offset)
-            .map(|p| unsafe { p.write_volatile(value) })
-            .is_some()
+        self.at::<T>(offset).map(|p| unsafe { p.write_volatile(value) }).is_some()
     }
 
     /// Copies from the window into `to`; whether the bytes lay within it (if not, nothing is copied).
@@ -163,9 +161,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
             copy_bytes(from, to, head);
             done = head;
             while done + 8 <= len {
-                to.add(done)
-                    .cast::<u64>()
-                    .write_volatile(from.add(done).cast::<u64>().read_volatile());
+                to.add(done).cast::<u64>().write_volatile(from.add(done).cast::<u64>().read_volatile());
                 done += 8;
             }
         }

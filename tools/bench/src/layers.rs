@@ -151,7 +151,11 @@ fn measure(name: &str, f: impl Fn() -> u64) {
         let done = f();
         best = best.min(start.elapsed().as_secs_f64() * 1e9 / done as f64);
     }
-    println!("{name:<34} {best:8.1} ns   {:5} allocations in {} requests", allocations::count() - before, REQUESTS * ROUNDS as u64);
+    println!(
+        "{name:<34} {best:8.1} ns   {:5} allocations in {} requests",
+        allocations::count() - before,
+        REQUESTS * ROUNDS as u64
+    );
 }
 
 /// Prints the table.

@@ -32,11 +32,7 @@ impl Uppers for Above<'_> {
     }
 }
 
-struct Below<'a>(
-    &'a [Limits],
-    &'a mut Vec<(u8, Submission)>,
-    &'a mut VecDeque<(u8, u32, Completion)>,
-);
+struct Below<'a>(&'a [Limits], &'a mut Vec<(u8, Submission)>, &'a mut VecDeque<(u8, u32, Completion)>);
 impl Lowers for Below<'_> {
     fn count(&self) -> u8 {
         self.0.len() as u8
@@ -60,26 +56,14 @@ impl Bench {
         let mut layer = Gatekeeper::new();
         grants.iter().for_each(|g| layer.grant(*g).unwrap());
         let (queues, held) = (vec![VecDeque::new(); clients], Vec::new());
-        Self {
-            node: Node::new(layer, 0),
-            queues,
-            answers: Vec::new(),
-            volumes,
-            held,
-            ended: VecDeque::new(),
-        }
+        Self { node: Node::new(layer, 0), queues, answers: Vec::new(), volumes, held, ended: VecDeque::new() }
     }
 
     fn run(&mut self) {
         let mut above = Above(&mut self.queues, &mut self.answers);
         let mut below = Below(&self.volumes, &mut self.held, &mut self.ended);
         let (uppers, lowers): (&mut dyn Uppers, &mut dyn Lowers) = (&mut above, &mut below);
-        self.node.run(&mut Around {
-            uppers,
-            lowers,
-            payload: &mut NoPayload,
-            now: Instant(0),
-        });
+        self.node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now: Instant(0) });
     }
 
     /// What became of one request: what a volume saw, or the answer.
@@ -100,60 +84,30 @@ impl Bench {
 }
 
 fn volume(block: BlockSize, policy_blocks: u64) -> Limits {
-    Limits {
-        block,
-        capacity: policy_blocks << (12 - block.shift()),
-        ..Limits::default()
-    }
+    Limits { block, capacity: policy_blocks << (12 - block.shift()), ..Limits::default() }
 }
 
 fn capability(window: u8, first: u64, blocks: u64, rights: u16) -> Capability {
     let extent = Extent { first, blocks };
-    Capability {
-        client: 0,
-        window,
-        port: 0,
-        extent,
-        rights: Rights::from_bits(rights),
-        in_flight: 0,
-        line: 9,
-    }
+    Capability { client: 0, window, port: 0, extent, rights: Rights::from_bits(rights), in_flight: 0, line: 9 }
 }
 
 fn req(op: Op, lba: u64, blocks: u32) -> Request {
-    Request {
-        op,
-        lba: Lba(lba),
-        blocks: if op == Op::Flush { 0 } else { blocks },
-        buf: Buf::default(),
-        fua: false,
-    }
+    Request { op, lba: Lba(lba), blocks: if op == Op::Flush { 0 } else { blocks }, buf: Buf::default(), fua: false }
 }
 
 /// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
 /// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
 #[test]
 fn exactly_what_is_granted_passes_in_every_small_world() {
-    let ends = [
-        u64::MAX,
-        u64::MAX - 1,
-        (1 << WINDOW_SHIFT) - 1,
-        1 << WINDOW_SHIFT,
-        1 << 63,
-    ];
+    let ends = [u64::MAX, u64::MAX - 1, (1 << WINDOW_SHIFT) - 1, 1 << WINDOW_SHIFT, 1 << 63];
     for (first, end) in (0..8).flat_map(|a| (a..=8).map(move |b| (a, b))) {
         for rights in 0..32 {
-            let mut bench = Bench::new(
-                1,
-                vec![volume(BlockSize::B4096, 8)],
-                &[capability(0, first, end - first, rights)],
-            );
+            let mut bench =
+                Bench::new(1, vec![volume(BlockSize::B4096, 8)], &[capability(0, first, end - first, rights)]);
             for op in Op::ALL {
                 let has = rights & Rights::needed(op).bits() != 0;
-                for (lba, blocks) in (0..9)
-                    .chain(ends)
-                    .flat_map(|l| (1..9).chain([u32::MAX]).map(move |n| (l, n)))
-                {
+                for (lba, blocks) in (0..9).chain(ends).flat_map(|l| (1..9).chain([u32::MAX]).map(move |n| (l, n))) {
                     let granted = |n: u64| lba.checked_add(n).is_some_and(|b| b < end - first);
                     let inside = op == Op::Flush && lba < 1 << WINDOW_SHIFT
                         || op != Op::Flush && granted(0) && granted(u64::from(blocks) - 1);
@@ -167,10 +121,7 @@ fn exactly_what_is_granted_passes_in_every_small_world() {
                         Ok((port, _)) => panic!("went to volume {port}"),
                         Err(error) => {
                             let beyond = asked.end().is_none() && op != Op::Flush;
-                            assert!(
-                                !(has && inside),
-                                "{asked:?} refused with rights {rights} on {first}..{end}"
-                            );
+                            assert!(!(has && inside), "{asked:?} refused with rights {rights} on {first}..{end}");
                             assert_eq!(error, if beyond { Error::OutOfRange } else { Error::Denied });
                         }
                     }
@@ -191,24 +142,13 @@ fn world() -> impl Strategy<Value = World> {
     let block = prop_oneof![Just(BlockSize::B512), Just(BlockSize::B4096)];
     let volumes = prop::collection::vec((block, 0u64..64), 1..4);
     let grants = prop::collection::vec(
-        (
-            0u8..3,
-            0u8..16,
-            0usize..4,
-            0u64..70,
-            prop_oneof![0u64..70, Just(u64::MAX)],
-            0u16..256,
-        ),
+        (0u8..3, 0u8..16, 0usize..4, 0u64..70, prop_oneof![0u64..70, Just(u64::MAX)], 0u16..256),
         0..12,
     );
     let block = prop_oneof![0u64..600, Just((1 << WINDOW_SHIFT) - 1), (1u64 << 39)..(1 << 40)];
     let count = prop_oneof![1u32..80, Just(u32::MAX)];
     let requests = prop::collection::vec((0u8..3, 0u64..18, block, count, 0usize..5), 1..60);
-    (volumes, grants, requests).prop_map(|(volumes, grants, requests)| World {
-        volumes,
-        grants,
-        requests,
-    })
+    (volumes, grants, requests).prop_map(|(volumes, grants, requests)| World { volumes, grants, requests })
 }
 
 proptest! {
@@ -257,19 +197,10 @@ proptest! {
 
 #[test]
 fn a_budget_holds_back_and_never_refuses() {
-    let mut bench = Bench::new(
-        1,
-        vec![volume(BlockSize::B4096, 8)],
-        &[Capability {
-            in_flight: 2,
-            ..capability(0, 0, 8, 1)
-        }],
-    );
+    let mut bench =
+        Bench::new(1, vec![volume(BlockSize::B4096, 8)], &[Capability { in_flight: 2, ..capability(0, 0, 8, 1) }]);
     for tag in 0..5 {
-        bench.queues[0].push_back(Submission {
-            tag,
-            req: req(Op::Read, u64::from(tag), 1),
-        });
+        bench.queues[0].push_back(Submission { tag, req: req(Op::Read, u64::from(tag), 1) });
     }
     let mut order = Vec::new();
     loop {
@@ -291,28 +222,16 @@ fn a_window_is_given_once_and_only_where_there_is_one() {
     assert_eq!(layer.grant(capability(0, 0, 1, 1)), Ok(()));
     assert_eq!(layer.grant(capability(0, 4, 1, 1)), Err(TooMany));
     assert_eq!(layer.grant(capability(16, 0, 1, 1)), Err(TooMany));
-    assert_eq!(
-        layer.grant(Capability {
-            client: 62,
-            ..capability(1, 0, 1, 1)
-        }),
-        Err(TooMany)
-    );
+    assert_eq!(layer.grant(Capability { client: 62, ..capability(1, 0, 1, 1) }), Err(TooMany));
 }
 
 #[test]
 fn refusals_say_who_what_why_and_where_it_is_written() {
     let mut bench = Bench::new(1, vec![volume(BlockSize::B512, 8)], &[capability(0, 0, 2, 1)]);
-    for asked in [
-        req(Op::Read, 8, 16),
-        req(Op::Discard, 0, 1),
-        req(Op::Read, 3 << WINDOW_SHIFT, 1),
-    ] {
+    for asked in [req(Op::Read, 8, 16), req(Op::Discard, 0, 1), req(Op::Read, 3 << WINDOW_SHIFT, 1)] {
         assert_eq!(bench.ask(0, asked), Err(Error::Denied));
     }
-    let texts: Vec<_> = core::iter::from_fn(|| bench.node.layer_mut().take_refusal())
-        .map(|r| format!("{r}"))
-        .collect();
+    let texts: Vec<_> = core::iter::from_fn(|| bench.node.layer_mut().take_refusal()).map(|r| format!("{r}")).collect();
     assert_eq!(
         texts,
         [

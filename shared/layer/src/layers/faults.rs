@@ -27,11 +27,7 @@ impl Fault {
     /// Blocks of `req` before the first that fails.
     fn before(&self, req: &Request) -> u32 {
         let before = self.blocks.0.saturating_sub(req.lba.0);
-        if req.op == Op::Flush {
-            0
-        } else {
-            u32::try_from(before).unwrap_or(0)
-        }
+        if req.op == Op::Flush { 0 } else { u32::try_from(before).unwrap_or(0) }
     }
 }
 
@@ -62,13 +58,7 @@ impl Layer for Faults {
         match self.rules.iter_mut().find(|r| r.hits(&req)) {
             Some(rule) => {
                 rule.times -= 1;
-                io.done(
-                    id,
-                    Completion {
-                        status: Err(rule.error),
-                        blocks: rule.before(&req),
-                    },
-                );
+                io.done(id, Completion { status: Err(rule.error), blocks: rule.before(&req) });
             }
             None => io.lower(id, 0, 0, req),
         }

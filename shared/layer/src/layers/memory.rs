@@ -28,11 +28,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Memory<S> {
 
     fn perform(&mut self, req: &Request, io: &mut Io<'_, ()>) -> Result<(), Error> {
         let (start, len) = self.range(req).ok_or(Error::OutOfRange)?;
-        let blocks = self
-            .bytes
-            .as_mut()
-            .get_mut(start..start + len)
-            .ok_or(Error::OutOfRange)?;
+        let blocks = self.bytes.as_mut().get_mut(start..start + len).ok_or(Error::OutOfRange)?;
         let mut buf = req.buf;
         for part in blocks.chunks_mut(STEP) {
             let moved = match req.op {

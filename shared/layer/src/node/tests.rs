@@ -17,10 +17,7 @@ struct Clients {
 
 impl Clients {
     fn new(count: usize) -> Self {
-        Self {
-            queues: vec![VecDeque::new(); count],
-            answers: Vec::new(),
-        }
+        Self { queues: vec![VecDeque::new(); count], answers: Vec::new() }
     }
     fn ask(&mut self, upper: usize, tag: u32, req: Request) {
         self.queues[upper].push_back(Submission { tag, req });
@@ -50,13 +47,7 @@ struct Device {
 
 impl Device {
     fn new(limits: Limits, capacity: u16) -> Self {
-        Self {
-            limits,
-            capacity,
-            held: Vec::new(),
-            ended: VecDeque::new(),
-            seen: Vec::new(),
-        }
+        Self { limits, capacity, held: Vec::new(), ended: VecDeque::new(), seen: Vec::new() }
     }
     fn end(&mut self, nth: usize, done: impl Fn(&Request) -> Completion) {
         let s = self.held.remove(nth);
@@ -76,10 +67,7 @@ impl Lowers for Device {
     }
     fn submit(&mut self, port: u8, s: Submission) {
         assert_eq!(port, 0);
-        assert!(
-            self.held.len() + self.ended.len() < usize::from(self.capacity),
-            "more in flight than promised"
-        );
+        assert!(self.held.len() + self.ended.len() < usize::from(self.capacity), "more in flight than promised");
         self.seen.push(s.req);
         self.held.push(s);
     }
@@ -89,35 +77,15 @@ impl Lowers for Device {
 }
 
 fn run<L: Layer, const N: usize>(node: &mut Node<L, N>, up: &mut Clients, low: &mut dyn Lowers, now: u64) -> Progress {
-    node.run(&mut Around {
-        uppers: up,
-        lowers: low,
-        payload: &mut NoPayload,
-        now: Instant(now),
-    })
+    node.run(&mut Around { uppers: up, lowers: low, payload: &mut NoPayload, now: Instant(now) })
 }
 
 fn limits(max_blocks: u32, boundary: u32) -> Limits {
-    Limits {
-        capacity: 1000,
-        max_blocks,
-        boundary,
-        atomic_blocks: 1,
-        ..Limits::default()
-    }
+    Limits { capacity: 1000, max_blocks, boundary, atomic_blocks: 1, ..Limits::default() }
 }
 
 fn req(op: Op, lba: u64, blocks: u32) -> Request {
-    Request {
-        op,
-        lba: Lba(lba),
-        blocks,
-        buf: Buf {
-            region: RegionId(3),
-            offset: lba.wrapping_mul(512),
-        },
-        fua: false,
-    }
+    Request { op, lba: Lba(lba), blocks, buf: Buf { region: RegionId(3), offset: lba.wrapping_mul(512) }, fua: false }
 }
 
 proptest! {
@@ -167,13 +135,7 @@ proptest! {
 #[test]
 fn what_the_device_cannot_do_is_refused_before_it_sees_it() {
     let mut node = Node::<Passthrough, 4>::new(Passthrough, 0);
-    let mut device = Device::new(
-        Limits {
-            read_only: true,
-            ..limits(0, 0)
-        },
-        4,
-    );
+    let mut device = Device::new(Limits { read_only: true, ..limits(0, 0) }, 4);
     let mut clients = Clients::new(1);
     let cases = [
         (req(Op::Read, 999, 2), Error::OutOfRange),
@@ -241,11 +203,7 @@ fn a_client_that_floods_leaves_the_others_their_share() {
     assert_eq!(device.held.len(), 4, "half of the slots");
     clients.ask(1, 1000, req(Op::Read, 7, 1));
     run(&mut node, &mut clients, &mut device, 0);
-    assert_eq!(
-        device.seen.last().unwrap().lba,
-        Lba(7),
-        "admitted though nothing of the flood has ended"
-    );
+    assert_eq!(device.seen.last().unwrap().lba, Lba(7), "admitted though nothing of the flood has ended");
 }
 
 #[test]
@@ -265,12 +223,7 @@ fn held_requests_go_down_when_their_time_has_come() {
 #[test]
 fn chosen_requests_fail_and_the_rest_pass() {
     let mut node = Node::<Faults, 4>::new(Faults::default(), 0);
-    let fault = crate::Fault {
-        op: Op::Read,
-        blocks: (10, 12),
-        error: Error::Medium,
-        times: 1,
-    };
+    let fault = crate::Fault { op: Op::Read, blocks: (10, 12), error: Error::Medium, times: 1 };
     assert!(node.layer_mut().add(fault));
     let mut device = Device::new(limits(0, 0), 4);
     let mut clients = Clients::new(1);
@@ -278,17 +231,7 @@ fn chosen_requests_fail_and_the_rest_pass() {
     clients.ask(0, 2, req(Op::Write, 8, 4));
     clients.ask(0, 3, req(Op::Read, 8, 4));
     run(&mut node, &mut clients, &mut device, 0);
-    assert_eq!(
-        clients.answers,
-        [(
-            0,
-            1,
-            Completion {
-                status: Err(Error::Medium),
-                blocks: 2
-            }
-        )]
-    );
+    assert_eq!(clients.answers, [(0, 1, Completion { status: Err(Error::Medium), blocks: 2 })]);
     assert_eq!(device.seen.len(), 2, "the write, and the read after the rule was spent");
 }
 
@@ -312,28 +255,13 @@ fn memory_holds_what_was_written() {
     let mut ram = Ram((0..4 * 512).map(|i| i as u8 ^ (i >> 8) as u8).collect());
     let wrote = ram.0.clone();
     let mut clients = Clients::new(1);
-    let at = |op, offset, lba, blocks| Request {
-        buf: Buf {
-            region: RegionId(3),
-            offset,
-        },
-        ..req(op, lba, blocks)
-    };
+    let at = |op, offset, lba, blocks| Request { buf: Buf { region: RegionId(3), offset }, ..req(op, lba, blocks) };
     clients.ask(0, 1, at(Op::Write, 0, 12, 4));
     clients.ask(0, 2, at(Op::WriteZeroes, 0, 13, 1));
     clients.ask(0, 3, at(Op::Read, 0, 11, 4));
-    let around = &mut Around {
-        uppers: &mut clients,
-        lowers: &mut NoLowers,
-        payload: &mut ram,
-        now: Instant(0),
-    };
+    let around = &mut Around { uppers: &mut clients, lowers: &mut NoLowers, payload: &mut ram, now: Instant(0) };
     node.run(around);
-    assert!(
-        clients.answers.iter().all(|a| a.2.status.is_ok()),
-        "{}",
-        format!("{:?}", clients.answers)
-    );
+    assert!(clients.answers.iter().all(|a| a.2.status.is_ok()), "{}", format!("{:?}", clients.answers));
     assert_eq!(ram.0[..512], [0; 512]);
     assert_eq!(ram.0[512..1024], wrote[..512]);
     assert_eq!(ram.0[1024..1536], [0; 512]);

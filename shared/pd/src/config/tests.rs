@@ -3,15 +3,8 @@ use super::*;
 use std::vec::Vec;
 
 fn sample() -> Builder {
-    let setting = |k: &str, v: u64| Setting {
-        key: Name::new(k),
-        value: v.into(),
-    };
-    Builder {
-        name: "demo".into(),
-        settings: std::vec![setting("a", 1), setting("b", u64::MAX)],
-        ..Builder::default()
-    }
+    let setting = |k: &str, v: u64| Setting { key: Name::new(k), value: v.into() };
+    Builder { name: "demo".into(), settings: std::vec![setting("a", 1), setting("b", u64::MAX)], ..Builder::default() }
 }
 
 #[test]
@@ -40,8 +33,5 @@ fn a_table_that_leaves_the_blob_is_refused() {
     let mut blob = sample().bytes();
     let settings = 16 + 64 + 6 * 8;
     blob[settings + 4..settings + 8].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(
-        Config::parse(&blob).unwrap_err().what,
-        "table outside the configuration"
-    );
+    assert_eq!(Config::parse(&blob).unwrap_err().what, "table outside the configuration");
 }

@@ -49,11 +49,7 @@ impl LowerRings {
                 .push(lower)
                 .map_err(|_| InitError("more than 62 devices below one PD: Microkit has no more channels"))?;
         }
-        Ok(Self {
-            lowers,
-            regions: Regions::new(&config)?,
-            next: 0,
-        })
+        Ok(Self { lowers, regions: Regions::new(&config)?, next: 0 })
     }
 
     /// Looks which devices have become ready since the last call.
@@ -79,8 +75,12 @@ impl LowerRings {
 
     /// Says that we sleep, then looks again; whether nothing is pending.
     pub fn sleep(&mut self) -> bool {
-        // Every ring must be told, so no short cut.
-        self.lowers.iter_mut().fold(true, |quiet, l| l.ring.sleep() && quiet)
+        let mut quiet = true;
+        for lower in &mut self.lowers {
+            // Every ring must be told, so no short cut.
+            quiet &= lower.ring.sleep();
+        }
+        quiet
     }
 }
 
@@ -97,11 +97,7 @@ impl Lowers for LowerRings {
     fn limits(&self, port: u8) -> Option<Limits> {
         let limits = self.lowers.get(usize::from(port))?.limits?;
         let countable = u32::from(u16::MAX);
-        let max_blocks = if limits.max_blocks == 0 {
-            countable
-        } else {
-            limits.max_blocks.min(countable)
-        };
+        let max_blocks = if limits.max_blocks == 0 { countable } else { limits.max_blocks.min(countable) };
         Some(Limits { max_blocks, ..limits })
     }
 
@@ -116,14 +112,7 @@ impl Lowers for LowerRings {
             _ => 0,
         };
         let count = u16::try_from(req.blocks).unwrap_or(0);
-        let entry = orion_ring::Submission {
-            id: tag,
-            op: req.op,
-            fua: req.fua,
-            block: req.lba.0,
-            count,
-            address,
-        };
+        let entry = orion_ring::Submission { id: tag, op: req.op, fua: req.fua, block: req.lba.0, count, address };
         let fits = lower.ring.push(entry);
         debug_assert!(fits.is_ok(), "the node keeps to the capacity");
     }
@@ -135,19 +124,13 @@ impl Lowers for LowerRings {
             let port = u8::try_from(index).unwrap_or(u8::MAX);
             match lower.ring.pop() {
                 Ok(Some(a)) => {
-                    let done = Completion {
-                        status: a.status,
-                        blocks: u32::from(a.blocks),
-                    };
+                    let done = Completion { status: a.status, blocks: u32::from(a.blocks) };
                     return Ok(Some((port, a.id, done)));
                 }
                 Ok(None) => self.next = index + 1,
                 Err(_) if lower.limits.is_some() => {
                     lower.limits = None;
-                    return Err(PeerMisbehaved {
-                        port,
-                        what: "its ring's indices are impossible",
-                    });
+                    return Err(PeerMisbehaved { port, what: "its ring's indices are impossible" });
                 }
                 Err(_) => self.next = index + 1,
             }

@@ -12,7 +12,7 @@ mod tests;
 
 pub use lower::LowerRings;
 pub use regions::Regions;
-pub use upper::UpperRings;
+pub use upper::{UpperRings, whole};
 
 use crate::config::{Link, Role};
 use crate::{InitError, World};
@@ -22,11 +22,7 @@ use orion_ring::{Client, Memory, Server};
 const WINDOW_BLOCKS: u64 = 1 << 40;
 
 fn memory<W: World>(world: &mut W, link: &Link) -> Option<Memory> {
-    let ext = if link.plain() {
-        None
-    } else {
-        Some(world.window(link.ext.get())?)
-    };
+    let ext = if link.plain() { None } else { Some(world.window(link.ext.get())?) };
     Some(Memory {
         info: world.window(link.info.get())?,
         ext,
@@ -60,7 +56,5 @@ pub fn server<W: World>(world: &mut W, index: usize) -> Result<Server, InitError
 
 fn link<W: World>(world: &W, index: usize, role: Role) -> Result<&'static Link, InitError> {
     let found = world.config().links.get(index).filter(|l| l.role() == role);
-    found.ok_or(InitError(
-        "the configuration lacks a link that this program needs: check system.xml",
-    ))
+    found.ok_or(InitError("the configuration lacks a link that this program needs: check system.xml"))
 }

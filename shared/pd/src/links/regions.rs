@@ -26,14 +26,9 @@ impl Regions {
     /// # Errors
     /// [`InitError`] where there are too many.
     pub fn new(config: &Config<'_>) -> Result<Self, InitError> {
-        let spans = config.regions.iter().map(|r| Span {
-            bus: r.bus.get(),
-            size: r.size.get(),
-        });
+        let spans = config.regions.iter().map(|r| Span { bus: r.bus.get(), size: r.size.get() });
         if config.regions.len() > REGIONS_MAX {
-            return Err(InitError(
-                "more than 64 data regions: give this part of the system a gatekeeper of its own",
-            ));
+            return Err(InitError("more than 64 data regions: give this part of the system a gatekeeper of its own"));
         }
         Ok(Self { spans: spans.collect() })
     }
@@ -49,10 +44,7 @@ impl Regions {
         self.spans.iter().enumerate().find_map(|(index, span)| {
             let offset = bus.checked_sub(span.bus)?;
             let fits = span.bus != 0 && offset.checked_add(len)? <= span.size;
-            fits.then_some(Buf {
-                region: RegionId(u16::try_from(index).ok()?),
-                offset,
-            })
+            fits.then_some(Buf { region: RegionId(u16::try_from(index).ok()?), offset })
         })
     }
 

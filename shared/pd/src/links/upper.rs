@@ -56,13 +56,7 @@ impl UpperRings {
                 .push(upper)
                 .map_err(|_| InitError("more than 62 clients of one PD: Microkit has no more channels"))?;
         }
-        Ok(Self {
-            uppers,
-            regions: Regions::new(&config)?,
-            limits: None,
-            malformed: 0,
-            misbehaved: 0,
-        })
+        Ok(Self { uppers, regions: Regions::new(&config)?, limits: None, malformed: 0, misbehaved: 0 })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
@@ -71,12 +65,9 @@ impl UpperRings {
         self.limits = Some(limits);
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
             let windows = windows(number);
-            let capacity = windows[0].blocks;
-            upper.ring.announce(&ServerInfo {
-                limits: Limits { capacity, ..limits },
-                epoch,
-                windows,
-            });
+            let WindowInfo { blocks: capacity, rights } = windows[0];
+            let read_only = limits.read_only || rights & WRITE == 0;
+            upper.ring.announce(&ServerInfo { limits: Limits { capacity, read_only, ..limits }, epoch, windows });
         }
     }
 
@@ -99,10 +90,15 @@ impl UpperRings {
         self.uppers.iter_mut().for_each(|u| u.ring.wake());
     }
 
-    /// Says that we sleep, then looks again; whether nothing is pending.
-    pub fn sleep(&mut self) -> bool {
-        // Every ring must be told, so no short cut.
-        self.uppers.iter_mut().fold(true, |quiet, u| u.ring.sleep() && quiet)
+    /// Says that we sleep, then looks again; whether nothing is pending that could be taken. `room` says whether the
+    /// node has room for a request of an upper: if not, what waits there is looked at after the next completion.
+    pub fn sleep(&mut self, room: impl Fn(u8) -> bool) -> bool {
+        let mut quiet = true;
+        for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
+            // Every ring must be told, so no short cut.
+            quiet &= upper.ring.sleep() || !room(number);
+        }
+        quiet
     }
 
     /// Requests that were answered here because they were malformed.
@@ -119,18 +115,13 @@ impl UpperRings {
 /// The windows of a client that sees the whole of a device with `limits`.
 pub fn whole(limits: &Limits, rights: u16) -> [WindowInfo; 16] {
     let mut windows = [WindowInfo::default(); 16];
-    windows[0] = WindowInfo {
-        blocks: limits.capacity,
-        rights,
-    };
+    windows[0] = WindowInfo { blocks: limits.capacity, rights };
     windows
 }
 
 pub(super) fn channel(number: u16) -> Result<Channel, InitError> {
     let number = u8::try_from(number).ok().filter(|n| *n < 62);
-    number
-        .map(Channel)
-        .ok_or(InitError("a channel number above 61: build the image again"))
+    number.map(Channel).ok_or(InitError("a channel number above 61: build the image again"))
 }
 
 impl Upper {
@@ -138,10 +129,7 @@ impl Upper {
         let (window, block) = (s.block / WINDOW_BLOCKS * WINDOW_BLOCKS, s.block % WINDOW_BLOCKS);
         let blocks = u32::from(s.count).checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
         let block = block.checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
-        if block
-            .checked_add(u64::from(blocks))
-            .is_none_or(|end| end > WINDOW_BLOCKS)
-        {
+        if block.checked_add(u64::from(blocks)).is_none_or(|end| end > WINDOW_BLOCKS) {
             return Err(Error::OutOfRange);
         }
         let buf = if s.op.has_payload() {
@@ -150,13 +138,7 @@ impl Upper {
         } else {
             Buf::default()
         };
-        Ok(Request {
-            op: s.op,
-            fua: s.fua,
-            lba: Lba(window | block),
-            blocks,
-            buf,
-        })
+        Ok(Request { op: s.op, fua: s.fua, lba: Lba(window | block), blocks, buf })
     }
 
     fn payload(&self, address: u64, len: u64, regions: &Regions) -> Option<Buf> {
@@ -196,11 +178,7 @@ impl Uppers for UpperRings {
                 }
             };
             self.malformed += 1;
-            upper.ring.push(Answer {
-                id: tag,
-                status: Err(refused),
-                blocks: 0,
-            });
+            upper.ring.push(Answer { id: tag, status: Err(refused), blocks: 0 });
         }
     }
 
@@ -209,10 +187,6 @@ impl Uppers for UpperRings {
             return;
         };
         let blocks = u16::try_from(done.blocks >> upper.scale).unwrap_or(u16::MAX);
-        upper.ring.push(Answer {
-            id: tag,
-            status: done.status,
-            blocks,
-        });
+        upper.ring.push(Answer { id: tag, status: done.status, blocks });
     }
 }
