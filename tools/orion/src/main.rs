@@ -10,7 +10,11 @@ use std::process::ExitCode;
 mod check;
 mod common;
 mod graph;
+mod image;
+mod qemu;
+mod run;
 mod sdf;
+mod sel4;
 
 /// What a command ends with: an exit code, or a message of what was found, where, and what to do.
 type Outcome = Result<ExitCode, String>;
@@ -29,15 +33,28 @@ enum Command {
     Check(check::Args),
     /// Write the Microkit system description and the configuration of each PD
     Sdf(sdf::Args),
+    /// Make the seL4 Microkit image of the system for a board
+    Image(image::Args),
+    /// Boot that image in QEMU; ends with the demo's verdict
+    Qemu(qemu::Args),
     /// Draw the system as an SVG picture
     Graph(graph::Args),
+    /// Run the system on this machine: a sandboxed process per protection domain, real emulated disks
+    Run(run::Args),
+    /// Be a protection domain; for `orion run` only
+    #[command(hide = true)]
+    Pd(run::Pd),
 }
 
 fn run(command: Command) -> Outcome {
     match command {
         Command::Check(args) => args.run(),
         Command::Sdf(args) => args.run(),
+        Command::Image(args) => args.run(),
+        Command::Qemu(args) => args.run(),
         Command::Graph(args) => args.run(),
+        Command::Run(args) => args.run(),
+        Command::Pd(args) => args.run(),
     }
 }
 

@@ -1,18 +1,44 @@
 // SPDX-License-Identifier: MIT
-//! `orion sdf`.
-use crate::{Outcome, common::SystemArg};
+//! `orion sdf`: the Microkit system description and the configuration of each PD.
+use crate::Outcome;
+use crate::common::{self, SystemArg};
+use orion_system::plan::Board;
+use orion_system::{Options, emit};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Arguments of `orion sdf`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     system: SystemArg,
+    /// The board: qemu_virt_aarch64 or x86_64_generic
+    #[arg(long, value_parser = common::board)]
+    board: Board,
+    /// Put the devices behind an IOMMU (x86_64_generic)
+    #[arg(long)]
+    iommu: bool,
+    /// The folder to write to [default: build/BOARD]
+    #[arg(short = 'o', long = "out", value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let _text = self.system.read()?;
-        Err("orion sdf is being written".to_owned())
+        if !emit::has_description(self.board) {
+            return Err("the host needs no system description; use `orion run`".to_owned());
+        }
+        let folder = self.out.clone().unwrap_or_else(|| Path::new("build").join(self.board.name()));
+        let options = Options { iommu: self.iommu, ..Options::default() };
+        let text = self.system.read()?;
+        let plan = orion_system::plan(&text, self.board, &options).map_err(|list| self.system.message(&list))?;
+        let description = folder.join("orion.system");
+        common::write(&description, emit::sdf(&plan).as_bytes())?;
+        for (name, bytes) in emit::files(&plan) {
+            common::write(&folder.join(name), &bytes)?;
+        }
+        println!("{} and {} configurations", description.display(), emit::files(&plan).len());
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -39,10 +39,7 @@ pub fn check(system: &System, problems: &mut Problems) {
     overlaps(system, problems);
     useless_settings(system, &clients, problems);
     if system.pds.len() > MAX_PDS {
-        let what = format!(
-            "{} protection domains are more than Microkit's {MAX_PDS}",
-            system.pds.len()
-        );
+        let what = format!("{} protection domains are more than Microkit's {MAX_PDS}", system.pds.len());
         let at = system.pds.values().map(|pd| pd.at).max().unwrap_or_default();
         problems.add(at, what, "join some, or remove some");
     }
@@ -61,18 +58,8 @@ fn reserved_names(system: &System, problems: &mut Problems) {
 /// Adds a problem where nothing has the name of `target`; says whether something has.
 fn known(target: &Target, system: &System, problems: &mut Problems) -> bool {
     let (kind, other, known, elsewhere) = match target {
-        Target::Disk(name, _) => (
-            "disk",
-            "volume",
-            system.disk(name).is_some(),
-            system.volume(name).is_some(),
-        ),
-        Target::Volume(name, _) => (
-            "volume",
-            "disk",
-            system.volume(name).is_some(),
-            system.disk(name).is_some(),
-        ),
+        Target::Disk(name, _) => ("disk", "volume", system.disk(name).is_some(), system.volume(name).is_some()),
+        Target::Volume(name, _) => ("volume", "disk", system.volume(name).is_some(), system.disk(name).is_some()),
     };
     if known {
         return true;
@@ -81,17 +68,9 @@ fn known(target: &Target, system: &System, problems: &mut Problems) -> bool {
     let remedy = if elsewhere {
         format!("it is a {other}: write {other}={name:?}")
     } else if kind == "disk" {
-        suggest(
-            name,
-            system.disks.iter().map(|d| d.name.as_str()),
-            "add an <orion:disk> of that name",
-        )
+        suggest(name, system.disks.iter().map(|d| d.name.as_str()), "add an <orion:disk> of that name")
     } else {
-        suggest(
-            name,
-            system.volumes.iter().map(|v| v.name.as_str()),
-            "add an <orion:volume> of that name",
-        )
+        suggest(name, system.volumes.iter().map(|v| v.name.as_str()), "add an <orion:volume> of that name")
     };
     problems.add(target.at(), format!("there is no {kind} {name:?}"), remedy);
     false
@@ -107,11 +86,7 @@ fn volumes(system: &System, problems: &mut Problems) {
         let key = (matches!(on, Target::Disk(..)), on.name());
         if let Some(first) = users.insert(key, &volume.name) {
             let what = format!("{:?} lies under the volume {first:?} already", on.name());
-            problems.add(
-                on.at(),
-                what,
-                "put each disk under one volume, and grant parts of that volume",
-            );
+            problems.add(on.at(), what, "put each disk under one volume, and grant parts of that volume");
         }
         circle(&volume.name, volume.at, system, problems);
     }
@@ -144,11 +119,7 @@ fn clients<'a>(system: &'a System, problems: &mut Problems) -> BTreeMap<&'a str,
         if !system.pds.contains_key(name) {
             let known = system.pds.keys().map(String::as_str);
             let what = format!("there is no protection domain {name:?}");
-            problems.add(
-                *at,
-                what,
-                suggest(name, known, "add a <protection_domain> of that name"),
-            );
+            problems.add(*at, what, suggest(name, known, "add a <protection_domain> of that name"));
         }
         clients.entry(name).or_default().push(grant);
     }
@@ -160,17 +131,9 @@ fn target(grant: &Grant, system: &System, problems: &mut Problems) {
         return;
     }
     let name = grant.target.name();
-    if let Some(over) = system
-        .volumes
-        .iter()
-        .find(|volume| volume.on.as_ref().is_some_and(|on| on.name() == name))
-    {
+    if let Some(over) = system.volumes.iter().find(|volume| volume.on.as_ref().is_some_and(|on| on.name() == name)) {
         let what = format!("{name:?} lies under the volume {:?}", over.name);
-        problems.add(
-            grant.target.at(),
-            what,
-            format!("grant the volume: volume={:?}", over.name),
-        );
+        problems.add(grant.target.at(), what, format!("grant the volume: volume={:?}", over.name));
     }
     if let Some(disk) = system.disk_below(&grant.target) {
         within_disk(grant, disk, problems);
@@ -181,25 +144,14 @@ fn within_disk(grant: &Grant, disk: &Disk, problems: &mut Problems) {
     if disk.read_only && grant.rights & MODIFYING != 0 {
         let rights = rights_text(grant.rights & MODIFYING);
         let what = format!("the disk {:?} is read-only, and the grant allows {rights:?}", disk.name);
-        problems.add(
-            grant.rights_at,
-            what,
-            "remove these rights, or readonly=\"yes\" of the disk",
-        );
+        problems.add(grant.rights_at, what, "remove these rights, or readonly=\"yes\" of the disk");
     }
     let blocks = disk.size.map(|bytes| bytes / 4096);
     if let (Some(blocks), Some(end)) = (blocks, grant.end)
         && end > blocks
     {
-        let what = format!(
-            "the grant ends at block {end}, and {:?} has {blocks} blocks of 4096 bytes",
-            disk.name
-        );
-        problems.add(
-            grant.blocks_at,
-            what,
-            format!("end at or below {blocks}, or make the disk larger"),
-        );
+        let what = format!("the grant ends at block {end}, and {:?} has {blocks} blocks of 4096 bytes", disk.name);
+        problems.add(grant.blocks_at, what, format!("end at or below {blocks}, or make the disk larger"));
     }
 }
 
@@ -209,10 +161,8 @@ fn client(name: &str, pd: &UserPd, grants: &[&Grant], problems: &mut Problems) {
         problems.add(pd.at, what, "shorten it: names of regions are made of it");
     }
     if pd.priority >= SERIAL_PRIORITY {
-        let what = format!(
-            "the client {name:?} has priority {}, and the gatekeeper {GATEKEEPER_PRIORITY}",
-            pd.priority
-        );
+        let what =
+            format!("the client {name:?} has priority {}, and the gatekeeper {GATEKEEPER_PRIORITY}", pd.priority);
         problems.add(
             pd.at,
             what,
@@ -221,25 +171,15 @@ fn client(name: &str, pd: &UserPd, grants: &[&Grant], problems: &mut Problems) {
     }
     if pd.passive {
         let what = format!("the client {name:?} is passive");
-        problems.add(
-            pd.at,
-            what,
-            "remove passive=\"true\": completions arrive as notifications",
-        );
+        problems.add(pd.at, what, "remove passive=\"true\": completions arrive as notifications");
     }
     for grant in grants {
         if let Some((wanted, at)) = grant.in_flight
             && wanted > u32::from(pd.queue)
         {
-            let what = format!(
-                "{wanted} requests in flight do not fit into the {} entries of {name:?}'s queue",
-                pd.queue
-            );
-            problems.add(
-                at,
-                what,
-                format!("write at most {}, or a larger orion:queue on the client", pd.queue),
-            );
+            let what =
+                format!("{wanted} requests in flight do not fit into the {} entries of {name:?}'s queue", pd.queue);
+            problems.add(at, what, format!("write at most {}, or a larger orion:queue on the client", pd.queue));
         }
     }
     windows(name, grants, problems);
@@ -249,10 +189,7 @@ fn windows(name: &str, grants: &[&Grant], problems: &mut Problems) {
     let mut taken: BTreeMap<u8, Position> = BTreeMap::new();
     for (window, at) in grants.iter().filter_map(|grant| grant.window) {
         if let Some(first) = taken.insert(window, at) {
-            let what = format!(
-                "window {window} of {name:?} holds a grant already, that of line {}",
-                first.line
-            );
+            let what = format!("window {window} of {name:?} holds a grant already, that of line {}", first.line);
             problems.add(at, what, "choose a free window, or leave the choice to orion");
         }
     }
@@ -272,11 +209,7 @@ fn overlaps(system: &System, problems: &mut Problems) {
             if !same || first >= end || (a.shared && b.shared) {
                 continue;
             }
-            let end = if end == u64::MAX {
-                "the end".to_owned()
-            } else {
-                end.to_string()
-            };
+            let end = if end == u64::MAX { "the end".to_owned() } else { end.to_string() };
             let what = format!(
                 "blocks {first}..{end} of {:?} are granted to {:?} and, on line {}, to {:?}",
                 b.target.name(),
@@ -284,11 +217,7 @@ fn overlaps(system: &System, problems: &mut Problems) {
                 a.at.line,
                 a.client.0
             );
-            problems.add(
-                b.blocks_at,
-                what,
-                "grant other blocks, or write shared=\"yes\" on both grants",
-            );
+            problems.add(b.blocks_at, what, "grant other blocks, or write shared=\"yes\" on both grants");
         }
     }
 }
@@ -299,11 +228,7 @@ fn useless_settings(system: &System, clients: &BTreeMap<&str, Vec<&Grant>>, prob
             && !clients.contains_key(name.as_str())
         {
             let what = format!("{name:?} has settings of a client, and no grant names it");
-            problems.add(
-                at,
-                what,
-                format!("add <orion:grant client={name:?} .../>, or remove the attribute"),
-            );
+            problems.add(at, what, format!("add <orion:grant client={name:?} .../>, or remove the attribute"));
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Options {
     pub disks: BTreeMap<String, DiskOptions>,
     /// Whether the demo may write: each client's setting `writes`.
     pub demo_writes: bool,
+    /// Further settings of every client, by key.
+    pub client_settings: BTreeMap<String, u64>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             exports: Vec::new(),
             disks: BTreeMap::new(),
             demo_writes: true,
+            client_settings: BTreeMap::new(),
         }
     }
 }

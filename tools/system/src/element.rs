@@ -56,8 +56,6 @@ impl Element {
 
     /// Microkit's own children called `name`.
     pub fn plain<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
-        self.children
-            .iter()
-            .filter(move |child| !child.ours && child.name == name)
+        self.children.iter().filter(move |child| !child.ours && child.name == name)
     }
 }

@@ -8,6 +8,8 @@
 mod check;
 mod derive;
 pub mod element;
+pub mod emit;
+mod explain;
 mod microkit;
 pub mod model;
 pub mod plan;
@@ -18,6 +20,7 @@ mod schema;
 mod xml;
 
 pub use derive::{DiskOptions, Export, Options, derive};
+pub use explain::explain;
 pub use problem::{Problem, report};
 pub use read::size_text;
 pub use xml::NAMESPACE;

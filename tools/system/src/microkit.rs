@@ -68,9 +68,7 @@ fn region(element: &Element, system: &mut System, problems: &mut Problems) {
             }
         },
     };
-    let prefill = element
-        .attribute("prefill_path")
-        .or_else(|| element.attribute("prefill_bootinfo"));
+    let prefill = element.attribute("prefill_path").or_else(|| element.attribute("prefill_bootinfo"));
     let size = match element.attribute("size") {
         Some(size) => aligned(size, page, problems),
         None if prefill.is_some() => None,
@@ -78,16 +76,9 @@ fn region(element: &Element, system: &mut System, problems: &mut Problems) {
     };
     let phys = element.attribute("phys_addr").and_then(|a| aligned(a, page, problems));
     for attribute in prefill.iter().chain(&element.attribute("phys_addr")) {
-        system
-            .not_on_host
-            .push((attribute.at, format!("a memory region's {}", attribute.name)));
+        system.not_on_host.push((attribute.at, format!("a memory region's {}", attribute.name)));
     }
-    let region = UserRegion {
-        size,
-        page,
-        phys,
-        at: element.at,
-    };
+    let region = UserRegion { size, page, phys, at: element.at };
     if let Some(first) = system.regions.insert(name.to_owned(), region) {
         twice("memory region", name, element.at, first.at, problems);
     }
@@ -99,10 +90,7 @@ fn aligned(attribute: &crate::element::Attribute, unit: u64, problems: &mut Prob
     if value % unit == 0 && (value > 0 || attribute.name != "size") {
         return Some(value);
     }
-    let what = format!(
-        "{}={:?} is not a multiple of the page size {unit:#x}",
-        attribute.name, attribute.value
-    );
+    let what = format!("{}={:?} is not a multiple of the page size {unit:#x}", attribute.name, attribute.value);
     problems.add(attribute.at, what, format!("write a multiple of {unit:#x}"));
     None
 }
@@ -117,10 +105,7 @@ fn check_physical_overlap(system: &System, problems: &mut Problems) {
     fixed.sort_unstable();
     for (a, b) in fixed.iter().zip(fixed.iter().skip(1)) {
         if b.0 < a.1 {
-            let what = format!(
-                "memory regions {:?} and {:?} have physical addresses in common",
-                a.2, b.2
-            );
+            let what = format!("memory regions {:?} and {:?} have physical addresses in common", a.2, b.2);
             problems.add(a.3.max(b.3), what, "share one region, or move one of them");
         }
     }
@@ -131,10 +116,6 @@ fn known_region(name: &crate::element::Attribute, system: &System, problems: &mu
     if !system.regions.contains_key(&name.value) {
         let known = system.regions.keys().map(String::as_str);
         let what = format!("there is no memory region {:?}", name.value);
-        problems.add(
-            name.at,
-            what,
-            suggest(&name.value, known, "add a <memory_region> of that name"),
-        );
+        problems.add(name.at, what, suggest(&name.value, known, "add a <memory_region> of that name"));
     }
 }

@@ -9,36 +9,15 @@ use crate::read::{self, tag};
 /// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
 pub const MAX_NAME: usize = 40;
 /// Rights by name and bit (`orion_caps::Rights`).
-pub const RIGHTS: [(&str, u16); 6] = [
-    ("read", 1),
-    ("write", 2),
-    ("flush", 4),
-    ("discard", 8),
-    ("zero", 16),
-    ("observe", 32),
-];
+pub const RIGHTS: [(&str, u16); 6] =
+    [("read", 1), ("write", 2), ("flush", 4), ("discard", 8), ("zero", 16), ("observe", 32)];
 /// Kinds of devices of the mission that have no driver yet.
-const LATER_BUSES: &[&str] = &[
-    "nvme",
-    "ahci",
-    "sata",
-    "scsi",
-    "virtio-scsi",
-    "iscsi",
-    "nbd",
-    "usb",
-    "sas",
-    "file",
-    "ram",
-];
+const LATER_BUSES: &[&str] =
+    &["nvme", "ahci", "sata", "scsi", "virtio-scsi", "iscsi", "nbd", "usb", "sas", "file", "ram"];
 
 /// The names of the rights in `bits`.
 pub fn rights_text(bits: u16) -> String {
-    let names: Vec<&str> = RIGHTS
-        .iter()
-        .filter(|(_, bit)| bits & bit != 0)
-        .map(|(name, _)| *name)
-        .collect();
+    let names: Vec<&str> = RIGHTS.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| *name).collect();
     names.join(" ")
 }
 
@@ -58,9 +37,7 @@ pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
 /// Disks and volumes share one space of names.
 fn unique(system: &System, problems: &mut Problems) {
     let disks = system.disks.iter().map(|disk| (&disk.name, disk.at));
-    let mut all: Vec<_> = disks
-        .chain(system.volumes.iter().map(|volume| (&volume.name, volume.at)))
-        .collect();
+    let mut all: Vec<_> = disks.chain(system.volumes.iter().map(|volume| (&volume.name, volume.at))).collect();
     all.sort_unstable();
     for ((a, first), (b, at)) in all.iter().zip(all.iter().skip(1)) {
         if a == b {
@@ -74,19 +51,10 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let bus = read::required(element, "bus", problems).and_then(|a| bus(a, problems));
     let slot = element.attribute("slot");
     let slot = slot.and_then(|a| Some((u8::try_from(read::number(a, 0, 31, problems)?).ok()?, a.at)));
-    let transport = element
-        .attribute("transport")
-        .and_then(|a| read::choice(a, &["mmio", "pci"], problems));
-    let size = element
-        .attribute("size")
-        .and_then(|a| read::size(a, 512, 1 << 60, problems));
-    let read_only = element
-        .attribute("readonly")
-        .and_then(|a| read::yes(a, problems))
-        .unwrap_or(false);
-    let timeout = element
-        .attribute("timeout")
-        .and_then(|a| read::milliseconds(a, problems));
+    let transport = element.attribute("transport").and_then(|a| read::choice(a, &["mmio", "pci"], problems));
+    let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
+    let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
+    let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
     Some(Disk {
         name: name?.to_owned(),
         at: element.at,
@@ -109,11 +77,7 @@ fn bus<'a>(attribute: &'a Attribute, problems: &mut Problems) -> Option<&'a str>
         problems.add(attribute.at, what, "use bus=\"virtio-blk\"");
     } else {
         let what = format!("bus {value:?} is not known");
-        problems.add(
-            attribute.at,
-            what,
-            "use bus=\"virtio-blk\", the one of this version of Orion",
-        );
+        problems.add(attribute.at, what, "use bus=\"virtio-blk\", the one of this version of Orion");
     }
     None
 }
@@ -123,28 +87,16 @@ fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
     let mut below = element.children.iter().filter(|child| child.ours && child.name == "on");
     let Some(on) = below.next() else {
         if element.children.is_empty() {
-            problems.add(
-                element.at,
-                "a volume lies on nothing",
-                "add <orion:on disk=\"...\"/> in it",
-            );
+            problems.add(element.at, "a volume lies on nothing", "add <orion:on disk=\"...\"/> in it");
         }
-        return Some(Volume {
-            name: name?.to_owned(),
-            at: element.at,
-            on: None,
-        });
+        return Some(Volume { name: name?.to_owned(), at: element.at, on: None });
     };
     if let Some(second) = below.next() {
         let what = "a volume lies on two things, and this version of Orion has no layer that joins them";
         problems.add(second.at, what, "remove one <orion:on>");
     }
     let on = target(on, problems);
-    Some(Volume {
-        name: name?.to_owned(),
-        at: element.at,
-        on,
-    })
+    Some(Volume { name: name?.to_owned(), at: element.at, on })
 }
 
 /// `disk="..."` or `volume="..."`: exactly one of them.
@@ -178,10 +130,7 @@ fn grant(element: &Element, problems: &mut Problems) -> Option<Grant> {
     let bits = rights.and_then(|a| self::rights(a, problems));
     let in_flight = element.attribute("in-flight");
     let in_flight = in_flight.and_then(|a| Some((u32::try_from(read::number(a, 1, 32_768, problems)?).ok()?, a.at)));
-    let shared = element
-        .attribute("shared")
-        .and_then(|a| read::yes(a, problems))
-        .unwrap_or(false);
+    let shared = element.attribute("shared").and_then(|a| read::yes(a, problems)).unwrap_or(false);
     let window = element.attribute("window");
     let last = u64::from(WINDOWS - 1);
     let window = window.and_then(|a| Some((u8::try_from(read::number(a, 0, last, problems)?).ok()?, a.at)));
@@ -212,20 +161,12 @@ fn extent(attribute: &Attribute, problems: &mut Problems) -> Option<(u64, Option
     let number = |text: &str| read::digits(text.trim());
     let Some((first, end)) = parts.and_then(|(a, b)| Some((number(a)?, number(b)?))) else {
         let what = format!("blocks={text:?} is not an extent");
-        problems.add(
-            attribute.at,
-            what,
-            "write first..end in 4096-byte blocks, end not included, or \"all\"",
-        );
+        problems.add(attribute.at, what, "write first..end in 4096-byte blocks, end not included, or \"all\"");
         return None;
     };
     if first >= end {
         let what = format!("blocks={text:?} holds no block");
-        problems.add(
-            attribute.at,
-            what,
-            "the end is not included and must be larger than the first block",
-        );
+        problems.add(attribute.at, what, "the end is not included and must be larger than the first block");
         return None;
     }
     if end > 1 << 40 {
@@ -242,10 +183,7 @@ fn rights(attribute: &Attribute, problems: &mut Problems) -> Option<u16> {
     for word in attribute.value.split_whitespace() {
         let Some((_, bit)) = RIGHTS.iter().find(|(name, _)| *name == word) else {
             let later = matches!(word, "derive" | "admin");
-            let what = format!(
-                "{word:?} is not a right{}",
-                if later { " in this version of Orion" } else { "" }
-            );
+            let what = format!("{word:?} is not a right{}", if later { " in this version of Orion" } else { "" });
             problems.add(attribute.at, what, suggest(word, known.clone(), "remove it"));
             return None;
         };

@@ -68,9 +68,7 @@ fn bounded(
     kind: &str,
     problems: &mut Problems,
 ) -> Option<u64> {
-    let Attribute {
-        name, value: text, at, ..
-    } = attribute;
+    let Attribute { name, value: text, at, .. } = attribute;
     let remedy = match max {
         u64::MAX => format!("write {kind} of at least {min}"),
         _ => format!("write {kind} of {min} to {max}"),
@@ -88,20 +86,12 @@ pub fn size(attribute: &Attribute, unit: u64, max: u64, problems: &mut Problems)
     let text = attribute.value.as_str();
     let what = format!("{}={text:?} is not a size", attribute.name);
     let Some(bytes) = size_text(text) else {
-        problems.add(
-            attribute.at,
-            what,
-            "write a number of bytes, or one with K, M, G or T after it, as in 64M",
-        );
+        problems.add(attribute.at, what, "write a number of bytes, or one with K, M, G or T after it, as in 64M");
         return None;
     };
     if bytes == 0 || bytes % unit != 0 || bytes > max {
         let what = format!("{}={text:?} cannot be used", attribute.name);
-        problems.add(
-            attribute.at,
-            what,
-            format!("write a multiple of {unit} bytes, of {unit} to {max}"),
-        );
+        problems.add(attribute.at, what, format!("write a multiple of {unit} bytes, of {unit} to {max}"));
         return None;
     }
     Some(bytes)
@@ -110,9 +100,7 @@ pub fn size(attribute: &Attribute, unit: u64, max: u64, problems: &mut Problems)
 /// Bytes of `64M` and the like; `None` where it is no size or too large.
 pub fn size_text(text: &str) -> Option<u64> {
     let units = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
-    let unit = units
-        .iter()
-        .find(|(letter, _)| text.ends_with([*letter, letter.to_ascii_lowercase()]));
+    let unit = units.iter().find(|(letter, _)| text.ends_with([*letter, letter.to_ascii_lowercase()]));
     let (number, shift) = match unit {
         Some((_, shift)) if !text.starts_with("0x") => (text.get(..text.len() - 1)?, *shift),
         _ => (text, 0),
@@ -128,9 +116,7 @@ pub fn milliseconds(attribute: &Attribute, problems: &mut Problems) -> Option<u3
         (None, Some(s)) => digits(s).and_then(|s| s.checked_mul(1000)),
         (None, None) => None,
     };
-    let in_range = value
-        .and_then(|ms| u32::try_from(ms).ok())
-        .filter(|ms| (1..=3_600_000).contains(ms));
+    let in_range = value.and_then(|ms| u32::try_from(ms).ok()).filter(|ms| (1..=3_600_000).contains(ms));
     if in_range.is_none() {
         let what = format!("{}={text:?} is not a time of 1 ms to 1 hour", attribute.name);
         problems.add(attribute.at, what, "write milliseconds or seconds, as in 500ms or 30s");

@@ -19,13 +19,7 @@ struct Rule {
 }
 
 const fn leaf(name: &'static str, attributes: &'static [&'static str]) -> Rule {
-    Rule {
-        name,
-        attributes,
-        our_attributes: &[],
-        children: &[],
-        our_children: &[],
-    }
+    Rule { name, attributes, our_attributes: &[], children: &[], our_children: &[] }
 }
 
 const PD_ATTRIBUTES: &[&str] = &[
@@ -42,99 +36,35 @@ const PD_ATTRIBUTES: &[&str] = &[
     "id",
     "setvar_id",
 ];
-const PD_CHILDREN: &[&str] = &[
-    "program_image",
-    "map",
-    "irq",
-    "setvar",
-    "protection_domain",
-    "virtual_machine",
-    "ioport",
-    "cspace",
-];
-const IRQ_ATTRIBUTES: &[&str] = &[
-    "irq",
-    "id",
-    "trigger",
-    "setvar_id",
-    "pin",
-    "vector",
-    "ioapic",
-    "polarity",
-    "pcidev",
-    "handle",
-];
+const PD_CHILDREN: &[&str] =
+    &["program_image", "map", "irq", "setvar", "protection_domain", "virtual_machine", "ioport", "cspace"];
+const IRQ_ATTRIBUTES: &[&str] =
+    &["irq", "id", "trigger", "setvar_id", "pin", "vector", "ioapic", "polarity", "pcidev", "handle"];
 
 const MICROKIT: &[Rule] = &[
     Rule {
-        children: &[
-            "protection_domain",
-            "memory_region",
-            "channel",
-            "io_address_space",
-            "domains",
-        ],
+        children: &["protection_domain", "memory_region", "channel", "io_address_space", "domains"],
         our_children: &["disk", "volume", "grant"],
         ..leaf("system", &[])
     },
-    Rule {
-        our_attributes: &["queue", "data"],
-        children: PD_CHILDREN,
-        ..leaf("protection_domain", PD_ATTRIBUTES)
-    },
+    Rule { our_attributes: &["queue", "data"], children: PD_CHILDREN, ..leaf("protection_domain", PD_ATTRIBUTES) },
     leaf("program_image", &["path", "path_for_symbols"]),
-    leaf(
-        "map",
-        &[
-            "mr",
-            "vaddr",
-            "perms",
-            "cached",
-            "setvar_vaddr",
-            "setvar_size",
-            "setvar_prefill_size",
-        ],
-    ),
+    leaf("map", &["mr", "vaddr", "perms", "cached", "setvar_vaddr", "setvar_size", "setvar_prefill_size"]),
     leaf("irq", IRQ_ATTRIBUTES),
     leaf("setvar", &["symbol", "region_paddr"]),
     leaf("ioport", &["id", "addr", "size", "setvar_id", "setvar_addr"]),
-    Rule {
-        children: &["cap_tcb", "cap_sc", "cap_vspace"],
-        ..leaf("cspace", &[])
-    },
+    Rule { children: &["cap_tcb", "cap_sc", "cap_vspace"], ..leaf("cspace", &[]) },
     leaf("cap_tcb", &["slot", "pd"]),
     leaf("cap_sc", &["slot", "pd"]),
     leaf("cap_vspace", &["slot", "pd"]),
-    Rule {
-        children: &["vcpu", "map"],
-        ..leaf("virtual_machine", &["name", "budget", "period", "priority"])
-    },
+    Rule { children: &["vcpu", "map"], ..leaf("virtual_machine", &["name", "budget", "period", "priority"]) },
     leaf("vcpu", &["id", "cpu", "setvar_id"]),
-    leaf(
-        "memory_region",
-        &[
-            "name",
-            "size",
-            "page_size",
-            "phys_addr",
-            "prefill_path",
-            "prefill_bootinfo",
-        ],
-    ),
-    Rule {
-        children: &["end"],
-        ..leaf("channel", &[])
-    },
+    leaf("memory_region", &["name", "size", "page_size", "phys_addr", "prefill_path", "prefill_bootinfo"]),
+    Rule { children: &["end"], ..leaf("channel", &[]) },
     leaf("end", &["pd", "id", "pp", "notify", "setvar_id"]),
-    Rule {
-        children: &["iomap"],
-        ..leaf("io_address_space", &["name", "peripheral_id", "domain_id"])
-    },
+    Rule { children: &["iomap"], ..leaf("io_address_space", &["name", "peripheral_id", "domain_id"]) },
     leaf("iomap", &["mr", "iovaddr", "perms"]),
-    Rule {
-        children: &["domain", "domain_schedule"],
-        ..leaf("domains", &[])
-    },
+    Rule { children: &["domain", "domain_schedule"], ..leaf("domains", &[]) },
     leaf("domain", &["name", "id"]),
     Rule {
         children: &["schedule_entry", "schedule_end_marker"],
@@ -145,28 +75,10 @@ const MICROKIT: &[Rule] = &[
 ];
 
 const OURS: &[Rule] = &[
-    leaf(
-        "disk",
-        &["name", "bus", "size", "readonly", "slot", "transport", "timeout"],
-    ),
-    Rule {
-        our_children: &["on"],
-        ..leaf("volume", &["name"])
-    },
+    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout"]),
+    Rule { our_children: &["on"], ..leaf("volume", &["name"]) },
     leaf("on", &["disk", "volume"]),
-    leaf(
-        "grant",
-        &[
-            "client",
-            "volume",
-            "disk",
-            "blocks",
-            "rights",
-            "in-flight",
-            "shared",
-            "window",
-        ],
-    ),
+    leaf("grant", &["client", "volume", "disk", "blocks", "rights", "in-flight", "shared", "window"]),
 ];
 
 /// Layers of the mission that are still to come.
@@ -193,18 +105,8 @@ const LATER_LAYERS: &[&str] = &[
     "prefetch",
 ];
 /// Attributes of the design that are still to come.
-const LATER_ATTRIBUTES: &[&str] = &[
-    "iops",
-    "bandwidth",
-    "fuse",
-    "workers",
-    "cpu",
-    "key",
-    "policy",
-    "write",
-    "level",
-    "chunk",
-];
+const LATER_ATTRIBUTES: &[&str] =
+    &["iops", "bandwidth", "fuse", "workers", "cpu", "key", "policy", "write", "level", "chunk"];
 
 /// Checks places and names below the root.
 pub fn check(root: &Element, problems: &mut Problems) {
@@ -237,11 +139,7 @@ fn element(element: &Element, problems: &mut Problems) {
 
 fn attributes(element: &Element, rule: &Rule, problems: &mut Problems) {
     for attribute in &element.attributes {
-        let allowed = if attribute.ours {
-            rule.our_attributes
-        } else {
-            rule.attributes
-        };
+        let allowed = if attribute.ours { rule.our_attributes } else { rule.attributes };
         let name = attribute.name.as_str();
         if allowed.contains(&name) {
             continue;
@@ -249,11 +147,7 @@ fn attributes(element: &Element, rule: &Rule, problems: &mut Problems) {
         let prefix = if attribute.ours { "orion:" } else { "" };
         let what = format!("{} has no attribute \"{prefix}{name}\"", tag(element));
         if element.ours && attribute.ours && rule.attributes.contains(&name) {
-            problems.add(
-                attribute.at,
-                what,
-                format!("write {name:?}: Orion's own elements need no prefix there"),
-            );
+            problems.add(attribute.at, what, format!("write {name:?}: Orion's own elements need no prefix there"));
         } else if !attribute.ours && rule.our_attributes.contains(&name) {
             problems.add(attribute.at, what, format!("write \"orion:{name}\""));
         } else if (element.ours || attribute.ours) && LATER_ATTRIBUTES.contains(&name) {
@@ -273,40 +167,24 @@ fn misplaced(child: &Element, parent: &Element, rule: &Rule, problems: &mut Prob
     }
     let what = format!("{tag_name} may not stand in {}", tag(parent));
     if !child.ours && OURS.iter().any(|rule| rule.name == name) {
-        return problems.add(
-            child.at,
-            what,
-            format!("write <orion:{name}>, if Orion's element is meant"),
-        );
+        return problems.add(child.at, what, format!("write <orion:{name}>, if Orion's element is meant"));
     }
     if child.ours && self::rule(child).is_none() && MICROKIT.iter().any(|rule| rule.name == name) {
-        return problems.add(
-            child.at,
-            what,
-            format!("write <{name}>, if Microkit's element is meant"),
-        );
+        return problems.add(child.at, what, format!("write <{name}>, if Microkit's element is meant"));
     }
     if self::rule(child).is_some() {
         return problems.add(child.at, what, format!("move it into {}", parents(child).join(" or ")));
     }
     let known = if child.ours { rule.our_children } else { rule.children };
     let remedy = suggest(name, known.iter().copied(), "remove it");
-    problems.add(
-        child.at,
-        format!("{tag_name} is not an element that {} knows", tag(parent)),
-        remedy,
-    );
+    problems.add(child.at, format!("{tag_name} is not an element that {} knows", tag(parent)), remedy);
 }
 
 /// The elements that `child` may stand in.
 fn parents(child: &Element) -> Vec<String> {
     let name = child.name.as_str();
     let within = |rule: &&Rule| {
-        if child.ours {
-            rule.our_children.contains(&name)
-        } else {
-            rule.children.contains(&name)
-        }
+        if child.ours { rule.our_children.contains(&name) } else { rule.children.contains(&name) }
     };
     let plain = MICROKIT.iter().filter(within).map(|rule| format!("<{}>", rule.name));
     let ours = OURS.iter().filter(within).map(|rule| format!("<orion:{}>", rule.name));

@@ -15,18 +15,10 @@ const MAX_DEPTH: usize = 32;
 pub fn parse(text: &str, problems: &mut Problems) -> Option<Element> {
     let places = Places::new(text);
     if text.len() > MAX_BYTES {
-        problems.add(
-            places.at(0),
-            "the file is larger than 1 MiB",
-            "split the system or remove what it does not need",
-        );
+        problems.add(places.at(0), "the file is larger than 1 MiB", "split the system or remove what it does not need");
         return None;
     }
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: 100_000,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: 100_000, ..ParsingOptions::default() };
     match Document::parse_with_options(text, options) {
         Ok(document) => Walk { places, problems }.element(document.root_element(), 0),
         Err(error) => {
@@ -46,11 +38,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(text: &'a str) -> Self {
-        let starts = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, b)| *b == b'\n')
-            .map(|(at, _)| at + 1);
+        let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(starts).collect();
         Self { text, lines }
     }
@@ -60,10 +48,7 @@ impl<'a> Places<'a> {
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let column = self.text.get(start..byte).unwrap_or("").chars().count() + 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Position {
-            line: number(line),
-            column: number(column),
-        }
+        Position { line: number(line), column: number(column) }
     }
 
     /// Where an error is; the parser does not say it of them all.
@@ -71,10 +56,7 @@ impl<'a> Places<'a> {
         match error {
             Error::DtdDetected => self.at(self.text.find("<!DOCTYPE").unwrap_or(0)),
             Error::UnclosedRootNode | Error::UnexpectedEndOfStream => self.at(self.text.trim_end().len()),
-            _ => Position {
-                line: error.pos().row,
-                column: error.pos().col,
-            },
+            _ => Position { line: error.pos().row, column: error.pos().col },
         }
     }
 }
@@ -82,10 +64,7 @@ impl<'a> Places<'a> {
 fn explain(error: &Error) -> (String, String) {
     // roxmltree says the place last; the place stands before our message already.
     let text = error.to_string();
-    let text = text
-        .rsplit_once(" at ")
-        .map_or(text.as_str(), |(what, _)| what)
-        .to_owned();
+    let text = text.rsplit_once(" at ").map_or(text.as_str(), |(what, _)| what).to_owned();
     match error {
         Error::DtdDetected => (
             "a document type declaration (DTD) is not allowed".into(),
@@ -95,15 +74,13 @@ fn explain(error: &Error) -> (String, String) {
             format!("the prefix {prefix:?} is not declared"),
             format!("write <system xmlns:orion=\"{NAMESPACE}\"> and use the prefix \"orion:\""),
         ),
-        Error::UnexpectedCloseTag(expected, actual, _) => (
-            format!("</{actual}> closes <{expected}>"),
-            format!("close <{expected}> first, or correct the name"),
-        ),
+        Error::UnexpectedCloseTag(expected, actual, _) => {
+            (format!("</{actual}> closes <{expected}>"), format!("close <{expected}> first, or correct the name"))
+        }
         Error::DuplicatedAttribute(name, _) => (format!("the attribute {name:?} stands twice"), "remove one".into()),
-        Error::UnclosedRootNode | Error::UnexpectedEndOfStream => (
-            "the text ends within an element".into(),
-            "close every element that is open".into(),
-        ),
+        Error::UnclosedRootNode | Error::UnexpectedEndOfStream => {
+            ("the text ends within an element".into(), "close every element that is open".into())
+        }
         Error::NoRootNode => ("there is no element".into(), "write <system> ... </system>".into()),
         _ => (format!("not well-formed XML: {text}"), "correct the XML here".into()),
     }
@@ -129,29 +106,15 @@ impl<'a> Walk<'a, '_> {
         }
         let ours = self.ours(node.tag_name().namespace(), &format!("the element <{name}>"), at);
         let attributes = node.attributes().map(|attribute| self.attribute(attribute)).collect();
-        let children = node
-            .children()
-            .filter_map(|child| self.child(child, &name, depth))
-            .collect();
-        Some(Element {
-            name,
-            ours,
-            attributes,
-            children,
-            at,
-        })
+        let children = node.children().filter_map(|child| self.child(child, &name, depth)).collect();
+        Some(Element { name, ours, attributes, children, at })
     }
 
     fn attribute(&mut self, attribute: roxmltree::Attribute<'_, 'a>) -> Attribute {
         let at = self.at(attribute.range().start);
         let name = attribute.name().to_owned();
         let ours = self.ours(attribute.namespace(), &format!("the attribute {name:?}"), at);
-        Attribute {
-            name,
-            ours,
-            value: attribute.value().to_owned(),
-            at,
-        }
+        Attribute { name, ours, value: attribute.value().to_owned(), at }
     }
 
     fn child(&mut self, node: Node<'_, 'a>, parent: &str, depth: usize) -> Option<Element> {
@@ -164,11 +127,7 @@ impl<'a> Walk<'a, '_> {
                 "remove it, or make it a comment: <!-- ... -->",
             );
         }
-        if node.is_element() {
-            self.element(node, depth + 1)
-        } else {
-            None
-        }
+        if node.is_element() { self.element(node, depth + 1) } else { None }
     }
 
     /// Whether `namespace` is ours; one that is neither ours nor none is a problem.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What is derived from the default system, on every board.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 use orion_pd::Config;
 use orion_pd::config::{NONE, Role, VADDR};
 use orion_system::plan::{Board, IrqSource, Pd, Plan, RegionKind};
@@ -12,19 +13,13 @@ fn plan(text: &str, board: Board, options: &Options) -> Plan {
 }
 
 fn boards() -> Vec<(Board, Options)> {
-    let iommu = Options {
-        iommu: true,
-        ..Options::default()
-    };
+    let iommu = Options { iommu: true, ..Options::default() };
     let plain = Board::ALL.into_iter().map(|board| (board, Options::default()));
     plain.chain([(Board::X86_64Generic, iommu)]).collect()
 }
 
 fn pd<'a>(plan: &'a Plan, name: &str) -> &'a Pd {
-    plan.pds
-        .iter()
-        .find(|pd| pd.name == name)
-        .unwrap_or_else(|| panic!("no PD {name}"))
+    plan.pds.iter().find(|pd| pd.name == name).unwrap_or_else(|| panic!("no PD {name}"))
 }
 
 /// Every address in a configuration is one that the PD maps, with a region of the right size behind it.
@@ -34,10 +29,7 @@ fn check_addresses(plan: &Plan) {
         let mapped = |vaddr: u64| {
             let map = pd.maps.iter().find(|map| map.vaddr == vaddr);
             let map = map.unwrap_or_else(|| panic!("{}: nothing is mapped at {vaddr:#x}", pd.name));
-            (
-                plan.regions.iter().find(|region| region.name == map.region).unwrap(),
-                map.write,
-            )
+            (plan.regions.iter().find(|region| region.name == map.region).unwrap(), map.write)
         };
         for link in config.links {
             let server = link.role() == Role::Server;
@@ -67,12 +59,7 @@ fn check_addresses(plan: &Plan) {
 /// Channel ids are used once in a PD, and both ends of each channel agree with both configurations.
 fn check_channels(plan: &Plan) {
     for pd in &plan.pds {
-        let ends = plan
-            .channels
-            .iter()
-            .flat_map(|c| [&c.a, &c.b])
-            .filter(|end| end.0 == pd.name)
-            .map(|end| end.1);
+        let ends = plan.channels.iter().flat_map(|c| [&c.a, &c.b]).filter(|end| end.0 == pd.name).map(|end| end.1);
         let mut ids: Vec<u8> = ends.chain(pd.irqs.iter().map(|irq| irq.id)).collect();
         let all = ids.len();
         ids.sort_unstable();
@@ -102,11 +89,7 @@ fn check_spaces(plan: &Plan) {
             ranges.push((map.vaddr, map.vaddr + region.size));
         }
         ranges.sort_unstable();
-        assert!(
-            ranges.windows(2).all(|w| w[0].1 + 0x1000 <= w[1].0),
-            "{}: {ranges:x?}",
-            pd.name
-        );
+        assert!(ranges.windows(2).all(|w| w[0].1 + 0x1000 <= w[1].0), "{}: {ranges:x?}", pd.name);
         assert!(ranges.iter().all(|r| r.1 <= 0x8000_0000));
     }
 }
@@ -117,25 +100,10 @@ fn check_memory(plan: &Plan) {
         ranges.sort_unstable();
         assert!(ranges.windows(2).all(|w| w[0].1 <= w[1].0), "{ranges:x?}");
     };
-    disjoint(
-        plan.regions
-            .iter()
-            .filter_map(|r| Some((r.bus?, r.bus? + r.size)))
-            .collect(),
-    );
-    disjoint(
-        plan.regions
-            .iter()
-            .filter_map(|r| Some((r.phys?, r.phys? + r.size)))
-            .collect(),
-    );
+    disjoint(plan.regions.iter().filter_map(|r| Some((r.bus?, r.bus? + r.size))).collect());
+    disjoint(plan.regions.iter().filter_map(|r| Some((r.phys?, r.phys? + r.size))).collect());
     for region in &plan.regions {
-        assert_eq!(
-            region.bus.is_some(),
-            matches!(region.kind, RegionKind::Data | RegionKind::Dma),
-            "{}",
-            region.name
-        );
+        assert_eq!(region.bus.is_some(), matches!(region.kind, RegionKind::Data | RegionKind::Dma), "{}", region.name);
         assert_eq!(region.size % region.page, 0);
     }
 }
@@ -155,13 +123,7 @@ fn every_plan_is_consistent() {
 
 #[test]
 fn the_default_system_has_the_parts_of_its_world() {
-    let names = |board| {
-        plan(DEFAULT, board, &Options::default())
-            .pds
-            .into_iter()
-            .map(|pd| pd.name)
-            .collect::<Vec<_>>()
-    };
+    let names = |board| plan(DEFAULT, board, &Options::default()).pds.into_iter().map(|pd| pd.name).collect::<Vec<_>>();
     assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper"]);
     let sel4 = ["blk_d0", "demo", "gatekeeper", "serial", "tick"];
     assert_eq!(names(Board::QemuVirtAarch64), sel4);
@@ -173,13 +135,8 @@ fn the_gatekeeper_is_told_the_grant_as_written() {
     for (board, options) in boards() {
         let plan = plan(DEFAULT, board, &options);
         let config = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
-        let [grant] = config.grants else {
-            panic!("{} grants", config.grants.len())
-        };
-        assert_eq!(
-            (grant.first.get(), grant.blocks.get(), grant.rights.get()),
-            (0, 4096, 7)
-        );
+        let [grant] = config.grants else { panic!("{} grants", config.grants.len()) };
+        assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, 4096, 7));
         let client = &config.links[usize::from(grant.client.get())];
         let volume = &config.links[usize::from(grant.volume.get())];
         assert_eq!((client.peer.as_str(), client.role()), ("demo", Role::Server));
@@ -220,90 +177,39 @@ fn a_device_reaches_only_data_of_clients_with_a_grant_on_it() {
 fn more_than_four_disks_of_the_aarch64_board_go_to_pci() {
     let plan = plan(LARGE, Board::QemuVirtAarch64, &Options::default());
     let slots: Vec<String> = plan.disks.iter().map(|disk| format!("{:?}", disk.slot)).collect();
-    assert_eq!(
-        slots,
-        [
-            "VirtioMmio(0)",
-            "VirtioMmio(8)",
-            "VirtioMmio(16)",
-            "VirtioMmio(24)",
-            "Pci(3)"
-        ]
-    );
-    let irq = |name: &str| {
-        plan.pds.iter().find(|pd| pd.name == name).unwrap().irqs[0]
-            .source
-            .clone()
-    };
+    assert_eq!(slots, ["VirtioMmio(0)", "VirtioMmio(8)", "VirtioMmio(16)", "VirtioMmio(24)", "Pci(3)"]);
+    let irq = |name: &str| plan.pds.iter().find(|pd| pd.name == name).unwrap().irqs[0].source.clone();
     assert_eq!(irq("blk_d1"), IrqSource::Gic { number: 56, edge: true });
     assert_eq!(irq("blk_d4"), IrqSource::Gic { number: 84, edge: true });
 }
 
 #[test]
 fn an_export_is_a_client_with_a_grant_of_the_whole_volume() {
-    let options = Options {
-        exports: vec![Export { volume: "vault".into() }],
-        ..Options::default()
-    };
+    let options = Options { exports: vec![Export { volume: "vault".into() }], ..Options::default() };
     let plan = plan(DEFAULT, Board::Host, &options);
     let export = pd(&plan, "export_vault");
     assert_eq!(export.program, "export");
     let gatekeeper = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
     let grant = gatekeeper.grants.iter().find(|grant| grant.line.get() == 0).unwrap();
-    assert_eq!(
-        (grant.first.get(), grant.blocks.get(), grant.rights.get()),
-        (0, u64::MAX, 7)
-    );
-    assert_eq!(
-        plan.regions
-            .iter()
-            .find(|r| r.name == "data_export_vault")
-            .unwrap()
-            .size,
-        8 << 20
-    );
+    assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, u64::MAX, 7));
+    assert_eq!(plan.regions.iter().find(|r| r.name == "data_export_vault").unwrap().size, 8 << 20);
 }
 
 #[test]
 fn an_export_of_an_unknown_volume_says_so() {
-    let options = Options {
-        exports: vec![Export { volume: "valut".into() }],
-        ..Options::default()
-    };
+    let options = Options { exports: vec![Export { volume: "valut".into() }], ..Options::default() };
     let problems = derive(&parse(DEFAULT).unwrap(), Board::Host, &options).unwrap_err();
-    assert_eq!(
-        problems[0].to_string(),
-        "1:1: there is no volume \"valut\" to export; did you mean \"vault\"?"
-    );
+    assert_eq!(problems[0].to_string(), "1:1: there is no volume \"valut\" to export; did you mean \"vault\"?");
 }
 
 #[test]
 fn what_the_command_line_forces_reaches_the_driver_and_the_demo() {
-    let forced = DiskOptions {
-        size: Some(123 << 20),
-        read_only: Some(true),
-    };
+    let forced = DiskOptions { size: Some(123 << 20), read_only: Some(true) };
     let disks = [("d0".to_owned(), forced)].into();
-    let plan = plan(
-        DEFAULT,
-        Board::Host,
-        &Options {
-            disks,
-            demo_writes: false,
-            ..Options::default()
-        },
-    );
+    let plan = plan(DEFAULT, Board::Host, &Options { disks, demo_writes: false, ..Options::default() });
     assert_eq!((plan.disks[0].size, plan.disks[0].read_only), (Some(123 << 20), true));
-    assert_eq!(
-        Config::parse(&pd(&plan, "blk_d0").config).unwrap().devices[0]
-            .flags
-            .get(),
-        2
-    );
-    assert_eq!(
-        Config::parse(&pd(&plan, "demo").config).unwrap().setting("writes"),
-        Some(0)
-    );
+    assert_eq!(Config::parse(&pd(&plan, "blk_d0").config).unwrap().devices[0].flags.get(), 2);
+    assert_eq!(Config::parse(&pd(&plan, "demo").config).unwrap().setting("writes"), Some(0));
 }
 
 const LARGE: &str = r#"<system xmlns:orion="urn:orion-storage:1">

@@ -46,18 +46,8 @@ impl Part {
             disk: None,
             config: Vec::new(),
         };
-        let blob = config::Builder {
-            name: name.to_owned(),
-            ..config::Builder::default()
-        };
-        Self {
-            pd,
-            blob,
-            at,
-            ours: derived,
-            ids: 0,
-            space: Space::new(DERIVED.start, DERIVED.end, PAGE),
-        }
+        let blob = config::Builder { name: name.to_owned(), ..config::Builder::default() };
+        Self { pd, blob, at, ours: derived, ids: 0, space: Space::new(DERIVED.start, DERIVED.end, PAGE) }
     }
 
     /// The lowest free id of channels and interrupts.
@@ -150,11 +140,7 @@ impl<'a> Build<'a> {
             } else {
                 None
             };
-            self.channels.push(Channel {
-                a: (a.pd.clone(), a.id),
-                b: (b.pd.clone(), b.id),
-                calls,
-            });
+            self.channels.push(Channel { a: (a.pd.clone(), a.id), b: (b.pd.clone(), b.id), calls });
         }
     }
 
@@ -167,12 +153,7 @@ impl<'a> Build<'a> {
             let size = self.regions.get(&map.region).map_or(PAGE, |region| region.size);
             part.space.take(map.vaddr, size);
             let (region, vaddr) = (map.region.clone(), map.vaddr);
-            part.pd.maps.push(Map {
-                region,
-                vaddr,
-                write: map.write,
-                cached: map.cached,
-            });
+            part.pd.maps.push(Map { region, vaddr, write: map.write, cached: map.cached });
         }
         part
     }
@@ -192,10 +173,7 @@ impl<'a> Build<'a> {
     /// Adds a region that nothing maps yet.
     pub fn region(&mut self, region: Region) {
         if let Some(own) = self.system.regions.get(&region.name) {
-            let what = format!(
-                "the memory region {:?} has the name of one that orion derives",
-                region.name
-            );
+            let what = format!("the memory region {:?} has the name of one that orion derives", region.name);
             self.problems.add(own.at, what, "choose another name");
         }
         self.regions.insert(region.name.clone(), region);
@@ -207,19 +185,11 @@ impl<'a> Build<'a> {
         let (size, page, cached) = (info.size, info.page, info.kind != RegionKind::Device);
         let Some(part) = self.pds.get_mut(pd) else { return 0 };
         let Some(vaddr) = part.space.allocate(size, page) else {
-            let what = format!(
-                "{pd:?} has no room for {size:#x} bytes of {region:?} below {:#x}",
-                DERIVED.end
-            );
+            let what = format!("{pd:?} has no room for {size:#x} bytes of {region:?} below {:#x}", DERIVED.end);
             self.problem(pd, what, "make data regions smaller, or give it fewer");
             return 0;
         };
-        part.pd.maps.push(Map {
-            region: region.to_owned(),
-            vaddr,
-            write,
-            cached,
-        });
+        part.pd.maps.push(Map { region: region.to_owned(), vaddr, write, cached });
         vaddr
     }
 
@@ -229,11 +199,7 @@ impl<'a> Build<'a> {
             return u16::from(id);
         }
         let what = format!("{pd:?} needs more than {} channels and interrupts", MAX_ID + 1);
-        self.problem(
-            pd,
-            what,
-            "give it fewer channels; of clients and disks together there can be about 58",
-        );
+        self.problem(pd, what, "give it fewer channels; of clients and disks together there can be about 58");
         NONE
     }
 
@@ -241,11 +207,7 @@ impl<'a> Build<'a> {
     pub fn channel(&mut self, a: &str, b: &str) -> (u16, u16) {
         let ids = (self.id(a), self.id(b));
         if let (Ok(id_a), Ok(id_b)) = (u8::try_from(ids.0), u8::try_from(ids.1)) {
-            self.channels.push(Channel {
-                a: (a.to_owned(), id_a),
-                b: (b.to_owned(), id_b),
-                calls: None,
-            });
+            self.channels.push(Channel { a: (a.to_owned(), id_a), b: (b.to_owned(), id_b), calls: None });
         }
         ids
     }
@@ -271,10 +233,7 @@ impl<'a> Build<'a> {
             *c = self.map(client, &region, client_writes);
         }
         let (server_id, client_id) = self.channel(server, client);
-        let ends = [
-            (server, client, 1, server_id, data.0),
-            (client, server, 0, client_id, data.1),
-        ];
+        let ends = [(server, client, 1, server_id, data.0), (client, server, 0, client_id, data.1)];
         for ((pd, peer, role, channel, data), [info, ext, requests, responses]) in ends.into_iter().zip(at) {
             let link = Link {
                 role: u16::into(role),
@@ -324,13 +283,5 @@ impl<'a> Build<'a> {
 
 /// A region of ordinary memory.
 pub fn memory(name: &str, kind: RegionKind, size: u64) -> Region {
-    Region {
-        name: name.to_owned(),
-        kind,
-        size,
-        page: PAGE,
-        phys: None,
-        bus: None,
-        dma_by: Vec::new(),
-    }
+    Region { name: name.to_owned(), kind, size, page: PAGE, phys: None, bus: None, dma_by: Vec::new() }
 }

@@ -50,11 +50,7 @@ impl Client {
     /// The one volume that it reaches; empty where they are several.
     fn volume(&self) -> &str {
         let names: BTreeSet<&str> = self.held.iter().map(|held| held.volume.as_str()).collect();
-        if names.len() == 1 {
-            names.into_iter().next().unwrap_or("")
-        } else {
-            ""
-        }
+        if names.len() == 1 { names.into_iter().next().unwrap_or("") } else { "" }
     }
 }
 
@@ -68,33 +64,15 @@ impl Build<'_> {
     pub fn clients(&mut self) -> BTreeMap<String, Client> {
         let mut clients = BTreeMap::new();
         for (name, pd) in &self.system.pds {
-            let grants: Vec<&Grant> = self
-                .system
-                .grants
-                .iter()
-                .filter(|grant| grant.client.0 == *name)
-                .collect();
+            let grants: Vec<&Grant> = self.system.grants.iter().filter(|grant| grant.client.0 == *name).collect();
             if !grants.is_empty() {
                 let held = self.held(&grants);
-                clients.insert(
-                    name.clone(),
-                    Client {
-                        queue: pd.queue,
-                        data: pd.data,
-                        held,
-                        export: false,
-                    },
-                );
+                clients.insert(name.clone(), Client { queue: pd.queue, data: pd.data, held, export: false });
             }
         }
         for export in &self.options.exports {
             if let Some(held) = self.exported(&export.volume) {
-                let client = Client {
-                    queue: EXPORT_QUEUE,
-                    data: EXPORT_DATA,
-                    held: vec![held],
-                    export: true,
-                };
+                let client = Client { queue: EXPORT_QUEUE, data: EXPORT_DATA, held: vec![held], export: true };
                 clients.insert(format!("export_{}", export.volume), client);
             }
         }
@@ -103,10 +81,7 @@ impl Build<'_> {
 
     /// Each grant with its window: the one it names, or the lowest that none names.
     fn held(&self, grants: &[&Grant]) -> Vec<Held> {
-        let named: BTreeSet<u8> = grants
-            .iter()
-            .filter_map(|grant| grant.window.map(|(window, _)| window))
-            .collect();
+        let named: BTreeSet<u8> = grants.iter().filter_map(|grant| grant.window.map(|(window, _)| window)).collect();
         let mut free = (0..WINDOWS).filter(|window| !named.contains(window));
         let mut held = Vec::new();
         for grant in grants {
@@ -136,15 +111,9 @@ impl Build<'_> {
             None => Target::Disk(volume.to_owned(), nowhere),
         };
         let Some(disk) = self.system.disk_below(&target) else {
-            let names = self
-                .system
-                .volumes
-                .iter()
-                .map(|v| &v.name)
-                .chain(self.system.disks.iter().map(|d| &d.name));
+            let names = self.system.volumes.iter().map(|v| &v.name).chain(self.system.disks.iter().map(|d| &d.name));
             let remedy = crate::problem::suggest(volume, names.map(String::as_str), "declare one");
-            self.problems
-                .add(nowhere, format!("there is no volume {volume:?} to export"), remedy);
+            self.problems.add(nowhere, format!("there is no volume {volume:?} to export"), remedy);
             return None;
         };
         Some(Held {
@@ -185,11 +154,7 @@ impl Build<'_> {
             if client.data % LARGE_PAGE == 0 && self.board != Board::Host && !self.iommu() {
                 region.page = LARGE_PAGE;
             }
-            let align = if client.data % LARGE_PAGE == 0 {
-                LARGE_PAGE
-            } else {
-                PAGE
-            };
+            let align = if client.data % LARGE_PAGE == 0 { LARGE_PAGE } else { PAGE };
             region.dma_by = client.disks().into_iter().map(str::to_owned).collect();
             region.bus = self.bus_address(name, client.data, align);
             region.phys = self.fixed(region.bus);
@@ -208,11 +173,7 @@ impl Build<'_> {
         let bus = self.bus.allocate(size, align);
         if bus.is_none() {
             let what = format!("there is no RAM left for {size:#x} bytes of DMA memory of {pd:?}");
-            self.problem(
-                pd,
-                what,
-                "make data regions (orion:data) smaller, or have fewer clients",
-            );
+            self.problem(pd, what, "make data regions (orion:data) smaller, or have fewer clients");
         }
         bus
     }
@@ -248,6 +209,8 @@ impl Build<'_> {
             if let Some(part) = self.pds.get_mut(name) {
                 part.ours = true;
                 part.blob.settings.push(setting("writes", writes));
+                let further = self.options.client_settings.iter().map(|(key, value)| setting(key, *value));
+                part.blob.settings.extend(further);
             }
         }
     }
@@ -267,9 +230,7 @@ impl Build<'_> {
             return;
         };
         let link = |role: config::Role, peer: &str, links: &[config::Link]| {
-            let at = links
-                .iter()
-                .position(|link| link.role() == role && link.peer.as_str() == peer);
+            let at = links.iter().position(|link| link.role() == role && link.peer.as_str() == peer);
             at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NONE)
         };
         let mut grants = Vec::new();
@@ -294,8 +255,5 @@ impl Build<'_> {
 
 /// A named number for a PD.
 pub fn setting(key: &str, value: u64) -> Setting {
-    Setting {
-        key: Name::new(key),
-        value: value.into(),
-    }
+    Setting { key: Name::new(key), value: value.into() }
 }

@@ -65,10 +65,7 @@ impl Build<'_> {
         self.must_have_pci(disk);
         if !(FIRST_PCI..=LAST_PCI).contains(&number) {
             let at = disk.slot.map_or(disk.at, |(_, at)| at);
-            let what = format!(
-                "slot {number} is not a PCI device number that {} can give",
-                self.board.name()
-            );
+            let what = format!("slot {number} is not a PCI device number that {} can give", self.board.name());
             self.problems.add(at, what, format!("write {FIRST_PCI} to {LAST_PCI}"));
         }
         Slot::Pci(number)
@@ -87,9 +84,7 @@ impl Build<'_> {
         }
         let at = disk.slot.map_or(disk.at, |(_, at)| at);
         match slot {
-            Slot::Pci(n) => self
-                .problems
-                .add(at, format!("slot {n} holds another disk"), "choose another slot"),
+            Slot::Pci(n) => self.problems.add(at, format!("slot {n} holds another disk"), "choose another slot"),
             Slot::VirtioMmio(n) => {
                 let what = format!("slot {n} has its registers on the page of another disk's");
                 let remedy = "use slots of different pages (0-7, 8-15, 16-23, 24-31), or transport=\"pci\"";
@@ -100,34 +95,22 @@ impl Build<'_> {
 
     /// The first free page of virtio-mmio registers, else the first free PCI device number.
     fn free(&mut self, disk: &Disk, taken: &BTreeSet<(bool, u8)>) -> Slot {
-        let mmio = (0..4)
-            .map(|page| Slot::VirtioMmio(page * BUSES_PER_PAGE))
-            .find(|slot| !taken.contains(&key(*slot)));
+        let mmio = (0..4).map(|page| Slot::VirtioMmio(page * BUSES_PER_PAGE)).find(|slot| !taken.contains(&key(*slot)));
         if self.has_mmio() && disk.transport != Some(Transport::Pci) {
             match mmio {
                 Some(slot) => return slot,
                 None if disk.transport == Some(Transport::Mmio) => {
-                    let what = format!(
-                        "there is no page of virtio-mmio registers left for the disk {:?}",
-                        disk.name
-                    );
-                    self.problems.add(
-                        disk.at,
-                        what,
-                        "remove transport=\"mmio\": at most 4 disks can be apart there",
-                    );
+                    let what = format!("there is no page of virtio-mmio registers left for the disk {:?}", disk.name);
+                    self.problems.add(disk.at, what, "remove transport=\"mmio\": at most 4 disks can be apart there");
                 }
                 None => {}
             }
         }
         self.must_have_pci(disk);
-        let pci = (FIRST_PCI..=LAST_PCI)
-            .map(Slot::Pci)
-            .find(|slot| !taken.contains(&key(*slot)));
+        let pci = (FIRST_PCI..=LAST_PCI).map(Slot::Pci).find(|slot| !taken.contains(&key(*slot)));
         pci.unwrap_or_else(|| {
             let what = format!("there is no PCI device number left for the disk {:?}", disk.name);
-            self.problems
-                .add(disk.at, what, "remove disks: a board has room for 28");
+            self.problems.add(disk.at, what, "remove disks: a board has room for 28");
             Slot::Pci(FIRST_PCI)
         })
     }
@@ -139,10 +122,7 @@ impl Build<'_> {
         for (index, (disk, slot)) in ordered {
             self.driver(index, disk, *slot);
             let pd = driver_name(&disk.name);
-            for (name, _) in clients
-                .iter()
-                .filter(|(_, client)| client.disks().contains(disk.name.as_str()))
-            {
+            for (name, _) in clients.iter().filter(|(_, client)| client.disks().contains(disk.name.as_str())) {
                 let region = data_name(name);
                 let bus = self.regions.get(&region).and_then(|region| region.bus).unwrap_or(0);
                 self.name_region(&pd, &region, 0, bus);
@@ -192,29 +172,14 @@ impl Build<'_> {
             part.pd.irqs.extend(u8::try_from(irq).ok().map(|id| Irq { id, source }));
         }
         let (name, bus, size) = (disk.name.clone(), disk.bus.clone(), forced.size.or(disk.size));
-        self.disks.push(plan::Disk {
-            name,
-            bus,
-            driver: pd,
-            slot,
-            size,
-            read_only,
-        });
+        self.disks.push(plan::Disk { name, bus, driver: pd, slot, size, read_only });
     }
 
     /// A device's registers or configuration space, mapped into `pd`.
     pub fn registers(&mut self, pd: &str, name: &str, phys: u64, size: u64) -> u64 {
         let page = PAGE;
         let (name, phys) = (name.to_owned(), Some(phys));
-        let region = Region {
-            name,
-            kind: RegionKind::Device,
-            size,
-            page,
-            phys,
-            bus: None,
-            dma_by: Vec::new(),
-        };
+        let region = Region { name, kind: RegionKind::Device, size, page, phys, bus: None, dma_by: Vec::new() };
         let name = region.name.clone();
         self.region(region);
         self.map(pd, &name, true)
@@ -226,19 +191,14 @@ impl Build<'_> {
         let number = 48 + u32::from(bus);
         self.take_gic(disk, u64::from(number));
         let offset = u64::from(bus % BUSES_PER_PAGE) * 0x200;
-        let device = Device {
-            config_vaddr: vaddr.into(),
-            config_offset: offset.into(),
-            ..device
-        };
+        let device = Device { config_vaddr: vaddr.into(), config_offset: offset.into(), ..device };
         (device, IrqSource::Gic { number, edge: true })
     }
 
     fn take_gic(&mut self, disk: &Disk, number: u64) {
         if let Some(at) = self.system.taken.gic.get(&number) {
             let what = format!("interrupt {number} belongs to the disk {:?}", disk.name);
-            self.problems
-                .add(*at, what, "use another interrupt, or give the disk another slot");
+            self.problems.add(*at, what, "use another interrupt, or give the disk another slot");
         }
     }
 
@@ -249,14 +209,10 @@ impl Build<'_> {
             Board::Host => (0xb000_0000, 0xe000_0000),
         };
         let index = u64::try_from(index).unwrap_or(0);
-        let config = self.registers(
-            pd,
-            &format!("regs_{}", disk.name),
-            ecam + (u64::from(number) << 15),
-            PAGE,
-        );
+        let config = self.registers(pd, &format!("regs_{}", disk.name), ecam + (u64::from(number) << 15), PAGE);
         let bar_bus = bars + index * BAR_STRIDE;
         let bar = self.registers(pd, &format!("bars_{}", disk.name), bar_bus, BAR_WINDOW);
+        self.check_peripheral(disk, number);
         let (address, data, source) = self.message(disk, index, number);
         let device = Device {
             transport: 1.into(),
@@ -269,6 +225,17 @@ impl Build<'_> {
             ..device
         };
         (device, source)
+    }
+
+    /// The user's own IOMMU spaces may not be of a disk's device.
+    fn check_peripheral(&mut self, disk: &Disk, number: u8) {
+        for (peripheral, at) in &self.system.taken.peripherals {
+            let device = peripheral.split([':', '.']).nth(1).and_then(|device| u8::from_str_radix(device, 16).ok());
+            if device == Some(number) {
+                let what = format!("the device {peripheral} is that of the disk {:?}", disk.name);
+                self.problems.add(*at, what, "remove the address space: orion derives it");
+            }
+        }
     }
 
     /// The message that is the device's interrupt: address, data, and how it arrives.
@@ -292,8 +259,8 @@ impl Build<'_> {
 
     /// The vector of rank `index` among those that the user's own parts leave free.
     fn free_vector(&self, index: u64) -> u32 {
-        let free = (FIRST_VECTOR..=107).filter(|vector| !self.system.taken.vectors.contains_key(vector));
-        let vector = free.skip(usize::try_from(index).unwrap_or(0)).next();
+        let mut free = (FIRST_VECTOR..=107).filter(|vector| !self.system.taken.vectors.contains_key(vector));
+        let vector = free.nth(usize::try_from(index).unwrap_or(0));
         u32::try_from(vector.unwrap_or(107)).unwrap_or(107)
     }
 }

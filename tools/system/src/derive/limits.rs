@@ -19,16 +19,18 @@ impl Build<'_> {
         };
         for (at, what) in list {
             let remedy = "leave it out for this board, or use another board (--board)";
-            self.problems.add(
-                *at,
-                format!("{what} cannot be had on the board {}", self.board.name()),
-                remedy,
-            );
+            self.problems.add(*at, format!("{what} cannot be had on the board {}", self.board.name()), remedy);
+        }
+        if self.board == Board::X86_64Generic && !self.options.iommu {
+            // The kernel's initialiser panics there.
+            for at in self.system.taken.peripherals.values() {
+                let remedy = "build with --iommu, or leave it out";
+                self.problems.add(*at, "an IOMMU address space on a board without an IOMMU", remedy);
+            }
         }
         if self.options.iommu && self.board != Board::X86_64Generic {
             let what = format!("the board {} has no IOMMU", self.board.name());
-            self.problems
-                .add(Position { line: 1, column: 1 }, what, "leave out --iommu");
+            self.problems.add(Position { line: 1, column: 1 }, what, "leave out --iommu");
         }
     }
 
@@ -37,15 +39,8 @@ impl Build<'_> {
         let start = Position { line: 1, column: 1 };
         if self.pds.len() > MAX_PDS {
             let derived = self.pds.values().filter(|part| part.pd.derived).count();
-            let what = format!(
-                "{} protection domains, {derived} of them derived, are too many",
-                self.pds.len()
-            );
-            self.problems.add(
-                start,
-                what,
-                format!("Microkit takes {MAX_PDS}: have fewer clients or disks"),
-            );
+            let what = format!("{} protection domains, {derived} of them derived, are too many", self.pds.len());
+            self.problems.add(start, what, format!("Microkit takes {MAX_PDS}: have fewer clients or disks"));
         }
         let caps = self.frame_caps();
         if self.board != Board::Host && caps > MAX_FRAME_CAPS {
@@ -61,12 +56,7 @@ impl Build<'_> {
     fn frame_caps(&self) -> u64 {
         let mut sum = 0_u64;
         for region in self.regions.values() {
-            let maps = self
-                .pds
-                .values()
-                .flat_map(|part| &part.pd.maps)
-                .filter(|map| map.region == region.name)
-                .count();
+            let maps = self.pds.values().flat_map(|part| &part.pd.maps).filter(|map| map.region == region.name).count();
             let io = if self.iommu() { region.dma_by.len() } else { 0 };
             let each = u64::try_from(maps + io).unwrap_or(u64::MAX).max(1);
             sum = sum.saturating_add((region.size / region.page.max(PAGE)).saturating_mul(each.saturating_add(1)));
@@ -89,8 +79,7 @@ impl Build<'_> {
                 let own = region.is_some_and(|region| region.kind == RegionKind::Plain);
                 if own && map.vaddr < end && VADDR < map.vaddr.saturating_add(size) {
                     let what = format!("{:?} is mapped over {name:?}'s configuration at {VADDR:#x}", map.region);
-                    self.problems
-                        .add(part.at, what, format!("keep {VADDR:#x}..{end:#x} free in clients"));
+                    self.problems.add(part.at, what, format!("keep {VADDR:#x}..{end:#x} free in clients"));
                 }
             }
         }

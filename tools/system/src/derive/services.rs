@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The clock and the console of the seL4 boards; on the host a PD's own poll keeps deadlines and the launcher prints.
+//! The clock and the console of the seL4 boards; on the host a PD's own poll keeps deadlines and the launcher prints
+//! what stands in each PD's console ring.
 use super::build::{Build, PAGE, memory};
 use super::clients::setting;
 use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
@@ -17,15 +18,10 @@ const COM1: (u16, u16) = (0x3f8, 8);
 impl Build<'_> {
     /// `tick`, `serial`, and what every PD of ours needs of them.
     pub fn services(&mut self) {
+        let ours: Vec<String> = self.pds.iter().filter(|(_, part)| part.ours).map(|(name, _)| name.clone()).collect();
         if self.board == Board::Host {
-            return;
+            return ours.iter().for_each(|pd| self.console_of_host(pd));
         }
-        let ours: Vec<String> = self
-            .pds
-            .iter()
-            .filter(|(_, part)| part.ours)
-            .map(|(name, _)| name.clone())
-            .collect();
         let start = Position { line: 1, column: 1 };
         self.derived(TICK, TICK, TICK_PRIORITY, start);
         self.derived(SERIAL, SERIAL, SERIAL_PRIORITY, start);
@@ -48,8 +44,7 @@ impl Build<'_> {
             let (first, count) = COM1;
             for (port, length, at) in &self.system.taken.ports {
                 if *port < u64::from(first + count) && u64::from(first) < port + length {
-                    self.problems
-                        .add(*at, "the I/O ports of COM1 belong to the console", "use other ports");
+                    self.problems.add(*at, "the I/O ports of COM1 belong to the console", "use other ports");
                 }
             }
             if let Some(part) = self.pds.get_mut(SERIAL) {
@@ -82,36 +77,44 @@ impl Build<'_> {
         }
     }
 
+    /// A ring from `pd` to the launcher, which is no PD and has no channel.
+    fn console_of_host(&mut self, pd: &str) {
+        let region = format!("console_{pd}");
+        self.region(memory(&region, RegionKind::Console, PAGE));
+        let vaddr = self.map(pd, &region, true);
+        self.console_record(pd, pd, (0, NONE), vaddr);
+    }
+
+    /// Enters the ring into which `printer` prints into `owner`'s table.
+    fn console_record(&mut self, owner: &str, printer: &str, (role, channel): (u16, u16), vaddr: u64) {
+        let console = Console {
+            role: role.into(),
+            channel: channel.into(),
+            pad: 0.into(),
+            vaddr: vaddr.into(),
+            size: PAGE.into(),
+            pd: Name::new(printer),
+        };
+        if let Some(part) = self.pds.get_mut(owner) {
+            part.blob.consoles.push(console);
+        }
+    }
+
     /// A ring from `pd` to the console.
     fn console(&mut self, pd: &str) {
         let region = format!("console_{pd}");
         self.region(memory(&region, RegionKind::Console, PAGE));
         let (here, there) = (self.map(pd, &region, true), self.map(SERIAL, &region, true));
         let (channel, peer) = self.channel(pd, SERIAL);
-        for (owner, role, channel, vaddr) in [(pd, 0, channel, here), (SERIAL, 1, peer, there)] {
-            let console = Console {
-                role: u16::into(role),
-                channel: channel.into(),
-                pad: 0.into(),
-                vaddr: vaddr.into(),
-                size: PAGE.into(),
-                pd: Name::new(pd),
-            };
-            if let Some(part) = self.pds.get_mut(owner) {
-                part.blob.consoles.push(console);
-            }
-        }
+        self.console_record(pd, pd, (0, channel), here);
+        self.console_record(SERIAL, pd, (1, peer), there);
     }
 
     /// A channel by which the clock wakes `pd`.
     fn wake(&mut self, pd: &str) {
         let (tick, channel) = self.channel(TICK, pd);
         for (owner, channel, peer) in [(TICK, tick, pd), (pd, channel, TICK)] {
-            let wake = Wake {
-                channel: channel.into(),
-                pad: 0.into(),
-                peer: Name::new(peer),
-            };
+            let wake = Wake { channel: channel.into(), pad: 0.into(), peer: Name::new(peer) };
             if let Some(part) = self.pds.get_mut(owner) {
                 part.blob.wakes.push(wake);
             }
@@ -122,12 +125,7 @@ impl Build<'_> {
     fn counter_frequency(&mut self) {
         let name = "tsc_frequency";
         self.region(memory(name, RegionKind::BootInfo, PAGE));
-        let ours: Vec<String> = self
-            .pds
-            .iter()
-            .filter(|(_, part)| part.ours)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let ours: Vec<String> = self.pds.iter().filter(|(_, part)| part.ours).map(|(name, _)| name.clone()).collect();
         for pd in ours {
             let vaddr = self.map(&pd, name, false);
             if let Some(part) = self.pds.get_mut(&pd) {

@@ -14,12 +14,7 @@ pub struct Space {
 impl Space {
     /// The addresses `first..end`, with at least `gap` bytes between any two ranges.
     pub fn new(first: u64, end: u64, gap: u64) -> Self {
-        Self {
-            first,
-            end,
-            gap,
-            taken: Vec::new(),
-        }
+        Self { first, end, gap, taken: Vec::new() }
     }
 
     /// Marks `start..start + size` as in use, whether or not something is there already.
@@ -64,9 +59,7 @@ mod tests {
     fn no_two_ranges_ever_meet() {
         let mut state = 7_u64;
         let mut next = |n: u64| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % n
         };
         let mut space = Space::new(0, 1 << 20, 0x1000);

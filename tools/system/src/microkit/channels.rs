@@ -27,10 +27,7 @@ pub fn read(element: &Element, system: &mut System, problems: &mut Problems) {
 fn end(element: &Element, system: &mut System, problems: &mut Problems) -> Option<End> {
     let pd = read::required(element, "pd", problems);
     let id = read::required(element, "id", problems);
-    let calls = element
-        .attribute("pp")
-        .and_then(|a| read::choice(a, &["true", "false"], problems))
-        == Some("true");
+    let calls = element.attribute("pp").and_then(|a| read::choice(a, &["true", "false"], problems)) == Some("true");
     if let Some(a) = element.attribute("notify") {
         read::choice(a, &["true", "false"], problems);
     }
@@ -39,21 +36,12 @@ fn end(element: &Element, system: &mut System, problems: &mut Problems) -> Optio
     let known: Vec<String> = system.pds.keys().cloned().collect();
     let Some(user) = system.pds.get_mut(&pd.value) else {
         let what = format!("there is no protection domain {:?}", pd.value);
-        let remedy = suggest(
-            &pd.value,
-            known.iter().map(String::as_str),
-            "add a <protection_domain> of that name",
-        );
+        let remedy = suggest(&pd.value, known.iter().map(String::as_str), "add a <protection_domain> of that name");
         problems.add(pd.at, what, remedy);
         return None;
     };
     take_id(user, number, id.at, problems);
-    Some(End {
-        pd: pd.value.clone(),
-        id: number,
-        calls,
-        at: element.at,
-    })
+    Some(End { pd: pd.value.clone(), id: number, calls, at: element.at })
 }
 
 /// Notes that `pd` uses the id `id`.
@@ -65,25 +53,14 @@ pub fn take_id(pd: &mut UserPd, id: u8, at: Position, problems: &mut Problems) {
 
 fn check_calls(a: &End, b: &End, system: &System, problems: &mut Problems) {
     if a.calls && b.calls {
-        problems.add(
-            b.at,
-            "both ends may make protected calls",
-            "remove pp=\"true\" from one end",
-        );
+        problems.add(b.at, "both ends may make protected calls", "remove pp=\"true\" from one end");
         return;
     }
     let (caller, callee) = if b.calls { (b, a) } else { (a, b) };
     let priority = |end: &End| system.pds.get(&end.pd).map_or(0, |pd| pd.priority);
     if caller.calls && priority(caller) >= priority(callee) {
         let (from, to) = (priority(caller), priority(callee));
-        let what = format!(
-            "{:?} (priority {from}) calls {:?} (priority {to})",
-            caller.pd, callee.pd
-        );
-        problems.add(
-            caller.at,
-            what,
-            "a caller's priority must be lower: lower it or raise the other",
-        );
+        let what = format!("{:?} (priority {from}) calls {:?} (priority {to})", caller.pd, callee.pd);
+        problems.add(caller.at, what, "a caller's priority must be lower: lower it or raise the other");
     }
 }

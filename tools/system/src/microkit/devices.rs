@@ -24,47 +24,21 @@ pub fn irq(element: &Element, pd: &mut UserPd, system: &mut System, problems: &m
         read::choice(a, &["high", "low"], problems);
     }
     if let Some(a) = element.attribute("irq") {
-        system
-            .not_on_x86_64
-            .push((element.at, "an interrupt of the GIC".into()));
-        once(
-            &mut taken.gic,
-            a,
-            read::decimal(a, 16, 1019, problems),
-            "interrupt",
-            problems,
-        );
+        system.not_on_x86_64.push((element.at, "an interrupt of the GIC".into()));
+        once(&mut taken.gic, a, read::decimal(a, 16, 1019, problems), "interrupt", problems);
         return;
     }
-    system
-        .not_on_aarch64
-        .push((element.at, "an interrupt of the I/O APIC or a message".into()));
+    system.not_on_aarch64.push((element.at, "an interrupt of the I/O APIC or a message".into()));
     if let Some(a) = read::required(element, "vector", problems) {
-        once(
-            &mut taken.vectors,
-            a,
-            read::decimal(a, 0, 107, problems),
-            "vector",
-            problems,
-        );
+        once(&mut taken.vectors, a, read::decimal(a, 0, 107, problems), "vector", problems);
     }
     match (element.attribute("pin"), element.attribute("pcidev")) {
         // Two vectors on one pin pass the Microkit tool, and the first PD gets nothing.
-        (Some(a), None) => once(
-            &mut taken.pins,
-            a,
-            read::decimal(a, 0, 23, problems),
-            "I/O APIC pin",
-            problems,
-        ),
+        (Some(a), None) => once(&mut taken.pins, a, read::decimal(a, 0, 23, problems), "I/O APIC pin", problems),
         (None, Some(a)) => pci_name(a, problems),
         _ => {
             let what = "an interrupt says neither irq, nor pin, nor pcidev, or two of them";
-            problems.add(
-                element.at,
-                what,
-                "write irq on aarch64, one of pin and pcidev on x86-64",
-            );
+            problems.add(element.at, what, "write irq on aarch64, one of pin and pcidev on x86-64");
         }
     }
 }
@@ -87,22 +61,14 @@ fn once(
 fn pci_name(attribute: &Attribute, problems: &mut Problems) {
     let parts: Vec<&str> = attribute.value.split([':', '.']).collect();
     let hex = |text: &str, max: u64| {
-        let value = if text.is_empty() {
-            None
-        } else {
-            u64::from_str_radix(text, 16).ok()
-        };
+        let value = if text.is_empty() { None } else { u64::from_str_radix(text, 16).ok() };
         value.is_some_and(|v| v <= max)
     };
     let good = matches!(parts.as_slice(), [bus, device, function]
         if hex(bus, 0xff) && hex(device, 0x1f) && hex(function, 7));
     if !good {
         let what = format!("{:?} is not a PCI function", attribute.value);
-        problems.add(
-            attribute.at,
-            what,
-            "write bus:device.function in hexadecimal, as in 00:04.0",
-        );
+        problems.add(attribute.at, what, "write bus:device.function in hexadecimal, as in 00:04.0");
     }
 }
 
@@ -128,22 +94,14 @@ pub fn ioport(element: &Element, system: &mut System, problems: &mut Problems) {
 
 /// Reads an IOMMU address space.
 pub fn io_address_space(element: &Element, system: &mut System, problems: &mut Problems) {
-    system
-        .not_on_host
-        .push((element.at, "an IOMMU address space of your own".into()));
-    system
-        .not_on_aarch64
-        .push((element.at, "an IOMMU address space".into()));
+    system.not_on_host.push((element.at, "an IOMMU address space of your own".into()));
+    system.not_on_aarch64.push((element.at, "an IOMMU address space".into()));
     read::required(element, "name", problems);
     if let Some(a) = read::required(element, "domain_id", problems)
         && let Some(id) = read::number(a, 1, 0xffff, problems)
         && !system.taken.io_domains.insert(id)
     {
-        problems.add(
-            a.at,
-            format!("IOMMU domain {id} is used twice"),
-            "give each address space a number of its own",
-        );
+        problems.add(a.at, format!("IOMMU domain {id} is used twice"), "give each address space a number of its own");
     }
     if let Some(a) = read::required(element, "peripheral_id", problems) {
         pci_name(a, problems);

@@ -15,9 +15,7 @@ pub fn read(element: &Element, child: bool, system: &mut System, problems: &mut 
         priority: priority(element, problems).unwrap_or(0),
         budget: budget(element, problems),
         stack: element.attribute("stack_size").and_then(|a| stack(a, problems)),
-        passive: element
-            .attribute("passive")
-            .and_then(|a| read::choice(a, &["true", "false"], problems))
+        passive: element.attribute("passive").and_then(|a| read::choice(a, &["true", "false"], problems))
             == Some("true"),
         ..UserPd::default()
     };
@@ -47,11 +45,7 @@ fn children(element: &Element, system: &mut System, problems: &mut Problems) {
         if let Some((id, at)) = id
             && ids.insert(id, at).is_some()
         {
-            problems.add(
-                at,
-                format!("child id {id} is used twice"),
-                "give each child an id of its own",
-            );
+            problems.add(at, format!("child id {id} is used twice"), "give each child an id of its own");
         }
         read(inner, true, system, problems);
     }
@@ -65,19 +59,11 @@ fn image(element: &Element, problems: &mut Problems) -> Option<String> {
         return None;
     };
     if let Some(second) = images.next() {
-        problems.add(
-            second.at,
-            "a protection domain has a second program",
-            "remove one <program_image>",
-        );
+        problems.add(second.at, "a protection domain has a second program", "remove one <program_image>");
     }
     let path = read::required(image, "path", problems)?;
     if path.value.trim().is_empty() {
-        problems.add(
-            path.at,
-            "the program's path is empty",
-            "name an ELF file, as in path=\"demo.elf\"",
-        );
+        problems.add(path.at, "the program's path is empty", "name an ELF file, as in path=\"demo.elf\"");
         return None;
     }
     Some(path.value.clone())
@@ -125,11 +111,7 @@ fn client_settings(element: &Element, pd: &mut UserPd, problems: &mut Problems) 
         pd.client_settings = Some(a.at);
         let entries = read::number(a, 1, 1024, problems).filter(|n| {
             if !n.is_power_of_two() {
-                problems.add(
-                    a.at,
-                    format!("a queue of {n} entries cannot be"),
-                    "write a power of two, as in 64",
-                );
+                problems.add(a.at, format!("a queue of {n} entries cannot be"), "write a power of two, as in 64");
             }
             n.is_power_of_two()
         });
@@ -149,9 +131,7 @@ fn map(element: &Element, system: &mut System, problems: &mut Problems) -> Optio
     if perms.contains('x') {
         system.not_on_host.push((element.at, "an executable mapping".into()));
     }
-    let cached = element
-        .attribute("cached")
-        .and_then(|a| read::choice(a, &["true", "false"], problems));
+    let cached = element.attribute("cached").and_then(|a| read::choice(a, &["true", "false"], problems));
     Some(UserMap {
         region: region.value.clone(),
         vaddr: read::number(vaddr, 0x1000, END_OF_USER, problems)?,
@@ -170,11 +150,7 @@ pub(super) fn perms<'a>(element: &'a Element, allowed: &str, problems: &mut Prob
     let once = |c: char| text.matches(c).count() == 1;
     if text.is_empty() || text == "w" || !text.chars().all(|c| allowed.contains(c) && once(c)) {
         let what = format!("perms={text:?} are not permissions");
-        problems.add(
-            attribute.at,
-            what,
-            "write \"r\", \"rw\" or \"rx\"; what can be written can also be read",
-        );
+        problems.add(attribute.at, what, "write \"r\", \"rw\" or \"rx\"; what can be written can also be read");
     }
     text
 }
@@ -205,10 +181,7 @@ pub(super) fn check_maps(system: &System, problems: &mut Problems) {
                 continue;
             };
             if map.vaddr % region.page != 0 {
-                let what = format!(
-                    "vaddr {:#x} is not a multiple of the page size {:#x}",
-                    map.vaddr, region.page
-                );
+                let what = format!("vaddr {:#x} is not a multiple of the page size {:#x}", map.vaddr, region.page);
                 problems.add(map.at, what, format!("write a multiple of {:#x}", region.page));
             }
             let end = map.vaddr.saturating_add(region.size.unwrap_or(region.page));
@@ -221,10 +194,7 @@ pub(super) fn check_maps(system: &System, problems: &mut Problems) {
         ranges.sort_by_key(|(start, end, _)| (*start, *end));
         for (a, b) in ranges.iter().zip(ranges.iter().skip(1)) {
             if b.0 < a.1 {
-                let what = format!(
-                    "{:?} is mapped over {:?}, which ends at {:#x}",
-                    b.2.region, a.2.region, a.1
-                );
+                let what = format!("{:?} is mapped over {:?}, which ends at {:#x}", b.2.region, a.2.region, a.1);
                 problems.add(b.2.at.max(a.2.at), what, "move one of the two mappings");
             }
         }

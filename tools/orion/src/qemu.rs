@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+//! `orion qemu`.
+use crate::sel4::boot::{End, Verdicts, boot};
+use crate::sel4::machine::{self, File};
+use crate::sel4::{BUILD, ImageArgs};
+use crate::Outcome;
+use orion_system::Options;
+use orion_system::plan::{Disk, Plan};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Bytes of a disk whose size nobody says.
+const DISK_BYTES: u64 = 64 << 20;
+/// Seconds in which a demo has to say its verdict.
+const PATIENCE: u64 = 120;
+
+/// Arguments of `orion qemu`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    image: ImageArgs,
+    /// The raw image behind a disk [default: a sparse file of 64 MiB under build/]
+    #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
+    disk: Vec<(String, PathBuf)>,
+    /// Let the demo write to files named with --disk
+    #[arg(long)]
+    demo: bool,
+    /// End after so many seconds; without a verdict by then, fail [default: 120 where there is a demo]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+fn named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("write NAME=FILE, such as d0=disk.img")?;
+    Ok((name.to_owned(), PathBuf::from(path)))
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Outcome {
+        let demo_writes = self.disk.is_empty() || self.demo;
+        let image = self.image.build(Options { demo_writes, ..Options::default() })?;
+        let files = self.files(&image.plan)?;
+        let demos = image.plan.pds.iter().filter(|pd| pd.program == "demo").map(|pd| pd.name.clone());
+        let verdicts = Verdicts::of(demos);
+        let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
+        let none = verdicts.is_empty();
+        let qemu = machine::command(&image.plan, &image.directory, &files);
+        match boot(qemu, verdicts, limit.map(Duration::from_secs))? {
+            End::Passed => Ok(ExitCode::SUCCESS),
+            End::TimedOut if none => Ok(ExitCode::SUCCESS),
+            End::Failed(line) => Err(format!("the system failed: {line}")),
+            End::TimedOut => Err(format!("no verdict of the demo after {} s; give it more with --timeout", limit.unwrap_or(0))),
+            End::Quit => Err("QEMU ended before there was a verdict; its messages above say why".to_owned()),
+        }
+    }
+
+    fn files(&self, plan: &Plan) -> Result<Vec<File>, String> {
+        if let Some((unknown, _)) = self.disk.iter().find(|(name, _)| plan.disks.iter().all(|d| d.name != *name)) {
+            let known: Vec<_> = plan.disks.iter().map(|d| d.name.as_str()).collect();
+            return Err(format!("--disk: there is no disk {unknown:?} in the system; it has: {}", known.join(", ")));
+        }
+        plan.disks.iter().map(|disk| self.file(disk)).collect()
+    }
+
+    fn file(&self, disk: &Disk) -> Result<File, String> {
+        let named = self.disk.iter().find(|(name, _)| *name == disk.name).map(|(_, path)| path.clone());
+        let path = match named {
+            Some(path) => existing(path, disk)?,
+            None => sparse(disk)?,
+        };
+        Ok(File { disk: disk.clone(), path })
+    }
+}
+
+fn existing(path: PathBuf, disk: &Disk) -> Result<PathBuf, String> {
+    let shown = path.display();
+    let bytes = fs::metadata(&path)
+        .map_err(|error| format!("{shown}: {error}; name a raw image for the disk {:?}", disk.name))?
+        .len();
+    match disk.size {
+        Some(least) if bytes < least => {
+            Err(format!("{shown}: has {bytes} bytes; the disk {:?} has at least {least}; enlarge it with truncate", disk.name))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// A file under build/ that takes no room until it is written.
+fn sparse(disk: &Disk) -> Result<PathBuf, String> {
+    let path = Path::new(BUILD).join(format!("{}.img", disk.name));
+    let open = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let sized = open.and_then(|file| file.set_len(disk.size.unwrap_or(DISK_BYTES)));
+    sized.map(|()| path.clone()).map_err(|error| format!("{}: cannot be made: {error}", path.display()))
+}
