@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//! What a PD sees of the simulated world.
+use crate::memory::Memory;
+use orion_pd::{Channel, Config, Instant, Verdict, World};
+use orion_region::{Volatile, Window};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// What all PDs share.
+#[derive(Debug, Default)]
+pub struct Common {
+    /// Notifications that wait for each PD, a bit for each of its channels.
+    pub pending: Vec<u64>,
+    /// The clock, in nanoseconds.
+    pub now: u64,
+    /// What was printed.
+    pub lines: Vec<String>,
+    /// What PDs reported of their jobs, by name.
+    pub verdicts: BTreeMap<String, Verdict>,
+    /// Notifications sent.
+    pub notified: u64,
+}
+
+/// What one PD sees.
+#[derive(Debug)]
+pub struct SimWorld {
+    pub(crate) config: Config<'static>,
+    pub(crate) memory: Memory,
+    /// Region and whether it was taken, by address.
+    pub(crate) maps: BTreeMap<u64, (String, bool)>,
+    /// The PD and its channel at the other end, by channel.
+    pub(crate) peers: BTreeMap<u8, (usize, u8)>,
+    pub(crate) common: Rc<RefCell<Common>>,
+}
+
+impl World for SimWorld {
+    type Mmio = Volatile;
+
+    fn config(&self) -> Config<'static> {
+        self.config
+    }
+
+    fn window(&mut self, vaddr: u64) -> Option<Window> {
+        let (name, taken) = self.maps.get_mut(&vaddr)?;
+        if std::mem::replace(taken, true) {
+            return None;
+        }
+        self.memory.window(name)
+    }
+
+    fn mmio(&mut self, _: u64) -> Option<Volatile> {
+        None
+    }
+
+    fn notify(&mut self, channel: Channel) {
+        let (pd, end) = *self.peers.get(&channel.0).expect("a PD notifies only on its channels");
+        let mut common = self.common.borrow_mut();
+        common.pending[pd] |= 1 << end;
+        common.notified += 1;
+    }
+
+    fn irq_ack(&mut self, _: Channel) {}
+
+    fn now(&self) -> Instant {
+        Instant(self.common.borrow().now)
+    }
+
+    fn print(&mut self, line: fmt::Arguments<'_>) {
+        self.common.borrow_mut().lines.push(format!("{}: {line}", self.config.name));
+    }
+
+    fn finish(&mut self, verdict: Verdict) {
+        self.common.borrow_mut().verdicts.insert(self.config.name.into(), verdict);
+    }
+}
