@@ -2,17 +2,16 @@
 # `make run` and `make test` are all that a newcomer needs: they install what is missing (see .ci/need) and build.
 BOARD ?= qemu_virt_aarch64
 CONFIG ?= release
-MICROKIT_SDK ?= $(HOME)/microkit-sdk
 SYSTEM ?= system.xml
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
-export MICROKIT_SDK ORION
+export ORION
 .DEFAULT_GOAL := help
 .PHONY: help build run test check bench image qemu graph clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: SYSTEM=$(SYSTEM) BOARD=$(BOARD) (or x86_64_generic) CONFIG=$(CONFIG) (or debug) MICROKIT_SDK=$(MICROKIT_SDK)"
+	@echo "Variables: SYSTEM=$(SYSTEM) BOARD=$(BOARD) (or x86_64_generic) CONFIG=$(CONFIG) (or debug) MICROKIT_SDK=$(or $(MICROKIT_SDK),~/microkit-sdk)"
 
 build: ## build the tool, target/release/orion
 	@.ci/need build
