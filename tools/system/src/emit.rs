@@ -156,8 +156,11 @@ fn domains(plan: &Plan, w: &mut Writer) {
 
 /// A PD of the user's own, those within it too, each with what was derived for it.
 fn own_pd(element: &Element, plan: &Plan, w: &mut Writer) {
-    let attributes: Vec<(&str, &str)> =
+    let pd = plan.pds.iter().find(|pd| Some(pd.name.as_str()) == element.value("name"));
+    let stack = pd.filter(|_| element.value("stack_size").is_none()).and_then(|pd| pd.stack).map(hex);
+    let mut attributes: Vec<(&str, &str)> =
         element.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect();
+    attributes.extend(stack.as_deref().map(|stack| ("stack_size", stack)));
     w.open("protection_domain", &attributes);
     w.deeper(|w| {
         for child in &element.children {
@@ -166,7 +169,6 @@ fn own_pd(element: &Element, plan: &Plan, w: &mut Writer) {
                 _ => verbatim(child, w),
             }
         }
-        let pd = plan.pds.iter().find(|pd| Some(pd.name.as_str()) == element.value("name"));
         if let Some(pd) = pd.filter(|pd| !pd.config.is_empty()) {
             w.comment("Derived.");
             parts(pd, plan, w);

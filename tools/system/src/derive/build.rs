@@ -30,6 +30,9 @@ pub struct Part {
     space: Space,
 }
 
+/// Bytes of stack of a PD that runs our code: some hold all their tables on it. Microkit's default is 8 KiB.
+pub const STACK: u64 = 0x4_0000;
+
 impl Part {
     fn new(name: &str, image: &str, priority: u8, derived: bool, at: Position) -> Self {
         let pd = Pd {
@@ -39,7 +42,7 @@ impl Part {
             derived,
             priority,
             budget: None,
-            stack: None,
+            stack: derived.then_some(STACK),
             maps: Vec::new(),
             irqs: Vec::new(),
             ioports: Vec::new(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Clients and the gatekeeper: data regions, rings, capabilities.
-use super::build::{Build, LARGE_PAGE, PAGE, memory};
+use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
 use crate::check::{GATEKEEPER_PRIORITY, SERIAL_PRIORITY};
 use crate::element::Position;
 use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
@@ -208,6 +208,7 @@ impl Build<'_> {
             let writes = u64::from(self.options.demo_writes);
             if let Some(part) = self.pds.get_mut(name) {
                 part.ours = true;
+                part.pd.stack.get_or_insert(STACK);
                 part.blob.settings.push(setting("writes", writes));
                 let further = self.options.client_settings.iter().map(|(key, value)| setting(key, *value));
                 part.blob.settings.extend(further);
