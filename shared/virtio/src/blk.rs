@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+//! The block device's driver (virtio 1.2, section 5.2) as a hardware queue: [`orion_layer::Lowers`] with one port.
+//!
+//! Requests are staged by `submit` and shown to the device by [`VirtioBlk::kick`], once for a batch. A write with FUA,
+//! which virtio does not have, is a write and then a flush, and completes after both. A device that breaks the
+//! protocol, or lets a request wait past its deadline, is reset: everything outstanding is answered with an error,
+//! and the device is used again if it came back as the same one.
+use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
+use crate::{Bus, Fault};
+use orion_block::{Buf, Completion, Error, Instant, Limits, Op, Request};
+use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_region::Window;
+
+mod properties;
+mod slots;
+mod start;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+use properties::Properties;
+use slots::{Done, Free, Slot};
+
+/// Most data regions that requests can name.
+pub const REGIONS_MAX: usize = 64;
+/// Resets in a row, without a request that succeeded between them, after which the device is left alone.
+const RESETS_MAX: u8 = 3;
+/// The one queue that is used.
+const QUEUE: u16 = 0;
+
+/// Where a data region lies for the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Bus address; meaningless where `size` is 0.
+    pub bus: u64,
+    /// Bytes; 0 where the device may not reach the region.
+    pub size: u64,
+}
+
+impl Span {
+    /// The bus address of `len` bytes at `offset`, if the region has them.
+    fn address(&self, offset: u64, len: u32) -> Option<u64> {
+        let end = offset.checked_add(len.into())?;
+        if end > self.size {
+            return None;
+        }
+        self.bus.checked_add(end)?;
+        Some(self.bus + offset)
+    }
+}
+
+/// What the driver works with.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The driver's own DMA region.
+    pub dma: Window,
+    /// Its bus address.
+    pub dma_bus: u64,
+    /// The data regions, by [`orion_block::RegionId`]; those beyond [`REGIONS_MAX`] can't be named.
+    pub regions: &'a [Span],
+    /// Whether the device sits behind an IOMMU, so that it must not bypass it.
+    pub iommu: bool,
+    /// Whether nothing may be written though the device would.
+    pub read_only: bool,
+    /// Nanoseconds that a request may take.
+    pub timeout_ns: u64,
+}
+
+/// How often something happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Notifications to the device.
+    pub kicks: u64,
+    /// Resets because the device broke the protocol.
+    pub misused: u64,
+    /// Resets because a request took too long.
+    pub timeouts: u64,
+}
+
+/// A virtio block device.
+#[derive(Debug)]
+pub struct VirtioBlk<B> {
+    bus: B,
+    queue: Queue,
+    regions: [Span; REGIONS_MAX],
+    properties: Properties,
+    slots: [Slot; SLOTS_MAX as usize],
+    free: Free,
+    done: Done,
+    iommu: bool,
+    read_only: bool,
+    alive: bool,
+    resets: u8,
+    timeout_ns: u64,
+    now: Instant,
+    /// While the device holds a request: no deadline is before this.
+    watch: Instant,
+    counters: Counters,
+    fault: Option<&'static str>,
+}
+
+impl<B: Bus> VirtioBlk<B> {
+    /// Resets the device, whatever it was doing, and makes it ready.
+    ///
+    /// # Errors
+    /// [`Fault`] where the device cannot be used; it is left reset, without access to memory.
+    pub fn new(mut bus: B, setup: Setup<'_>) -> Result<Self, Fault> {
+        let mut regions = [Span::default(); REGIONS_MAX];
+        regions.iter_mut().zip(setup.regions).for_each(|(to, from)| *to = *from);
+        let (iommu, read_only, timeout_ns) = (setup.iommu, setup.read_only, setup.timeout_ns);
+        let started = start::first(&mut bus, setup);
+        let (properties, queue) = started.inspect_err(|_| start::abandon(&mut bus))?;
+        Ok(Self {
+            bus,
+            free: Free::new(queue.layout().slots()),
+            queue,
+            regions,
+            properties,
+            slots: [Slot::default(); SLOTS_MAX as usize],
+            done: Done::new(),
+            iommu,
+            read_only,
+            alive: true,
+            resets: 0,
+            timeout_ns,
+            now: Instant::default(),
+            watch: Instant(u64::MAX),
+            counters: Counters::default(),
+            fault: None,
+        })
+    }
+
+    /// Says what time it is.
+    pub fn set_time(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Gives up on requests that took too long; whether there are completions to fetch. To be called after those that
+    /// the device has made were fetched: a driver that was not run for long must not blame the device.
+    pub fn expire(&mut self) -> bool {
+        if self.now < self.watch || self.free.is_full() {
+            return false;
+        }
+        if self.queue.pending() {
+            return true;
+        }
+        self.watch = self.oldest();
+        if self.watch > self.now {
+            return false;
+        }
+        self.counters.timeouts += 1;
+        self.restart("a request took too long", Error::TimedOut);
+        true
+    }
+
+    /// When [`expire`](Self::expire) must be called next, at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        (!self.free.is_full()).then_some(self.watch)
+    }
+
+    /// Shows the device what was submitted since the last call, and notifies it where it sleeps.
+    pub fn kick(&mut self) {
+        if self.queue.publish() {
+            self.counters.kicks += 1;
+            self.bus.notify(QUEUE);
+        }
+    }
+
+    /// Acknowledges an interrupt at the device, where that is needed. To be called before completions are drained.
+    pub fn interrupted(&mut self) {
+        if !self.bus.messages() {
+            self.bus.ack_interrupt();
+        }
+    }
+
+    /// Requests that the device holds.
+    pub fn in_flight(&self) -> u32 {
+        self.queue.held().len()
+    }
+
+    /// The shape of the queue.
+    pub fn layout(&self) -> Layout {
+        self.queue.layout()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What the device did last that it must not do; said once.
+    pub fn take_fault(&mut self) -> Option<&'static str> {
+        self.fault.take()
+    }
+
+    fn admit(&mut self, submission: &Submission) -> Result<(), Completion> {
+        let req = submission.req;
+        let address = self.check(&req).map_err(Completion::error)?;
+        if req.op == Op::Flush && !self.properties.flush {
+            // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
+            return Err(Completion::ok(0));
+        }
+        let deadline = self.now.after(self.timeout_ns);
+        if self.free.is_full() {
+            self.watch = deadline;
+        }
+        let slot = self.free.take().ok_or(Completion::error(Error::Again))?;
+        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
+            *record = Slot {
+                tag: submission.tag,
+                blocks: req.blocks,
+                op: req.op,
+                flush_after: req.fua && req.op.modifies() && self.properties.limits.volatile_cache,
+                deadline,
+            };
+        }
+        self.stage(slot, &req, address);
+        Ok(())
+    }
+
+    /// Checks a request against what the device can do; the bus address of its payload.
+    fn check(&self, req: &Request) -> Result<u64, Error> {
+        let limits = &self.properties.limits;
+        if !self.alive {
+            return Err(Error::Offline);
+        }
+        let offered = match req.op {
+            Op::Discard => limits.discard_granularity != 0,
+            Op::WriteZeroes => limits.write_zeroes,
+            _ => true,
+        };
+        if req.op.modifies() && limits.read_only {
+            return Err(Error::ReadOnly);
+        }
+        if !offered {
+            return Err(Error::Unsupported);
+        }
+        if req.op == Op::Flush {
+            return Ok(0);
+        }
+        if req.blocks == 0 || req.blocks > limits.max_blocks {
+            return Err(Error::Invalid);
+        }
+        if req.end().is_none_or(|end| end > limits.capacity) {
+            return Err(Error::OutOfRange);
+        }
+        if req.op.has_payload() { self.address(req.buf, self.bytes(req.blocks)) } else { Ok(0) }
+    }
+
+    fn address(&self, buf: Buf, len: u32) -> Result<u64, Error> {
+        let region = self.regions.get(usize::from(buf.region.0)).ok_or(Error::Invalid)?;
+        region.address(buf.offset, len).ok_or(Error::Invalid)
+    }
+
+    /// Bytes of at most `max_blocks` blocks.
+    fn bytes(&self, blocks: u32) -> u32 {
+        blocks << self.properties.limits.block.shift()
+    }
+
+    fn stage(&mut self, slot: u16, req: &Request, address: u64) {
+        let shift = self.properties.limits.block.shift() - 9;
+        let sector = req.lba.0 << shift;
+        let (sector, payload) = match req.op {
+            Op::Read => (sector, Payload::FromDevice(address, self.bytes(req.blocks))),
+            Op::Write => (sector, Payload::ToDevice(address, self.bytes(req.blocks))),
+            Op::Flush => (0, Payload::None),
+            Op::Discard | Op::WriteZeroes => {
+                self.queue.set_extra(slot, wire::segment(sector, self.cleared(req) << shift));
+                (0, Payload::Extra)
+            }
+        };
+        self.queue.stage(slot, wire::header(req.op, sector), payload);
+    }
+
+    /// Blocks of a discard or a write of zeroes that the device is told of: a discard may be ignored, so what is too
+    /// much of one is.
+    fn cleared(&self, req: &Request) -> u32 {
+        if req.op == Op::Discard { req.blocks.min(self.properties.discard_blocks) } else { req.blocks }
+    }
+
+    /// What the use of a slot means for its request: its answer, unless it goes on.
+    fn used(&mut self, used: Used) -> Option<(u32, Completion)> {
+        let record = self.slots.get_mut(usize::from(used.slot))?;
+        let record = core::mem::replace(record, Slot { flush_after: false, ..*record });
+        let result = self.judge(&record, used);
+        if result.is_ok() {
+            self.resets = 0;
+            if record.flush_after {
+                self.queue.stage(used.slot, wire::header(Op::Flush, 0), Payload::None);
+                return None;
+            }
+        }
+        self.free.give(used.slot);
+        Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))
+    }
+
+    /// Whether the device did what was asked. It must have written a status, and after a read the whole payload.
+    fn judge(&self, record: &Slot, used: Used) -> Result<(), Error> {
+        let payload = if record.op == Op::Read { self.bytes(record.blocks) } else { 0 };
+        match used.status {
+            wire::status::OK if used.written > payload => Ok(()),
+            wire::status::UNSUPPORTED => Err(Error::Unsupported),
+            // IOERR does not say that the medium is bad at these blocks, so it is no reason to call it that.
+            _ => Err(Error::Io),
+        }
+    }
+
+    fn oldest(&self) -> Instant {
+        let held = self.queue.held();
+        let deadlines = (0..).zip(&self.slots).filter(|(slot, _)| held.contains(*slot));
+        deadlines.map(|(_, record)| record.deadline).min().unwrap_or(Instant(u64::MAX))
+    }
+
+    fn misused(&mut self, Misused(what): Misused) {
+        self.counters.misused += 1;
+        self.restart(what, Error::Io);
+    }
+
+    /// Resets the device, answers everything that it held with `error`, and makes it ready again if it may be.
+    fn restart(&mut self, what: &'static str, error: Error) {
+        self.fault = Some(what);
+        self.resets = self.resets.saturating_add(1);
+        let held = self.queue.held();
+        // Only after the reset may buffers be given back: until then the device may write into them.
+        if let Err(fault) = self.again() {
+            start::abandon(&mut self.bus);
+            self.alive = false;
+            self.fault = Some(fault.text());
+        }
+        for (slot, record) in (0..).zip(&self.slots).filter(|(slot, _)| held.contains(*slot)) {
+            self.free.give(slot);
+            self.done.push(record.tag, Completion::error(error));
+        }
+    }
+
+    fn again(&mut self) -> Result<(), Fault> {
+        let features = start::negotiate(&mut self.bus, self.iommu)?;
+        if self.resets > RESETS_MAX {
+            return Err(Fault::Misbehaves);
+        }
+        let now = start::properties(&self.bus, features, self.read_only)?;
+        let old = self.queue.layout();
+        if !self.properties.outlives(&now) || start::most_entries(&mut self.bus) < old.size().into() {
+            return Err(Fault::Changed);
+        }
+        if start::indirect(features) != old.indirect() {
+            return Err(Fault::Changed);
+        }
+        self.queue.reset(old, start::event_idx(features));
+        start::go(&mut self.bus, &self.queue)
+    }
+}
+
+impl<B: Bus> Lowers for VirtioBlk<B> {
+    fn count(&self) -> u8 {
+        1
+    }
+
+    fn capacity(&self, _: u8) -> u16 {
+        self.queue.layout().slots()
+    }
+
+    fn limits(&self, _: u8) -> Option<Limits> {
+        self.alive.then_some(Limits { queue_depth: self.queue.layout().slots(), ..self.properties.limits })
+    }
+
+    fn submit(&mut self, _: u8, submission: Submission) {
+        if let Err(done) = self.admit(&submission) {
+            self.done.push(submission.tag, done);
+        }
+    }
+
+    /// Never an error: a device that misbehaves is reset, and its requests are answered.
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+        loop {
+            if let Some((tag, done)) = self.done.pop() {
+                return Ok(Some((0, tag, done)));
+            }
+            if !self.alive {
+                return Ok(None);
+            }
+            match self.queue.pop() {
+                Ok(Some(used)) => {
+                    if let Some((tag, done)) = self.used(used) {
+                        return Ok(Some((0, tag, done)));
+                    }
+                }
+                Ok(None) if self.queue.arm() => {}
+                Ok(None) => return Ok(None),
+                Err(misused) => self.misused(misused),
+            }
+        }
+    }
+}

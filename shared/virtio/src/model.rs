@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+//! A virtio block device in software, for tests: it serves the driver from shared memory, through virtio-mmio registers
+//! or a PCI function, holds the driver to the rules, and misbehaves where a test asks it to.
+//!
+//! It looks at its queue only after a notification and takes interrupts as seriously: a test that polls neither side
+//! hangs where one of them sleeps with work left, and says so. A driver that breaks the protocol makes it panic.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "this is a test's other side, which says what is wrong by panicking"
+)]
+use core::cell::RefCell;
+use core::ptr::NonNull;
+use orion_region::Window;
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+mod device;
+mod mmio;
+mod pci;
+mod ring;
+
+pub use mmio::MmioModel;
+pub use pci::{PciBars, PciConfig, PciModel, pci};
+
+/// A device that a test and the registers share.
+pub type Shared = Rc<RefCell<Model>>;
+
+/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
+pub fn memory<const N: usize>(len: usize) -> [Window; N] {
+    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
+    // SAFETY: the size is not zero.
+    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
+    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
+    core::array::from_fn(|_| unsafe { Window::new(base, len) })
+}
+
+/// What a device does that it must not do. Each is done once, at the next occasion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// It uses a descriptor of this index.
+    UseId(u32),
+    /// It uses a request twice.
+    UseTwice,
+    /// It advances the used index by this much, without entries.
+    Advance(u16),
+    /// It says that it wrote fewer bytes than the request has.
+    ShortLength,
+    /// It leaves the status byte as it was.
+    NoStatus,
+    /// It answers with this status.
+    Status(u8),
+    /// It loses a request.
+    Lose,
+}
+
+/// What the device is.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Device type; 2 is a block device.
+    pub device_type: u32,
+    /// Features that it offers.
+    pub features: u64,
+    /// Most entries of its queue.
+    pub queue_max: u16,
+    /// Its configuration space.
+    pub config: Vec<u8>,
+    /// Sectors that it has.
+    pub sectors: usize,
+    /// It clears FEATURES_OK.
+    pub refuses: bool,
+    /// It never resets.
+    pub stuck: bool,
+    /// Its configuration generation changes at each read.
+    pub unsteady: bool,
+}
+
+impl Shape {
+    /// A good device with `sectors` sectors and `features` beside VERSION_1.
+    pub fn new(sectors: usize, features: u64) -> Self {
+        let mut config = vec![0; 60];
+        config[..8].copy_from_slice(&(sectors as u64).to_le_bytes());
+        Self {
+            device_type: 2,
+            features: features | 1 << 32,
+            queue_max: 256,
+            config,
+            sectors,
+            refuses: false,
+            stuck: false,
+            unsteady: false,
+        }
+    }
+
+    /// Sets a field of the configuration space.
+    #[must_use]
+    pub fn field<const N: usize>(mut self, offset: usize, value: [u8; N]) -> Self {
+        self.config[offset..offset + N].copy_from_slice(&value);
+        self
+    }
+}
+
+/// One queue's registers.
+#[derive(Clone, Copy, Debug, Default)]
+struct QueueRegisters {
+    size: u16,
+    ready: bool,
+    areas: [u64; 3],
+    vector: u16,
+}
+
+/// The device.
+#[derive(Debug)]
+pub struct Model {
+    /// What it is.
+    pub shape: Shape,
+    /// Its content, as reads see it.
+    pub content: Vec<u8>,
+    /// Its content after a loss of power.
+    pub durable: Vec<u8>,
+    /// What it does that it must not do.
+    pub mischief: Option<Mischief>,
+    /// Requests taken from the queue and not answered yet: head, and what is to be done.
+    pub taken: Vec<ring::Taken>,
+    /// Interrupts sent.
+    pub interrupts: u64,
+    /// Notifications received.
+    pub notifications: u64,
+    /// Resets performed.
+    pub resets: u64,
+    /// Requests carried out, by virtio's request type.
+    pub done: std::collections::BTreeMap<u32, u64>,
+    memory: Vec<(u64, Window)>,
+    driver_features: u64,
+    selects: [u32; 2],
+    status: u8,
+    queue: QueueRegisters,
+    position: ring::Position,
+    isr: u8,
+    kicked: bool,
+    raised: bool,
+    generation: core::cell::Cell<u32>,
+    /// Whether the bus lets the device reach memory.
+    master: bool,
+    /// Messages sent: address and data.
+    pub messages: Vec<(u64, u32)>,
+    message: Option<(u64, u32)>,
+}
+
+impl Model {
+    /// A device that sees `memory`: bus addresses and bytes.
+    pub fn new(shape: Shape, memory: Vec<(u64, Window)>) -> Shared {
+        let content: Vec<u8> = (0..shape.sectors * 512).map(|i| (i / 512 * 7 + i) as u8).collect();
+        let stuck = shape.stuck;
+        Rc::new(RefCell::new(Self {
+            durable: content.clone(),
+            content,
+            shape,
+            mischief: None,
+            taken: Vec::new(),
+            interrupts: 0,
+            notifications: 0,
+            resets: 0,
+            done: std::collections::BTreeMap::new(),
+            memory,
+            driver_features: 0,
+            selects: [0; 2],
+            status: if stuck { 4 } else { 0 },
+            queue: QueueRegisters::default(),
+            position: ring::Position::default(),
+            isr: 0,
+            kicked: false,
+            raised: false,
+            generation: core::cell::Cell::new(0),
+            master: true,
+            messages: Vec::new(),
+            message: None,
+        }))
+    }
+
+    /// Whether the driver was interrupted since this was last asked.
+    pub fn take_interrupt(&mut self) -> bool {
+        core::mem::take(&mut self.raised)
+    }
+
+    /// The driver's status, as the device sees it.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// Features that the driver chose.
+    pub fn negotiated(&self) -> u64 {
+        self.driver_features
+    }
+
+    /// Whether the device can reach memory.
+    pub fn reaches_memory(&self) -> bool {
+        self.master
+    }
+
+    fn negotiated_has(&self, bit: u32) -> bool {
+        self.driver_features >> bit & 1 != 0
+    }
+
+    /// The mapped bytes that the device names `bus..bus + len`.
+    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+        assert!(self.master, "DMA while the bus master bit is clear");
+        let mut spans = self.memory.iter();
+        let (base, window) = spans
+            .find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64)
+            .unwrap_or_else(|| panic!("the driver gave the device {len} bytes at {bus:#x}, which is nobody's memory"));
+        (window, (bus - base) as usize)
+    }
+
+    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        let (window, offset) = self.at(bus, N);
+        assert!(window.copy_out(offset, &mut bytes));
+        bytes
+    }
+
+    fn store(&self, bus: u64, bytes: &[u8]) {
+        let (window, offset) = self.at(bus, bytes.len());
+        assert!(window.copy_in(offset, bytes));
+    }
+}

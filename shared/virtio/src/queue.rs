@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+//! A split virtqueue (virtio 1.2, section 2.7) for requests of one shape: a header, at most one payload, a status.
+//!
+//! Every request slot owns its three descriptors, its header and its status byte for ever, so a submission writes
+//! the header, the payload's descriptor and one entry of the available ring, and a completion frees nothing. With
+//! INDIRECT_DESC the three lie in a table of the slot's own, and the queue holds as many requests as it has entries.
+//!
+//! The payload is a bus address: no memory but the DMA region is named, let alone referenced, here. Nothing that the
+//! device can write is trusted: not what it used, not how far, and descriptors are never read back.
+use core::sync::atomic::{Ordering, fence};
+use orion_region::Window;
+
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use layout::{DESCRIPTOR, EXTRA, HEADER, STATUS, TABLE};
+pub use layout::{Layout, SLOTS_MAX};
+
+/// Descriptor flags (2.7.5).
+mod flags {
+    pub const NEXT: u16 = 1;
+    pub const WRITE: u16 = 2;
+    pub const INDIRECT: u16 = 4;
+}
+/// Used ring flag (2.7.6): the device needs no notification.
+const NO_NOTIFY: u32 = 1;
+/// What a status byte holds until the device writes it: no status that virtio defines.
+pub const NO_STATUS: u8 = 0xff;
+
+/// Payload of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// None.
+    None,
+    /// The 16 bytes that were given to [`Queue::set_extra`].
+    Extra,
+    /// `len` bytes at this bus address, which the device reads.
+    ToDevice(u64, u32),
+    /// `len` bytes at this bus address, which the device writes.
+    FromDevice(u64, u32),
+}
+
+/// A request that the device has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its slot.
+    pub slot: u16,
+    /// Bytes that the device says it wrote: payload and status.
+    pub written: u32,
+    /// The status byte; [`NO_STATUS`] where the device wrote none.
+    pub status: u8,
+}
+
+/// A set of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held(u128);
+
+impl Held {
+    /// Whether `slot` is one of them.
+    pub fn contains(self, slot: u16) -> bool {
+        1u128.checked_shl(slot.into()).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    /// How many there are.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The device broke the rules of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misused(pub &'static str);
+
+/// A split virtqueue in a DMA region.
+#[derive(Debug)]
+pub struct Queue {
+    memory: Window,
+    bus: u64,
+    layout: Layout,
+    event_idx: bool,
+    /// One past the last entry of the available ring that was written.
+    staged: u16,
+    /// The available index as the device sees it.
+    published: u16,
+    /// One past the last entry of the used ring that was taken.
+    taken: u16,
+    /// The used index as last read.
+    seen: u16,
+    /// `taken` when the device was last asked to interrupt; nothing while it was not asked at all.
+    armed: Option<u16>,
+    /// One bit for each slot that the device holds.
+    busy: u128,
+}
+
+impl Queue {
+    /// An empty queue in `memory`, which the device names by the bus address `bus`. The device must be reset.
+    pub fn new(memory: Window, bus: u64, layout: Layout, event_idx: bool) -> Self {
+        let mut queue =
+            Self { memory, bus, layout, event_idx, staged: 0, published: 0, taken: 0, seen: 0, armed: None, busy: 0 };
+        queue.reset(layout, event_idx);
+        queue
+    }
+
+    /// Empties the queue. The device must be reset.
+    pub fn reset(&mut self, layout: Layout, event_idx: bool) {
+        (self.layout, self.event_idx) = (layout, event_idx);
+        (self.staged, self.published, self.taken, self.seen) = (0, 0, 0, 0);
+        (self.armed, self.busy) = (None, 0);
+        for at in (0..layout.end()).step_by(8) {
+            self.memory.write(at, 0u64);
+        }
+        (0..layout.slots()).for_each(|slot| self.prepare(slot));
+    }
+
+    /// Writes what never changes of a slot: where its header, status and table are.
+    fn prepare(&mut self, slot: u16) {
+        let (chain, own) = (self.layout.chain(slot), self.layout.slot(slot));
+        self.describe(chain, own + HEADER, 16, flags::NEXT, self.layout.link(slot, 1));
+        self.describe(chain + 2 * DESCRIPTOR, own + STATUS, 1, flags::WRITE, 0);
+        if self.layout.indirect() {
+            self.describe(usize::from(slot) * DESCRIPTOR, own + TABLE, 3 * 16, flags::INDIRECT, 0);
+        }
+    }
+
+    /// A descriptor for `len` bytes of the DMA region.
+    fn describe(&mut self, at: usize, offset: usize, len: u32, flags: u16, next: u16) {
+        let address = self.bus.wrapping_add(offset as u64);
+        self.memory.write(at, [address.to_le(), tail(len, flags, next)]);
+    }
+
+    /// Where the queue lies and how large it is.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Bus addresses of the descriptor table, the driver's and the device's area.
+    pub fn areas(&self) -> [u64; 3] {
+        [0, self.layout.avail(), self.layout.used()].map(|offset| self.bus.wrapping_add(offset as u64))
+    }
+
+    /// Slots that the device holds.
+    pub fn held(&self) -> Held {
+        Held(self.busy)
+    }
+
+    /// Whether the device has used something that was not taken yet.
+    pub fn pending(&self) -> bool {
+        self.half(self.layout.used(), Ordering::Acquire).1 != self.taken
+    }
+
+    /// Sets the 16 bytes that [`Payload::Extra`] sends with a slot.
+    pub fn set_extra(&mut self, slot: u16, words: [u64; 2]) {
+        self.memory.write(self.layout.slot(slot) + EXTRA, words.map(u64::to_le));
+    }
+
+    /// Hands the request in `slot` to the device, which sees it at the next [`publish`](Self::publish). The slot must
+    /// be one of the layout's, and free.
+    pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
+        let Some(bit) = 1u128.checked_shl(slot.into()).filter(|bit| self.busy & bit == 0) else {
+            debug_assert!(false, "the slot is free");
+            return;
+        };
+        self.busy |= bit;
+        let (own, chain) = (self.layout.slot(slot), self.layout.chain(slot));
+        self.memory.write(own + HEADER, header.map(u64::to_le));
+        self.memory.write(own + STATUS, NO_STATUS);
+        let (address, len, direction) = match payload {
+            Payload::None => (0, 0, 0),
+            Payload::Extra => (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0),
+            Payload::ToDevice(address, len) => (address, len, 0),
+            Payload::FromDevice(address, len) => (address, len, flags::WRITE),
+        };
+        // A request without payload has its header linked to its status.
+        let second = if len == 0 { 2 } else { 1 };
+        let header_tail = tail(16, flags::NEXT, self.layout.link(slot, second));
+        self.memory.write(chain + 8, header_tail);
+        let payload_tail = tail(len, flags::NEXT | direction, self.layout.link(slot, 2));
+        self.memory.write(chain + DESCRIPTOR, [address.to_le(), payload_tail]);
+        let entry = self.layout.avail_entry(self.staged);
+        self.memory.write(entry, self.layout.head(slot).to_le());
+        self.staged = self.staged.wrapping_add(1);
+    }
+
+    /// Shows the device everything that was staged; whether it must be notified of it.
+    pub fn publish(&mut self) -> bool {
+        let (old, new) = (self.published, self.staged);
+        if old == new {
+            return false;
+        }
+        // Flags (0: interrupt us) and index are one word. Release: the device sees descriptors before the index.
+        let word = u32::from(new) << 16;
+        self.memory.store(self.layout.avail(), word.to_le(), Ordering::Release);
+        self.published = new;
+        // 2.7.13.3.1: whether the device waits is read after the index was written, or a notification may be lost.
+        fence(Ordering::SeqCst);
+        if self.event_idx {
+            needs_event(self.low_half(self.layout.avail_event()), new, old)
+        } else {
+            self.half(self.layout.used(), Ordering::Relaxed).0 & NO_NOTIFY == 0
+        }
+    }
+
+    /// The next request that the device has used.
+    ///
+    /// # Errors
+    /// [`Misused`] where the device used what it does not hold. Only a reset helps then.
+    pub fn pop(&mut self) -> Result<Option<Used>, Misused> {
+        if self.taken == self.seen && !self.look()? {
+            return Ok(None);
+        }
+        let entry = self.layout.used_entry(self.taken);
+        let [id, written] = self.memory.read::<[u32; 2]>(entry).unwrap_or([u32::MAX; 2]).map(u32::from_le);
+        let slot = self.layout.slot_of(id).ok_or(Misused("used a descriptor that heads no request"))?;
+        let bit = 1u128.checked_shl(slot.into()).unwrap_or(0);
+        if self.busy & bit == 0 {
+            return Err(Misused("used a request that it does not hold"));
+        }
+        self.busy &= !bit;
+        self.taken = self.taken.wrapping_add(1);
+        let status = self.memory.read::<u8>(self.layout.slot(slot) + STATUS).unwrap_or(NO_STATUS);
+        Ok(Some(Used { slot, written, status }))
+    }
+
+    /// Reads the used index; whether there is something to take.
+    fn look(&mut self) -> Result<bool, Misused> {
+        // Acquire: the entries and what the device wrote into memory come after the index.
+        let (_, index) = self.half(self.layout.used(), Ordering::Acquire);
+        let fresh = index.wrapping_sub(self.taken);
+        if fresh > self.published.wrapping_sub(self.taken) {
+            return Err(Misused("used more requests than it holds"));
+        }
+        self.seen = index;
+        Ok(fresh != 0)
+    }
+
+    /// Asks the device for an interrupt at its next completion; whether one came meanwhile, so that the caller must
+    /// look again.
+    pub fn arm(&mut self) -> bool {
+        if self.event_idx && self.armed != Some(self.taken) {
+            let event = u32::from(self.taken);
+            self.memory.store(self.layout.used_event(), event.to_le(), Ordering::Relaxed);
+            self.armed = Some(self.taken);
+            // 2.7.7.2: the used index is read after the event index was written, or an interrupt may be lost.
+            fence(Ordering::SeqCst);
+        }
+        self.pending()
+    }
+
+    /// The flags and the index of a ring: both are in its first word.
+    fn half(&self, at: usize, order: Ordering) -> (u32, u16) {
+        let word = u32::from_le(self.memory.load(at, order));
+        (word & 0xffff, u16::try_from(word >> 16).unwrap_or(0))
+    }
+
+    fn low_half(&self, at: usize) -> u16 {
+        let word = u32::from_le(self.memory.load(at, Ordering::Relaxed));
+        u16::try_from(word & 0xffff).unwrap_or(0)
+    }
+}
+
+/// The second half of a descriptor: length, flags, next.
+fn tail(len: u32, flags: u16, next: u16) -> u64 {
+    (u64::from(len) | u64::from(flags) << 32 | u64::from(next) << 48).to_le()
+}
+
+/// Whether the index went past `event` on its way from `old` to `new` (2.7.10, `vring_need_event`).
+fn needs_event(event: u16, new: u16, old: u16) -> bool {
+    new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+}
