@@ -48,10 +48,7 @@ impl Arena {
             (starts != 0).then(|| (index, starts.trailing_zeros()))
         })?;
         *self.used.get_mut(index)? |= mask(pages) << at;
-        Some(Run {
-            first: u16::try_from(index * 64 + at as usize).ok()?,
-            pages: u8::try_from(pages).ok()?,
-        })
+        Some(Run { first: u16::try_from(index * 64 + at as usize).ok()?, pages: u8::try_from(pages).ok()? })
     }
 
     /// Gives a run back.

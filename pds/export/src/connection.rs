@@ -121,11 +121,7 @@ impl Connection {
 
     /// What the world is to wait for: nothing for a connection that is only kept until its buffers come back.
     pub(crate) fn interest(&self) -> Interest {
-        if self.is_alive() {
-            self.interest
-        } else {
-            Interest::default()
-        }
+        if self.is_alive() { self.interest } else { Interest::default() }
     }
 
     /// Forgets all but what the volume still has.

@@ -33,12 +33,7 @@ impl Engine {
     /// [`Unfit`] where the volume can't be served.
     pub fn new(name: &'static str, info: &ServerInfo, data: usize) -> Result<Self, Unfit> {
         let terms = Terms::new(info, data)?;
-        Ok(Self {
-            connections: [const { None }; CONNECTIONS],
-            export: terms.export(name, info),
-            terms,
-            first: 0,
-        })
+        Ok(Self { connections: [const { None }; CONNECTIONS], export: terms.export(name, info), terms, first: 0 })
     }
 
     /// Does what can be done now; whether anything was, so that more may be possible at once. The caller publishes what
@@ -56,12 +51,7 @@ impl Engine {
         let mut progress = self.collect(volume, now)?;
         progress |= self.accept(sockets, now);
         let (export, terms) = (self.export, self.terms);
-        let mut around = Around {
-            sockets,
-            data,
-            export: &export,
-            terms: &terms,
-        };
+        let mut around = Around { sockets, data, export: &export, terms: &terms };
         for connection in self.connections.iter_mut().flatten() {
             progress |= connection.send(&mut around);
             progress |= connection.receive(&mut around);
@@ -123,9 +113,7 @@ impl Engine {
                 .and_then(Option::as_mut)
                 .is_some_and(|c| c.answered(part, &answer, &self.terms, now));
             if !asked {
-                return Err(PeerMisbehaved {
-                    what: "it answered a request that was not sent",
-                });
+                return Err(PeerMisbehaved { what: "it answered a request that was not sent" });
             }
             any = true;
         }
@@ -184,9 +172,7 @@ impl fmt::Display for Engine {
             (t::SEND_TRIM, "trim"),
             (t::SEND_WRITE_ZEROES, "write zeroes"),
         ];
-        all.iter()
-            .filter(|(flag, _)| self.export.has(*flag))
-            .try_for_each(|(_, word)| write!(f, ", {word}"))
+        all.iter().filter(|(flag, _)| self.export.has(*flag)).try_for_each(|(_, word)| write!(f, ", {word}"))
     }
 }
 

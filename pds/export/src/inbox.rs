@@ -18,12 +18,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; SIZE],
-            start: 0,
-            end: 0,
-            writing: false,
-        }
+        Self { bytes: [0; SIZE], start: 0, end: 0, writing: false }
     }
 
     /// What was received and not taken.

@@ -33,9 +33,10 @@ enum State {
 impl<W: World + Sockets> ProtectionDomain<W> for Export {
     fn init(world: &mut W) -> Result<Self, InitError> {
         let config = world.config();
-        let (index, link) = config.links_as(Role::Client).next().ok_or(InitError(
-            "the export has no volume: give it one with --export VOLUME=...",
-        ))?;
+        let (index, link) = config
+            .links_as(Role::Client)
+            .next()
+            .ok_or(InitError("the export has no volume: give it one with --export VOLUME=..."))?;
         let data = data(world, link)?;
         Ok(Self {
             name: link.volume.as_str(),
@@ -122,17 +123,13 @@ impl Export {
 
 fn data<W: World>(world: &mut W, link: &Link) -> Result<Window, InitError> {
     let region = world.config().regions.get(usize::from(link.data.get()));
-    let region = region.ok_or(InitError(
-        "the export has no data region: build its configuration again",
-    ))?;
-    world.window(region.vaddr.get()).ok_or(InitError(
-        "the export's data region is not mapped: build its configuration again",
-    ))
+    let region = region.ok_or(InitError("the export has no data region: build its configuration again"))?;
+    world
+        .window(region.vaddr.get())
+        .ok_or(InitError("the export's data region is not mapped: build its configuration again"))
 }
 
 fn channel(link: &Link) -> Result<Channel, InitError> {
     let id = u8::try_from(link.channel.get()).ok().filter(|id| *id < 62);
-    id.map(Channel).ok_or(InitError(
-        "the export's channel is not one: build its configuration again",
-    ))
+    id.map(Channel).ok_or(InitError("the export's channel is not one: build its configuration again"))
 }

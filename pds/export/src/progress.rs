@@ -68,13 +68,8 @@ impl Connection {
         } else {
             None
         };
-        let part = Part {
-            fua: job.fua,
-            offset: job.offset.saturating_add(job.covered.into()),
-            len,
-            run,
-            ..Part::new(id, op)
-        };
+        let part =
+            Part { fua: job.fua, offset: job.offset.saturating_add(job.covered.into()), len, run, ..Part::new(id, op) };
         job.covered = job.covered.saturating_add(len);
         self.add(part);
         true

@@ -74,11 +74,7 @@ impl Connection {
             n
         } else {
             let window = around.data;
-            let payload = Target::Window {
-                window,
-                offset,
-                len: need,
-            };
+            let payload = Target::Window { window, offset, len: need };
             // Behind the end of the payload the next request begins.
             let next = if need == left { self.inbox.next_head() } else { &mut [] };
             let n = around.sockets.receive(self.conn, &mut [payload, Target::Bytes(next)])?;

@@ -60,11 +60,7 @@ impl Connection {
                 let _ = pieces.push(Source::Bytes(rest));
             }
             if len > gone {
-                let _ = pieces.push(Source::Window {
-                    window: data,
-                    offset: offset + gone,
-                    len: len - gone,
-                });
+                let _ = pieces.push(Source::Window { window: data, offset: offset + gone, len: len - gone });
             }
         }
         pieces

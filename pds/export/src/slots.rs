@@ -13,10 +13,7 @@ pub(crate) struct Slots<T> {
 
 impl<T> Slots<T> {
     pub(crate) const fn new() -> Self {
-        Self {
-            values: [const { None }; SLOTS],
-            used: 0,
-        }
+        Self { values: [const { None }; SLOTS], used: 0 }
     }
 
     pub(crate) const fn is_full(&self) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! Payload goes between a socket and the data region in one step: a [`Target`] or [`Source`] names bytes of a window,
 //! and the world hands their address to the kernel (`readv`, `sendmsg`). A world whose streams know only
-//! `embedded-io` uses `Streams`, which copies through a small buffer.
+//! `embedded-io` uses [`Streams`](crate::Streams), which copies through a small buffer.
 use orion_region::Window;
 
 /// Most connections that are open at once. The world accepts no further one meanwhile; it waits in the backlog.

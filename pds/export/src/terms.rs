@@ -89,11 +89,7 @@ impl Terms {
             return Err(Unfit::NoRead);
         }
         let shift = limits.block.shift();
-        let most = if limits.max_blocks == 0 {
-            u32::MAX
-        } else {
-            limits.max_blocks
-        };
+        let most = if limits.max_blocks == 0 { u32::MAX } else { limits.max_blocks };
         let part = most.saturating_mul(limits.block.bytes()).clamp(MIN_PART, MAX_PART) & !(MIN_PART - 1);
         let runs = u32::try_from(share / 64).unwrap_or(0).max(1);
         let flush = window.rights & FLUSH != 0;
@@ -115,17 +111,9 @@ impl Terms {
     /// The export as clients see it.
     pub(crate) fn export(&self, name: &'static str, info: &ServerInfo) -> Export<'static> {
         let window = window(info);
-        let limits = orion_block::Limits {
-            capacity: window.blocks,
-            ..info.limits
-        };
+        let limits = orion_block::Limits { capacity: window.blocks, ..info.limits };
         let may = |right| window.rights & right != 0;
-        let offer = Offer {
-            write: may(WRITE),
-            flush: may(FLUSH),
-            trim: may(DISCARD),
-            zeroes: may(ZERO),
-        };
+        let offer = Offer { write: may(WRITE), flush: may(FLUSH), trim: may(DISCARD), zeroes: may(ZERO) };
         Export::new(name, &limits, offer, self.part)
     }
 }

@@ -186,9 +186,9 @@ pub mod option {
     /// Use structured replies.
     pub const STRUCTURED_REPLY: u32 = 8;
     /// List the metadata contexts of an export.
-    pub const LIST_META_CONTEXT: u32 = 10;
+    pub const LIST_META_CONTEXT: u32 = 9;
     /// Choose the metadata contexts for block status.
-    pub const SET_META_CONTEXT: u32 = 11;
+    pub const SET_META_CONTEXT: u32 = 10;
 }
 
 /// Kinds of replies to options.
