@@ -5,8 +5,10 @@ use orion_block::{BlockSize, Completion, Instant, Lba, Limits, Op, Request};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_layer::{Around, Id, Io, Layer, Local, Lowers, NoPayload, Node, Passthrough, Submission, Uppers};
 
-const DEPTH: usize = 32;
-const REQUESTS: u64 = 2_000_000;
+/// Requests in flight.
+pub const DEPTH: usize = 32;
+/// Requests of a round.
+pub const REQUESTS: u64 = 2_000_000;
 const ROUNDS: usize = 5;
 
 /// One extent of a larger device.
@@ -128,7 +130,9 @@ fn linear_over_mirror() -> u64 {
     while load.done < REQUESTS {
         step(&mut upper, &mut load, &mut between);
         step(&mut lower, &mut between, &mut legs);
-        legs.iter_mut().for_each(|leg| drop(answer(leg)));
+        for leg in &mut legs {
+            answer(leg);
+        }
         step(&mut lower, &mut between, &mut legs);
     }
     load.done
@@ -143,7 +147,7 @@ fn gatekeeper() -> Gatekeeper {
     layer
 }
 
-fn measure(name: &str, f: impl Fn() -> u64) {
+fn measure(name: &str, mut f: impl FnMut() -> u64) {
     let mut best = f64::INFINITY;
     let before = allocations::count();
     for _ in 0..ROUNDS {
@@ -159,9 +163,15 @@ fn measure(name: &str, f: impl Fn() -> u64) {
 }
 
 /// Prints the table.
-pub fn run() {
+///
+/// # Errors
+/// Where a part can't be set up.
+pub fn run() -> Result<(), Box<dyn std::error::Error>> {
     println!("one request, best of {ROUNDS} rounds of {REQUESTS}, queue depth {DEPTH}, one thread");
+    let (mut client, mut server) = crate::ring::ends()?;
+    measure("ring hop and back", || crate::ring::hop(&mut client, &mut server));
     measure("passthrough", || one_layer(Passthrough));
     measure("gatekeeper check (one layer)", || one_layer(gatekeeper()));
     measure("linear over a two-way mirror", linear_over_mirror);
+    Ok(())
 }

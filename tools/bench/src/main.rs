@@ -2,6 +2,7 @@
 //! `orion-bench`: what Orion's parts cost, each beside a peer or a floor measured in the same run.
 mod allocations;
 mod layers;
+mod ring;
 
 use clap::Parser;
 
@@ -12,7 +13,7 @@ enum Command {
     Layers,
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Command::parse() {
         Command::Layers => layers::run(),
     }
