@@ -1,2 +1,112 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! The driver PD of a virtio block device: wires the driver of `orion-virtio` below a node, and clients' rings above.
+//!
+//! It maps its device's registers and its own DMA memory. Payload passes by name: the device reaches it, this PD not.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+mod setup;
+#[cfg(test)]
+mod tests;
+
+use orion_block::{Instant, Limits};
+use orion_layer::{Around, Lowers, NoPayload, Node, Passthrough, Progress};
+use orion_pd::links::{UpperRings, whole};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
+use orion_virtio::queue::SLOTS_MAX;
+use orion_virtio::{AnyBus, VirtioBlk};
+
+/// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
+/// and refuses nobody who was given a ring to it.
+mod right {
+    pub const READ: u16 = 1;
+    pub const WRITE: u16 = 2;
+    pub const FLUSH: u16 = 4;
+    pub const DISCARD: u16 = 8;
+    pub const ZERO: u16 = 16;
+}
+
+/// The driver PD.
+#[derive(Debug)]
+pub struct VirtioBlkPd<W: World> {
+    node: Node<Passthrough, { SLOTS_MAX as usize }>,
+    uppers: UpperRings,
+    disk: VirtioBlk<AnyBus<W::Mmio>>,
+    irq: Channel,
+    name: &'static str,
+}
+
+impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let device = setup::device(&world.config())?;
+        let (disk, irq) = (setup::disk(device, world)?, setup::irq(device)?);
+        let name = device.name.as_str();
+        if let Some(limits) = disk.limits(0) {
+            world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
+        }
+        Ok(Self { node: Node::new(Passthrough, 1), uppers: UpperRings::new(world)?, disk, irq, name })
+    }
+
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.uppers.wake();
+        let interrupted = from.contains(self.irq);
+        if interrupted {
+            // Before completions are drained: one that comes later must be able to interrupt again.
+            self.disk.interrupted();
+        }
+        let deadline = loop {
+            let progress = self.run(world);
+            let more = progress.moved || self.disk.expire();
+            self.report(world);
+            if !more && self.uppers.sleep(|upper| self.node.has_room(upper)) {
+                break earlier(progress.deadline, self.disk.deadline());
+            }
+        };
+        if interrupted {
+            world.irq_ack(self.irq);
+        }
+        deadline
+    }
+}
+
+impl<W: World> VirtioBlkPd<W> {
+    /// Takes what the device completed, hands it what the clients ask.
+    fn run(&mut self, world: &mut W) -> Progress {
+        let now = world.now();
+        self.disk.set_time(now);
+        let mut around = Around { uppers: &mut self.uppers, lowers: &mut self.disk, payload: &mut NoPayload, now };
+        let progress = self.node.run(&mut around);
+        self.disk.kick();
+        let news = !self.uppers.announced() && self.announce();
+        self.uppers.publish(world, news);
+        progress
+    }
+
+    fn announce(&mut self) -> bool {
+        let Some(limits) = self.node.limits() else { return false };
+        self.uppers.announce(limits, 1, |_| whole(&limits, rights(&limits)));
+        true
+    }
+
+    fn report(&mut self, world: &mut W) {
+        if let Some(what) = self.disk.take_fault() {
+            let counters = self.disk.counters();
+            let state = if self.disk.limits(0).is_some() { "reset, and serves again" } else { "offline" };
+            world.print(format_args!(
+                "{}: {what}; the disk is {state} ({} protocol errors, {} timeouts so far)",
+                self.name, counters.misused, counters.timeouts,
+            ));
+        }
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+fn rights(limits: &Limits) -> u16 {
+    let write = if limits.read_only { 0 } else { right::WRITE | right::DISCARD | right::ZERO };
+    right::READ | right::FLUSH | write
+}

@@ -216,10 +216,10 @@ impl Queue {
         }
         let entry = self.layout.used_entry(self.taken);
         let [id, written] = self.memory.read::<[u32; 2]>(entry).unwrap_or([u32::MAX; 2]).map(u32::from_le);
-        let slot = self.layout.slot_of(id).ok_or(Misused("used a descriptor that heads no request"))?;
+        let slot = self.layout.slot_of(id).ok_or(Misused("the device used a descriptor that heads no request"))?;
         let bit = 1u128.checked_shl(slot.into()).unwrap_or(0);
         if self.busy & bit == 0 {
-            return Err(Misused("used a request that it does not hold"));
+            return Err(Misused("the device used a request that it does not hold"));
         }
         self.busy &= !bit;
         self.taken = self.taken.wrapping_add(1);
@@ -233,7 +233,7 @@ impl Queue {
         let (_, index) = self.half(self.layout.used(), Ordering::Acquire);
         let fresh = index.wrapping_sub(self.taken);
         if fresh > self.published.wrapping_sub(self.taken) {
-            return Err(Misused("used more requests than it holds"));
+            return Err(Misused("the device used more requests than it holds"));
         }
         self.seen = index;
         Ok(fresh != 0)
