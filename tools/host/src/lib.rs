@@ -2,7 +2,24 @@
 //! The host world: a system runs as Linux processes, one sandboxed process per protection domain, against QEMU's device
 //! models (docs/host-world.md).
 
+pub mod bell;
+pub mod cli;
+pub mod console;
+pub mod disks;
+pub mod events;
+pub mod exports;
+pub mod faults;
 pub mod ivshmem;
+pub mod launch;
+pub mod pd;
+pub mod process;
+pub mod programs;
 pub mod qemu;
 pub mod qtest;
+pub mod regions;
+pub mod run;
+pub mod sandbox;
+pub mod sockets;
+pub mod start;
 pub mod sys;
+pub mod world;

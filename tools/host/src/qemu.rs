@@ -15,8 +15,12 @@ use std::process::{Child, Command, Stdio};
 
 /// The program. Debian and others: package qemu-system-x86.
 const PROGRAM: &str = "qemu-system-x86_64";
-/// Where the bridge sits on the PCI bus: below the chipset's own function at 31.
-const BRIDGE_SLOT: u8 = 30;
+/// Where the bridge sits on the PCI bus: plans give disks the slots from 3.
+const BRIDGE_SLOT: u8 = 2;
+/// Where the bridge's registers are: above the windows that plans give to disks.
+const BRIDGE_BAR: u64 = 0xe800_0000;
+/// The message that rings the driver's event counter: address and data.
+pub const MESSAGE: (u64, u32) = (BRIDGE_BAR + ivshmem::DOORBELL, ivshmem::MESSAGE);
 const BIOS_BYTES: usize = 64 << 10;
 const GIB: u64 = 1 << 30;
 /// DIMMs begin here on this machine.
@@ -64,8 +68,6 @@ pub struct Machine {
     pub slot: u8,
     /// Bus address of the 256 MiB window on PCI configuration space.
     pub ecam: u64,
-    /// The address that the device's MSI-X messages will have.
-    pub msi_address: u64,
     /// The disk's file.
     pub image: Image,
     /// All memory that the device may reach.
@@ -175,7 +177,7 @@ impl Machine {
         let low = u32::try_from(self.ecam).map_err(io::Error::other)?;
         qtest.out32(0xcf8, 0x8000_0060)?;
         qtest.out32(0xcfc, low | 1)?;
-        ivshmem::place(&mut qtest, self.ecam + (u64::from(BRIDGE_SLOT) << 15), self.msi_address - ivshmem::DOORBELL)?;
+        ivshmem::place(&mut qtest, self.ecam + (u64::from(BRIDGE_SLOT) << 15), BRIDGE_BAR)?;
         bridge.settle(&mut qtest, event)?;
         let id = qtest.read(Width::L, self.ecam + (u64::from(self.slot) << 15))?;
         if id & 0xffff != 0x1af4 {

@@ -12,11 +12,7 @@ use std::time::Duration;
 
 /// Turns a system call's `-1` into the error it left behind.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
@@ -147,34 +143,27 @@ pub fn end_signals() -> io::Result<File> {
     }
 }
 
-/// Sleeps until one of `fds` is readable (or closed at its other end), or `timeout` is over. Says which.
-///
-/// # Errors
-/// What the system says; an interrupted sleep counts as none readable.
-pub fn wait_readable(fds: &[RawFd], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
-    let mut polled: Vec<libc::pollfd> = fds
-        .iter()
-        .map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
-        .collect();
-    let limit = timeout.map(timespec);
-    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    let count = libc::nfds_t::try_from(polled.len()).map_err(io::Error::other)?;
-    // SAFETY: `polled` has `count` entries; `limit` is null or points to a value that outlives the call.
-    let result = check(unsafe { libc::ppoll(polled.as_mut_ptr(), count, limit, std::ptr::null()) });
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        Err(_) => Ok(vec![false; fds.len()]),
-        Ok(_) => Ok(polled.iter().map(|p| p.revents != 0).collect()),
-    }
+/// Sleeps until one of `fds` is readable (or closed at its other end), or `timeout` is over, or a signal is served.
+/// Says which are.
+pub fn wait_readable(fds: &[RawFd], timeout: Option<Duration>) -> Vec<bool> {
+    let entry = |&fd: &RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut polled: Vec<libc::pollfd> = fds.iter().map(entry).collect();
+    let any = poll(&mut polled, timeout);
+    polled.iter().map(|p| any && p.revents != 0).collect()
 }
 
 /// Sleeps until `fd` is readable or `timeout` is over; whether it is readable. Allocates nothing.
 pub fn wait_one(fd: &impl AsFd, timeout: Option<Duration>) -> bool {
-    let mut polled = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let fd = fd.as_fd().as_raw_fd();
+    poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], timeout)
+}
+
+/// Sleeps until one of `polled` is ready or `timeout` is over; whether one is. Allocates nothing.
+pub fn poll(polled: &mut [libc::pollfd], timeout: Option<Duration>) -> bool {
     let limit = timeout.map(timespec);
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: one entry; `limit` is null or points to a value that outlives the call.
-    unsafe { libc::ppoll(&raw mut polled, 1, limit, std::ptr::null()) > 0 }
+    // SAFETY: the number is that of the entries; `limit` is null or points to a value that outlives the call.
+    unsafe { libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, limit, std::ptr::null()) > 0 }
 }
 
 fn timespec(time: Duration) -> libc::timespec {
@@ -292,4 +281,14 @@ pub fn send_with_fd(socket: &impl AsFd, bytes: &[u8], fd: RawFd) -> io::Result<(
         let sent = libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL);
         if sent != bytes.len().cast_signed() { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
+}
+
+/// Whether the file system lets reads and writes of this file bypass the page cache.
+pub fn can_bypass_cache(file: &File) -> bool {
+    let Ok(flags) = status_flags(file) else { return false };
+    // SAFETY: plain integers.
+    let set = |flags: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) };
+    let can = set(flags | libc::O_DIRECT) == 0;
+    set(flags);
+    can
 }

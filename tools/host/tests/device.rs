@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A virtio disk, driven by hand: configuration, DMA into a shared region, and an interrupt that rings our counter.
-use orion_host::qemu::{Aio, Dimm, Image, Machine};
+use orion_host::qemu::{Aio, Dimm, Image, MESSAGE, Machine};
 use orion_host::qtest::{Qtest, Registers};
 use orion_host::sys::{self, Cpus};
 use orion_region::Mmio;
@@ -11,8 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const ECAM: u64 = 0xb000_0000;
-const BAR: u64 = 0xe000_0000;
-const MSI: u64 = 0xe800_000c;
+const BAR: u32 = 0xe000_0000;
 const BUS: u64 = 0x1_4000_0000;
 
 /// Offsets, in the BAR, of the structures that the capability list names: common, notify, MSI-X table.
@@ -35,8 +34,8 @@ fn structures(config: &Registers) -> (usize, usize, usize) {
     }
     // The MSI-X table has a BAR of its own; the other structures share one.
     assert_eq!(common.0, notify.0);
-    config.write32(0x10 + 4 * common.0, BAR as u32);
-    config.write32(0x10 + 4 * table.0, BAR as u32 + 0x10_0000);
+    config.write32(0x10 + 4 * common.0, BAR);
+    config.write32(0x10 + 4 * table.0, BAR + 0x10_0000);
     config.write16(4, 6);
     (common.1, notify.1, 0x10_0000 + table.1)
 }
@@ -51,20 +50,19 @@ fn identifies_by_dma_and_message() {
     file.set_len(1 << 20).unwrap();
     let machine = Machine {
         name: "disk0".into(),
-        slot: 2,
+        slot: 3,
         ecam: ECAM,
-        msi_address: MSI,
         image: Image { file, read_only: false, aio: Aio::Threads, inject: None },
         dimms: vec![Dimm { memory: memory.try_clone().unwrap(), size: 0x10_0000, bus: BUS }],
         cpus: Cpus::ours().unwrap(),
     };
     let (_qemu, socket) = machine.start(&event).unwrap();
     let qtest = Rc::new(RefCell::new(Qtest::new(socket).unwrap()));
-    let config = Registers::new(Rc::clone(&qtest), ECAM + (2 << 15), 4096);
-    let bar = Registers::new(qtest, BAR, 0x20_0000);
+    let config = Registers::new(Rc::clone(&qtest), ECAM + (3 << 15), 4096);
+    let bar = Registers::new(qtest, BAR.into(), 0x20_0000);
     let (common, notify, table) = structures(&config);
-    bar.write64(table, MSI);
-    bar.write32(table + 8, 1 << 16);
+    bar.write64(table, MESSAGE.0);
+    bar.write32(table + 8, MESSAGE.1);
     bar.write32(table + 12, 0);
     // Reset, acknowledge, driver, VERSION_1, features ok.
     bar.write8(common + 0x14, 0);

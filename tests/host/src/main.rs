@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//! `orion run`, with a few more programs: two that play ping-pong, and hostile ones, each of which tries one thing that
+//! no protection domain may do.
+use clap::{Parser, Subcommand};
+use orion_host::programs::{self, Program, Role};
+use std::process::ExitCode;
+
+mod hostile;
+mod ping;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// As `orion run`.
+    Run(orion_host::cli::Args),
+    /// As `orion pd`.
+    Pd {
+        /// What the process is told.
+        #[arg(trailing_var_arg = true)]
+        words: Vec<String>,
+    },
+}
+
+fn all() -> Vec<Program> {
+    let mut all = programs::all();
+    all.push(Program::new::<ping::Ping>("ping", Role::Job));
+    all.push(Program::new::<ping::Pong>("pong", Role::Client));
+    all.extend(hostile::all());
+    all
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => args.run(all()),
+        Command::Pd { words } => orion_host::pd::main(words, &all()),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

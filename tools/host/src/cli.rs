@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//! `orion run`: its arguments, and what they mean.
+use crate::disks::{self, DiskArg};
+use crate::events::Output;
+use crate::exports::{Bound, ExportArg};
+use crate::programs::Program;
+use crate::qemu::Image;
+use crate::run::{self, Manner};
+use crate::start::Setup;
+use crate::sys::Cpus;
+use orion_system::plan::{Board, Plan};
+use orion_system::{Export, Options};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Arguments of `orion run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The system description
+    #[arg(default_value = "system.xml", value_name = "SYSTEM.XML")]
+    pub system: PathBuf,
+    /// The file behind a disk; without it, a sparse file under build/
+    #[arg(long = "disk", value_name = "NAME=FILE[,size=64M][,aio=threads|native]")]
+    pub disks: Vec<DiskArg>,
+    /// End the system after so many seconds
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub seconds: Option<f64>,
+    /// Print one line of JSON per event
+    #[arg(long)]
+    pub json: bool,
+    /// Processors for everything that runs: `0,1`, `0-3` or `all`. One is best: a data path that crosses processors
+    /// pays for it in wake-ups [default: one]
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<String>,
+    /// Let the demo write to disks named by --disk: their content in its grant is lost
+    #[arg(long)]
+    pub demo: bool,
+    /// Serve a volume over NBD, and keep running until told to stop
+    #[arg(long = "export", value_name = "VOLUME=nbd:unix:PATH|nbd:tcp:PORT")]
+    pub exports: Vec<ExportArg>,
+}
+
+impl Args {
+    /// Runs the system with `programs`. Call it from the main thread, while there is no other. Whether everything
+    /// went well.
+    ///
+    /// # Errors
+    /// A message for people, where it cannot be started.
+    pub fn run(&self, programs: Vec<Program>) -> Result<bool, String> {
+        let plan = self.plan()?;
+        let images = self.images(&plan)?;
+        let cpus = self.cpus()?;
+        let limit = self.limit()?;
+        let mut bound = BTreeMap::new();
+        for export in &self.exports {
+            bound.insert(format!("export_{}", export.volume), export.address.listen()?);
+        }
+        let summary = self.summary(&plan, &bound);
+        let (listeners, sweepers) = split(bound);
+        let manner = Manner { limit, stay: !self.exports.is_empty(), output: Output { json: self.json } };
+        let result = run::run(Setup { plan, images, listeners, cpus, programs }, manner, &summary);
+        drop(sweepers);
+        result
+    }
+
+    fn plan(&self) -> Result<Plan, String> {
+        let shown = self.system.display();
+        let text = std::fs::read_to_string(&self.system).map_err(|error| {
+            format!("{shown}: cannot be read: {error}; name a system description, as in `orion run system.xml`")
+        })?;
+        let options = Options {
+            exports: self.exports.iter().map(|export| Export { volume: export.volume.clone() }).collect(),
+            // Files of the user's own are only read, unless he says so.
+            demo_writes: self.demo || self.disks.is_empty(),
+            ..Options::default()
+        };
+        orion_system::plan(&text, Board::Host, &options)
+            .map_err(|problems| orion_system::report(&shown.to_string(), &problems))
+    }
+
+    fn images(&self, plan: &Plan) -> Result<BTreeMap<String, Image>, String> {
+        for arg in &self.disks {
+            if plan.disks.iter().all(|disk| disk.name != arg.name) {
+                let names: Vec<&str> = plan.disks.iter().map(|disk| disk.name.as_str()).collect();
+                let (name, shown) = (&arg.name, self.system.display());
+                return Err(format!("--disk: {shown} has no disk `{name}`; it has: {}", names.join(", ")));
+            }
+        }
+        let arg = |name: &str| self.disks.iter().find(|arg| arg.name == name);
+        plan.disks.iter().map(|disk| Ok((disk.name.clone(), disks::open(disk, arg(&disk.name))?))).collect()
+    }
+
+    fn cpus(&self) -> Result<Cpus, String> {
+        let ours = Cpus::ours().map_err(|error| format!("cannot tell which processors there are: {error}"))?;
+        match self.cpus.as_deref() {
+            None => Ok(Cpus(ours.0.last().copied().into_iter().collect())),
+            Some("all") => Ok(ours),
+            Some(list) => parse_cpus(list, &ours),
+        }
+    }
+
+    fn limit(&self) -> Result<Option<Duration>, String> {
+        let limit = self.seconds.map(Duration::try_from_secs_f64).transpose();
+        limit.map_err(|_| "--for: give a number of seconds, as in --for 10".to_owned())
+    }
+
+    fn summary(&self, plan: &Plan, bound: &BTreeMap<String, Bound>) -> String {
+        let mut lines = vec![format!("running {} protection domains; {}", plan.pds.len(), self.ending())];
+        for disk in &plan.disks {
+            let arg = self.disks.iter().find(|arg| arg.name == disk.name);
+            let path = arg.map_or_else(|| disks::default_file(disk), |arg| arg.path.clone());
+            lines.push(format!("disk {}: {}, a {} device", disk.name, path.display(), disk.bus));
+        }
+        lines.extend(bound.iter().map(|(pd, bound)| format!("{pd}: {}", bound.uri)));
+        lines.join("\n")
+    }
+
+    fn ending(&self) -> String {
+        match (self.seconds, self.exports.is_empty()) {
+            (Some(seconds), _) => format!("ends after {seconds} s"),
+            (None, true) => "ends when every job has ended".to_owned(),
+            (None, false) => "ends with Ctrl-C".to_owned(),
+        }
+    }
+}
+
+type Sockets = (BTreeMap<String, std::os::fd::OwnedFd>, Vec<crate::exports::Sweeper>);
+
+fn split(bound: BTreeMap<String, Bound>) -> Sockets {
+    let (mut listeners, mut sweepers) = (BTreeMap::new(), Vec::new());
+    for (pd, bound) in bound {
+        listeners.insert(pd, bound.socket);
+        sweepers.extend(bound.sweeper);
+    }
+    (listeners, sweepers)
+}
+
+/// The processors that `0,2-3` names, all of which must be ours.
+fn parse_cpus(list: &str, ours: &Cpus) -> Result<Cpus, String> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?)
+    };
+    let mut cpus = Vec::new();
+    for part in list.split(',') {
+        let range = range(part).filter(|range| !range.is_empty());
+        let range =
+            range.ok_or_else(|| format!("--cpus: `{list}` is no list of processors; write 0,1 or 0-3 or all"))?;
+        if !ours.0.contains(range.start()) || !ours.0.contains(range.end()) {
+            return Err(format!("--cpus: there is no processor {part} for us; there are: {:?}", ours.0));
+        }
+        cpus.extend(range.filter(|cpu| ours.0.contains(cpu)));
+    }
+    Ok(Cpus(cpus))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors() {
+        let ours = Cpus(vec![0, 1, 2, 5]);
+        assert_eq!(parse_cpus("0,1-2", &ours), Ok(Cpus(vec![0, 1, 2])));
+        for bad in ["", "x", "3", "2-1", "0,,1", "0-99999999999"] {
+            assert!(parse_cpus(bad, &ours).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//! Which program each name in `system.xml` stands for in this world.
+use crate::world::{HostWorld, serve};
+use orion_demo::Demo;
+use orion_export::Export;
+use orion_gatekeeper::GatekeeperPd;
+use orion_pd::{ProtectionDomain, Verdict};
+
+/// What a program's end means for the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It serves others for as long as the system runs; the system ends with it.
+    Service,
+    /// It has a job to do. The system ends when every job has.
+    Job,
+    /// It serves others, but none depends on it.
+    Client,
+}
+
+/// A program.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name: the file name, without extension, of the program image in `system.xml`.
+    pub name: &'static str,
+    /// What its end means.
+    pub role: Role,
+    /// Runs it until its end.
+    pub run: fn(&mut HostWorld) -> Result<Verdict, String>,
+}
+
+impl Program {
+    /// The program `name`, which is the PD type `P`.
+    pub const fn new<P: ProtectionDomain<HostWorld>>(name: &'static str, role: Role) -> Self {
+        Self { name, role, run: serve::<P> }
+    }
+}
+
+/// The programs of a release.
+pub fn all() -> Vec<Program> {
+    vec![
+        Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
+        Program::new::<Demo>("demo", Role::Job),
+        Program::new::<Export>("export", Role::Service),
+    ]
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//! The world as a PD's process sees it: its windows, its device's registers, its peers, a clock and a console.
+use crate::bell::{Bell, Rope};
+use crate::console::Printer;
+use crate::qtest::{Qtest, Registers};
+use crate::regions::Mapped;
+use crate::sockets::Listener;
+use crate::sys;
+use orion_pd::{Channel, ChannelSet, Config, Instant, ProtectionDomain, Verdict, World};
+use orion_region::Window;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A register file that has not been taken.
+#[derive(Clone, Copy, Debug)]
+pub struct RegisterFile {
+    /// The address by which the PD asks for it.
+    pub vaddr: u64,
+    /// Its address in the machine.
+    pub phys: u64,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// What a PD's process has.
+#[derive(Debug)]
+pub struct HostWorld {
+    pub(crate) config: Config<'static>,
+    /// Mappings that have not been taken.
+    pub(crate) maps: Vec<Mapped>,
+    pub(crate) files: Vec<RegisterFile>,
+    pub(crate) qtest: Option<Rc<RefCell<Qtest>>>,
+    pub(crate) bell: Bell,
+    pub(crate) ropes: Vec<(Channel, Rope)>,
+    pub(crate) printer: Printer,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl HostWorld {
+    /// Sleeps until something is for the PD to do, and says which channels are pending.
+    fn wait(&self, deadline: Option<Instant>) -> ChannelSet {
+        let pending = self.bell.pending();
+        if pending.0 != 0 {
+            return pending;
+        }
+        let rung = self.bell.doze() && self.sleep(deadline);
+        self.bell.wake(rung)
+    }
+
+    /// Whether the bell's counter was rung.
+    fn sleep(&self, deadline: Option<Instant>) -> bool {
+        let limit = deadline.map(|at| Duration::from_nanos(at.0.saturating_sub(sys::now())));
+        match &self.listener {
+            None => self.bell.sleep(limit),
+            Some(listener) => listener.sleep(self.bell.event(), limit),
+        }
+    }
+}
+
+impl World for HostWorld {
+    type Mmio = Registers;
+
+    fn config(&self) -> Config<'static> {
+        self.config
+    }
+
+    fn window(&mut self, vaddr: u64) -> Option<Window> {
+        let index = self.maps.iter().position(|map| map.vaddr() == vaddr)?;
+        Some(self.maps.swap_remove(index).window())
+    }
+
+    fn mmio(&mut self, vaddr: u64) -> Option<Registers> {
+        let index = self.files.iter().position(|file| file.vaddr == vaddr)?;
+        let qtest = Rc::clone(self.qtest.as_ref()?);
+        let file = self.files.swap_remove(index);
+        Some(Registers::new(qtest, file.phys, file.len))
+    }
+
+    fn notify(&mut self, channel: Channel) {
+        if let Some((_, rope)) = self.ropes.iter().find(|(c, _)| *c == channel) {
+            rope.pull();
+        }
+    }
+
+    /// A message is not masked while it is served: nothing is to be done.
+    fn irq_ack(&mut self, _: Channel) {}
+
+    fn now(&self) -> Instant {
+        Instant(sys::now())
+    }
+
+    fn print(&mut self, line: fmt::Arguments<'_>) {
+        self.printer.print(line);
+    }
+
+    fn finish(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+}
+
+/// Runs a PD in `world` until it finishes.
+///
+/// # Errors
+/// Why it cannot start.
+pub fn serve<P: ProtectionDomain<HostWorld>>(world: &mut HostWorld) -> Result<Verdict, String> {
+    let mut pd = P::init(world).map_err(|error| error.to_string())?;
+    let mut deadline = pd.notified(ChannelSet::ALL, world);
+    loop {
+        if let Some(verdict) = world.verdict {
+            return Ok(verdict);
+        }
+        let pending = world.wait(deadline);
+        deadline = pd.notified(pending, world);
+    }
+}
