@@ -17,7 +17,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// As `orion run`.
-    Run(orion_host::cli::Args),
+    Run(orion_host::cli::RunArgs),
     /// As `orion pd`.
     Pd {
         /// What the process is told.

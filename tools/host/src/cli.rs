@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Arguments of `orion run`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub struct RunArgs {
     /// The system description
     #[arg(default_value = "system.xml", value_name = "SYSTEM.XML")]
     pub system: PathBuf,
@@ -41,7 +41,7 @@ pub struct Args {
     pub exports: Vec<ExportArg>,
 }
 
-impl Args {
+impl RunArgs {
     /// Runs the system with `programs`. Call it from the main thread, while there is no other. Whether everything
     /// went well.
     ///

@@ -82,7 +82,7 @@ pub fn open(disk: &Disk, arg: Option<&DiskArg>) -> Result<Image, String> {
     let at = Place { disk, path: &path };
     let mut file = at.open(create)?;
     at.check_size(&mut file)?;
-    let aio = arg.and_then(|arg| arg.aio).unwrap_or_else(|| best_aio(&file));
+    let aio = at.choose_aio(&file, arg.and_then(|arg| arg.aio))?;
     Ok(Image { file, read_only: disk.read_only, aio, inject: arg.and_then(|arg| arg.inject.clone()) })
 }
 
@@ -95,11 +95,6 @@ fn default_path(disk: &Disk) -> Result<PathBuf, String> {
     std::fs::create_dir_all(DIRECTORY)
         .map_err(|error| format!("cannot make the directory {DIRECTORY} for disk images: {error}"))?;
     Ok(default_file(disk))
-}
-
-/// The kernel's native interface serves best, where the file system can bypass the page cache.
-fn best_aio(file: &File) -> Aio {
-    if sys::can_bypass_cache(file) { Aio::Native } else { Aio::Threads }
 }
 
 struct Place<'a> {
@@ -152,6 +147,18 @@ impl Place<'_> {
         // Sparse: it takes no room until it is written.
         file.set_len(size).map_err(cannot)?;
         Ok(file)
+    }
+
+    /// The kernel's native interface serves best, where the file system lets us bypass the page cache.
+    fn choose_aio(&self, file: &File, wish: Option<Aio>) -> Result<Aio, String> {
+        if wish == Some(Aio::Threads) {
+            return Ok(Aio::Threads);
+        }
+        match sys::bypass_cache(file) {
+            Ok(()) => Ok(Aio::Native),
+            Err(_) if wish.is_none() => Ok(Aio::Threads),
+            Err(error) => Err(self.message(format_args!("cannot be used with aio=native: {error}; use aio=threads"))),
+        }
     }
 
     fn check_size(&self, file: &mut File) -> Result<(), String> {

@@ -5,6 +5,7 @@ use orion_demo::Demo;
 use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
 use orion_pd::{ProtectionDomain, Verdict};
+use orion_virtio_blk::VirtioBlkPd;
 
 /// What a program's end means for the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl Program {
 pub fn all() -> Vec<Program> {
     vec![
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
+        Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Export>("export", Role::Service),
     ]

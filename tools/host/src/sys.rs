@@ -283,12 +283,12 @@ pub fn send_with_fd(socket: &impl AsFd, bytes: &[u8], fd: RawFd) -> io::Result<(
     }
 }
 
-/// Whether the file system lets reads and writes of this file bypass the page cache.
-pub fn can_bypass_cache(file: &File) -> bool {
-    let Ok(flags) = status_flags(file) else { return false };
+/// Makes reads and writes of this file, by whoever inherits it, bypass the page cache.
+///
+/// # Errors
+/// Where its file system cannot do that.
+pub fn bypass_cache(file: &File) -> io::Result<()> {
+    let flags = status_flags(file)? | libc::O_DIRECT;
     // SAFETY: plain integers.
-    let set = |flags: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) };
-    let can = set(flags | libc::O_DIRECT) == 0;
-    set(flags);
-    can
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) }).map(drop)
 }
