@@ -191,8 +191,8 @@ fn an_export_is_a_client_with_a_grant_of_the_whole_volume() {
     assert_eq!(export.program, "export");
     let gatekeeper = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
     let grant = gatekeeper.grants.iter().find(|grant| grant.line.get() == 0).unwrap();
-    assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, u64::MAX, 7));
-    assert_eq!(plan.regions.iter().find(|r| r.name == "data_export_vault").unwrap().size, 8 << 20);
+    assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, u64::MAX, 0x1f));
+    assert_eq!(plan.regions.iter().find(|r| r.name == "data_export_vault").unwrap().size, 16 << 20);
 }
 
 #[test]

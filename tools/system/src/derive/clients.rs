@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The gatekeeper's name.
 pub const GATEKEEPER: &str = "gatekeeper";
 /// Bytes of an export's data region.
-const EXPORT_DATA: u64 = 8 << 20;
+const EXPORT_DATA: u64 = 16 << 20;
 /// Entries of each queue of an export.
 const EXPORT_QUEUE: u16 = 128;
 /// Priority of an export: as a client's.
 const EXPORT_PRIORITY: u8 = 100;
-/// Rights of an export: read, write, flush.
-const EXPORT_RIGHTS: u16 = 1 | 2 | 4;
+/// Rights of an export: read, write, flush, discard, zero.
+const EXPORT_RIGHTS: u16 = 1 | 2 | 4 | 8 | 16;
 const _: () = assert!(EXPORT_PRIORITY < SERIAL_PRIORITY);
 
 /// What one window of a client may do.
