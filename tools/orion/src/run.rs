@@ -7,7 +7,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    args: orion_host::cli::Args,
+    args: orion_host::cli::RunArgs,
 }
 
 impl Args {
