@@ -31,7 +31,7 @@ pub struct Part {
 }
 
 /// Bytes of stack of a PD that runs our code: some hold all their tables on it. Microkit's default is 8 KiB.
-pub const STACK: u64 = 0x4_0000;
+pub const STACK: u64 = 0x8_0000;
 
 impl Part {
     fn new(name: &str, image: &str, priority: u8, derived: bool, at: Position) -> Self {
@@ -169,7 +169,7 @@ impl<'a> Build<'a> {
 
     /// Adds a problem of the PD `pd`.
     pub fn problem(&mut self, pd: &str, what: String, remedy: &str) {
-        let at = self.pds.get(pd).map_or(Position { line: 1, column: 1 }, |part| part.at);
+        let at = self.pds.get(pd).map_or(self.system.at, |part| part.at);
         self.problems.add(at, what, remedy);
     }
 
