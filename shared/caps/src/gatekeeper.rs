@@ -102,7 +102,6 @@ pub struct Gatekeeper {
     refusals: Deque<Refusal, REFUSALS_KEPT>,
     refused: u64,
     passed: u64,
-    block: BlockSize,
 }
 
 impl Gatekeeper {
@@ -115,7 +114,6 @@ impl Gatekeeper {
             refusals: Deque::new(),
             refused: 0,
             passed: 0,
-            block: POLICY_BLOCK,
         }
     }
 
@@ -246,7 +244,8 @@ impl Layer for Gatekeeper {
     const FANOUT: usize = 1;
 
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
-        let block = self.block;
+        let volumes = (0..64).map_while(|port| io.below(port));
+        let block = unit(volumes.map(|v| v.block));
         for active in &mut self.active {
             let Some(limits) = io.below(active.granted.port) else {
                 return Start::Starting;
@@ -261,14 +260,14 @@ impl Layer for Gatekeeper {
 
     /// One unit for all clients: the largest block of any volume. A request is judged whole, so none is split here.
     fn limits(&self, below: &[Limits]) -> Limits {
-        let block = unit(below);
+        let block = unit(below.iter().map(|l| l.block));
         Limits {
             block,
             physical: below.iter().map(|l| l.physical).max().unwrap_or(block),
             capacity: u64::MAX,
             optimal_blocks: below
                 .iter()
-                .map(|l| l.optimal_blocks.max(l.max_blocks) >> (block.shift() - l.block.shift()))
+                .map(|l| l.optimal_blocks.max(l.max_blocks) >> block.shift().saturating_sub(l.block.shift()))
                 .min()
                 .unwrap_or(0),
             atomic_blocks: 1,
@@ -306,8 +305,8 @@ impl Layer for Gatekeeper {
 }
 
 /// The block unit of all clients.
-fn unit(below: &[Limits]) -> BlockSize {
-    below.iter().map(|l| l.block).max().unwrap_or(POLICY_BLOCK).min(POLICY_BLOCK)
+fn unit(volumes: impl Iterator<Item = BlockSize>) -> BlockSize {
+    volumes.max().unwrap_or(POLICY_BLOCK).min(POLICY_BLOCK)
 }
 
 fn policy_blocks(limits: &Limits) -> u64 {

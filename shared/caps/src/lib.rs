@@ -6,6 +6,7 @@
 //! grant from block 0. The kernel makes the connection unforgeable, so holding it is the proof.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "numbers in tests are small"))]
 #[cfg(test)]
 extern crate std;
 

@@ -5,6 +5,7 @@
 //! through [`Payload`]. Whether a neighbour is another PD or is fused into this one differs only in these.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "numbers in tests are small"))]
 #[cfg(test)]
 extern crate std;
 

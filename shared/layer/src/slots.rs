@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn pending_slots_come_out_once_and_in_order() {
-        let mut slots = [const { () }; 4].map(|()| Slot::<()>::new(0));
+        let mut slots = [(); 4].map(|()| Slot::<()>::new(0));
         let mut pending = Pending::NONE;
         for round in 0..3 {
             for id in [2, 0, 2, 3, 0] {

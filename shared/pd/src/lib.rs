@@ -5,6 +5,7 @@
 //! [`World`] and calls it. No kernel is named here.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "numbers in tests are small"))]
 #[cfg(test)]
 extern crate std;
 

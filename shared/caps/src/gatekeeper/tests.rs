@@ -140,14 +140,14 @@ struct World {
 
 fn world() -> impl Strategy<Value = World> {
     let block = prop_oneof![Just(BlockSize::B512), Just(BlockSize::B4096)];
-    let volumes = prop::collection::vec((block, 0u64..64), 1..4);
-    let grants = prop::collection::vec(
-        (0u8..3, 0u8..16, 0usize..4, 0u64..70, prop_oneof![0u64..70, Just(u64::MAX)], 0u16..256),
-        0..12,
-    );
-    let block = prop_oneof![0u64..600, Just((1 << WINDOW_SHIFT) - 1), (1u64 << 39)..(1 << 40)];
-    let count = prop_oneof![1u32..80, Just(u32::MAX)];
-    let requests = prop::collection::vec((0u8..3, 0u64..18, block, count, 0usize..5), 1..60);
+    let volumes = prop::collection::vec((block, 30u64..64), 1..4);
+    let blocks = prop_oneof![6 => 0u64..40, 1 => Just(u64::MAX)];
+    let rights = prop_oneof![3 => Just(255u16), 2 => 0u16..256];
+    let grants = prop::collection::vec((0u8..2, 0u8..4, 0usize..3, 0u64..40, blocks, rights), 1..12);
+    let block =
+        prop_oneof![8 => 0u64..40, 3 => 0u64..600, 1 => Just((1 << WINDOW_SHIFT) - 1), 1 => (1u64 << 39)..(1 << 40)];
+    let count = prop_oneof![8 => 1u32..12, 2 => 1u32..400, 1 => Just(u32::MAX)];
+    let requests = prop::collection::vec((0u8..3, 0u64..5, block, count, 0usize..5), 1..60);
     (volumes, grants, requests).prop_map(|(volumes, grants, requests)| World { volumes, grants, requests })
 }
 

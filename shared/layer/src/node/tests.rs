@@ -267,3 +267,18 @@ fn memory_holds_what_was_written() {
     assert_eq!(ram.0[1024..1536], [0; 512]);
     assert_eq!(ram.0[1536..], wrote[1024..1536]);
 }
+
+#[test]
+fn a_failure_that_claims_every_block_has_done_none() {
+    let mut node = Node::<Passthrough, 4>::new(Passthrough, 0);
+    let mut device = Device::new(limits(0, 0), 4);
+    let mut clients = Clients::new(1);
+    for (claimed, believed) in [(0, 0), (3, 3), (4, 0), (u32::MAX, 0)] {
+        clients.ask(0, 1, req(Op::Read, 0, 4));
+        run(&mut node, &mut clients, &mut device, 0);
+        device.end(0, |_| Completion { status: Err(Error::Io), blocks: claimed });
+        run(&mut node, &mut clients, &mut device, 0);
+        let answer = clients.answers.pop().unwrap().2;
+        assert_eq!(answer, Completion { status: Err(Error::Io), blocks: believed });
+    }
+}

@@ -1,1 +1,64 @@
+// SPDX-License-Identifier: MIT
+//! What a peer's numbers become. Whole connections are tested in the simulated world.
+use super::upper::place;
+use super::{Regions, WINDOW_BLOCKS};
+use crate::config::{Builder, Config, Name, Region};
+use orion_block::{Buf, Error, Lba, RegionId};
+use std::vec;
 
+#[test]
+fn blocks_are_scaled_and_never_leave_their_window() {
+    assert_eq!(place(5, 2, 0), Ok((Lba(5), 2)));
+    assert_eq!(place(5, 2, 3), Ok((Lba(40), 16)));
+    assert_eq!(place(3 * WINDOW_BLOCKS + 5, 2, 3), Ok((Lba(3 * WINDOW_BLOCKS + 40), 16)));
+    let last = WINDOW_BLOCKS - 1;
+    assert_eq!(place(last, 1, 0), Ok((Lba(last), 1)));
+    assert_eq!(place(last, 2, 0), Err(Error::OutOfRange), "into the next window");
+    assert_eq!(place(last, 1, 1), Err(Error::OutOfRange), "into the next window by scaling");
+    assert_eq!(place(u64::MAX, 1, 0), Ok((Lba(u64::MAX), 1)));
+    assert_eq!(place(u64::MAX, u16::MAX, 7), Err(Error::OutOfRange));
+}
+
+#[test]
+fn payload_lies_within_one_region() {
+    let region = |id: u16, bus: u64, size: u64| Region {
+        id: id.into(),
+        flags: 0.into(),
+        pad: 0.into(),
+        vaddr: 0.into(),
+        size: size.into(),
+        bus: bus.into(),
+        name: Name::new("r"),
+    };
+    let far = u64::MAX - 0xfff;
+    let regions =
+        vec![region(0, 0x1000, 0x1000), region(1, 0x2000, 0x2000), region(2, 0, 0x1000), region(3, far, 0x1000)];
+    let blob = Builder { regions, ..Builder::default() }.bytes();
+    let regions = Regions::new(&Config::parse(&blob).unwrap()).unwrap();
+    let at = |region, offset| Some(Buf { region: RegionId(region), offset });
+    for (region, offset, len, want) in [
+        (0, 0, 0x1000, at(0, 0)),
+        (0, 0xe00, 0x200, at(0, 0xe00)),
+        (0, 0xe00, 0x201, None),
+        (0, u64::MAX - 0xfff, 0x1000, None),
+        (4, 0, 1, None),
+    ] {
+        assert_eq!(regions.within(RegionId(region), offset, len), want, "{region} {offset:x} {len:x}");
+    }
+    for (bus, len, want) in [
+        (0x1000, 0x1000, at(0, 0)),
+        (0x1000, 0x1001, None),
+        (0x1e00, 0x400, None),
+        (0x3fff, 1, at(1, 0x1fff)),
+        (0x4000, 1, None),
+        (0, 1, None),
+        (0xfff, 1, None),
+        (u64::MAX, 1, at(3, 0xfff)),
+        (u64::MAX, 2, None),
+    ] {
+        assert_eq!(regions.at_bus(bus, len), want, "{bus:x} {len:x}");
+    }
+    assert_eq!(regions.bus(Buf { region: RegionId(1), offset: 0x800 }), Some((0x2800, 0x1800)));
+    assert_eq!(regions.bus(Buf { region: RegionId(2), offset: 0 }), None, "no device reaches it");
+    assert_eq!(regions.bus(Buf { region: RegionId(1), offset: 0x2001 }), None);
+}

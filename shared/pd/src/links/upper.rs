@@ -124,21 +124,26 @@ pub(super) fn channel(number: u16) -> Result<Channel, InitError> {
     number.map(Channel).ok_or(InitError("a channel number above 61: build the image again"))
 }
 
+/// Where a request's blocks lie in the node's unit, of which one of the client's has `1 << scale`. They stay within their
+/// window, so that no request reaches into the next one.
+pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
+    let (window, block) = (block / WINDOW_BLOCKS * WINDOW_BLOCKS, block % WINDOW_BLOCKS);
+    let blocks = u32::from(count).checked_mul(1 << scale).ok_or(Error::Invalid)?;
+    let block = block.checked_mul(1 << scale).ok_or(Error::Invalid)?;
+    let inside = block.checked_add(u64::from(blocks)).is_some_and(|end| end <= WINDOW_BLOCKS);
+    if inside { Ok((Lba(window | block), blocks)) } else { Err(Error::OutOfRange) }
+}
+
 impl Upper {
     fn request(&self, s: &orion_ring::Submission, limits: &Limits, regions: &Regions) -> Result<Request, Error> {
-        let (window, block) = (s.block / WINDOW_BLOCKS * WINDOW_BLOCKS, s.block % WINDOW_BLOCKS);
-        let blocks = u32::from(s.count).checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
-        let block = block.checked_mul(1 << self.scale).ok_or(Error::Invalid)?;
-        if block.checked_add(u64::from(blocks)).is_none_or(|end| end > WINDOW_BLOCKS) {
-            return Err(Error::OutOfRange);
-        }
+        let (lba, blocks) = place(s.block, s.count, self.scale)?;
         let buf = if s.op.has_payload() {
             let len = u64::from(blocks) << limits.block.shift();
             self.payload(s.address, len, regions).ok_or(Error::Invalid)?
         } else {
             Buf::default()
         };
-        Ok(Request { op: s.op, fua: s.fua, lba: Lba(window | block), blocks, buf })
+        Ok(Request { op: s.op, fua: s.fua, lba, blocks, buf })
     }
 
     fn payload(&self, address: u64, len: u64, regions: &Regions) -> Option<Buf> {
