@@ -38,9 +38,13 @@ pub fn check(system: &System, problems: &mut Problems) {
     }
     overlaps(system, problems);
     useless_settings(system, &clients, problems);
+    if let (Some(at), false) = (system.scheduling_domains, system.disks.is_empty()) {
+        let what = "scheduling domains beside disks are not in this version of Orion";
+        problems.add(at, what, "remove <domains>: derived protection domains would need one");
+    }
     if system.pds.len() > MAX_PDS {
         let what = format!("{} protection domains are more than Microkit's {MAX_PDS}", system.pds.len());
-        let at = system.pds.values().map(|pd| pd.at).max().unwrap_or_default();
+        let at = system.pds.values().map(|pd| pd.at).max().unwrap_or(system.at);
         problems.add(at, what, "join some, or remove some");
     }
 }
@@ -55,8 +59,8 @@ fn reserved_names(system: &System, problems: &mut Problems) {
     }
 }
 
-/// Adds a problem where nothing has the name of `target`; says whether something has.
-fn known(target: &Target, system: &System, problems: &mut Problems) -> bool {
+/// Adds a problem where nothing has the name of `target`, which the volume `of` lies on; says whether something has.
+fn known(target: &Target, of: &str, system: &System, problems: &mut Problems) -> bool {
     let (kind, other, known, elsewhere) = match target {
         Target::Disk(name, _) => ("disk", "volume", system.disk(name).is_some(), system.volume(name).is_some()),
         Target::Volume(name, _) => ("volume", "disk", system.volume(name).is_some(), system.disk(name).is_some()),
@@ -70,7 +74,8 @@ fn known(target: &Target, system: &System, problems: &mut Problems) -> bool {
     } else if kind == "disk" {
         suggest(name, system.disks.iter().map(|d| d.name.as_str()), "add an <orion:disk> of that name")
     } else {
-        suggest(name, system.volumes.iter().map(|v| v.name.as_str()), "add an <orion:volume> of that name")
+        let volumes = system.volumes.iter().map(|v| v.name.as_str()).filter(|volume| *volume != of);
+        suggest(name, volumes, "add an <orion:volume> of that name")
     };
     problems.add(target.at(), format!("there is no {kind} {name:?}"), remedy);
     false
@@ -80,7 +85,7 @@ fn volumes(system: &System, problems: &mut Problems) {
     let mut users: BTreeMap<(bool, &str), &str> = BTreeMap::new();
     for volume in &system.volumes {
         let Some(on) = &volume.on else { continue };
-        if !known(on, system, problems) {
+        if !known(on, &volume.name, system, problems) {
             continue;
         }
         let key = (matches!(on, Target::Disk(..)), on.name());
@@ -127,7 +132,7 @@ fn clients<'a>(system: &'a System, problems: &mut Problems) -> BTreeMap<&'a str,
 }
 
 fn target(grant: &Grant, system: &System, problems: &mut Problems) {
-    if !known(&grant.target, system, problems) {
+    if !known(&grant.target, "", system, problems) {
         return;
     }
     let name = grant.target.name();
@@ -161,13 +166,12 @@ fn client(name: &str, pd: &UserPd, grants: &[&Grant], problems: &mut Problems) {
         problems.add(pd.at, what, "shorten it: names of regions are made of it");
     }
     if pd.priority >= SERIAL_PRIORITY {
-        let what =
-            format!("the client {name:?} has priority {}, and the gatekeeper {GATEKEEPER_PRIORITY}", pd.priority);
-        problems.add(
-            pd.at,
-            what,
-            format!("write a priority below {SERIAL_PRIORITY}: a client may not starve its server"),
+        let what = format!(
+            "the client {name:?} has priority {}, not below the console's {SERIAL_PRIORITY} and the gatekeeper's {GATEKEEPER_PRIORITY}",
+            pd.priority
         );
+        let remedy = format!("write a priority below {SERIAL_PRIORITY}: a client may not starve its servers");
+        problems.add(pd.at, what, remedy);
     }
     if pd.passive {
         let what = format!("the client {name:?} is passive");
@@ -209,7 +213,7 @@ fn overlaps(system: &System, problems: &mut Problems) {
             if !same || first >= end || (a.shared && b.shared) {
                 continue;
             }
-            let end = if end == u64::MAX { "the end".to_owned() } else { end.to_string() };
+            let end = if end == u64::MAX { String::new() } else { end.to_string() };
             let what = format!(
                 "blocks {first}..{end} of {:?} are granted to {:?} and, on line {}, to {:?}",
                 b.target.name(),
@@ -226,6 +230,7 @@ fn useless_settings(system: &System, clients: &BTreeMap<&str, Vec<&Grant>>, prob
     for (name, pd) in &system.pds {
         if let Some(at) = pd.client_settings
             && !clients.contains_key(name.as_str())
+            && !system.named_clients.contains(name)
         {
             let what = format!("{name:?} has settings of a client, and no grant names it");
             problems.add(at, what, format!("add <orion:grant client={name:?} .../>, or remove the attribute"));

@@ -36,6 +36,7 @@ pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
     let mut problems = Problems::default();
     let mut system = System::default();
     if let Some(root) = xml::parse(text, &mut problems) {
+        system.at = root.at;
         schema::check(&root, &mut problems);
         microkit::read(&root, &mut system, &mut problems);
         policy::read(&root, &mut system, &mut problems);

@@ -33,6 +33,7 @@ pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
         devices::io_address_space(element, system, problems);
     }
     for element in root.plain("domains") {
+        system.scheduling_domains = Some(element.at);
         system.not_on_host.push((element.at, "scheduling domains".into()));
     }
     check_physical_overlap(system, problems);
@@ -90,7 +91,7 @@ fn aligned(attribute: &crate::element::Attribute, unit: u64, problems: &mut Prob
     if value % unit == 0 && (value > 0 || attribute.name != "size") {
         return Some(value);
     }
-    let what = format!("{}={:?} is not a multiple of the page size {unit:#x}", attribute.name, attribute.value);
+    let what = format!("{}={:?} is not a number of pages of {unit:#x} bytes", attribute.name, attribute.value);
     problems.add(attribute.at, what, format!("write a multiple of {unit:#x}"));
     None
 }

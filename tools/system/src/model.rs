@@ -15,6 +15,8 @@ pub const WINDOWS: u8 = 16;
 /// A system, parsed and checked.
 #[derive(Clone, Debug, Default)]
 pub struct System {
+    /// Where `<system>` stands.
+    pub at: Position,
     /// The user's own Microkit elements below `<system>`, without anything of ours in them.
     pub own: Vec<Element>,
     /// The user's protection domains, children too, by name.
@@ -29,6 +31,10 @@ pub struct System {
     pub volumes: Vec<Volume>,
     /// Grants, as they stand.
     pub grants: Vec<Grant>,
+    /// Where the user's own scheduling domains stand.
+    pub scheduling_domains: Option<Position>,
+    /// PDs that grants name, also grants that are not understood.
+    pub named_clients: BTreeSet<String>,
     /// Numbers that the user's own parts take and derived parts must not.
     pub taken: Taken,
     /// What the host world cannot give, each with its place.

@@ -27,7 +27,10 @@ pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
         match element.name.as_str() {
             "disk" => system.disks.extend(disk(element, problems)),
             "volume" => system.volumes.extend(volume(element, problems)),
-            "grant" => system.grants.extend(grant(element, problems)),
+            "grant" => {
+                system.named_clients.extend(element.value("client").map(str::to_owned));
+                system.grants.extend(grant(element, problems));
+            }
             _ => {}
         }
     }
@@ -182,6 +185,11 @@ fn rights(attribute: &Attribute, problems: &mut Problems) -> Option<u16> {
     let known = RIGHTS.iter().map(|(name, _)| *name);
     for word in attribute.value.split_whitespace() {
         let Some((_, bit)) = RIGHTS.iter().find(|(name, _)| *name == word) else {
+            if word.contains([',', '|', '+']) {
+                let what = format!("{word:?} is not a right");
+                problems.add(attribute.at, what, "separate rights by spaces, as in \"read write\"");
+                return None;
+            }
             let later = matches!(word, "derive" | "admin");
             let what = format!("{word:?} is not a right{}", if later { " in this version of Orion" } else { "" });
             problems.add(attribute.at, what, suggest(word, known.clone(), "remove it"));

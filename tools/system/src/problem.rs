@@ -66,7 +66,8 @@ pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, otherwi
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
-    let near = known.iter().map(|k| (distance(name, k), *k)).min();
+    let far = |k: &str| if name.len() > 2 && k.starts_with(name) { 1 } else { distance(name, k) };
+    let near = known.iter().map(|k| (far(k), *k)).min();
     match near {
         None => otherwise.to_owned(),
         Some((distance, nearest)) if distance <= 1 + name.chars().count() / 4 => format!("did you mean {nearest:?}?"),

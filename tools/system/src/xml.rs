@@ -20,7 +20,11 @@ pub fn parse(text: &str, problems: &mut Problems) -> Option<Element> {
     }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: 100_000, ..ParsingOptions::default() };
     match Document::parse_with_options(text, options) {
-        Ok(document) => Walk { places, problems }.element(document.root_element(), 0),
+        Ok(document) => {
+            let mut walk = Walk { places, problems, too_deep: false };
+            let root = walk.element(document.root_element(), 0);
+            if walk.too_deep { None } else { root }
+        }
         Err(error) => {
             let (what, remedy) = explain(&error);
             problems.add(places.of(&error), what, remedy);
@@ -51,10 +55,23 @@ impl<'a> Places<'a> {
         Position { line: number(line), column: number(column) }
     }
 
+    /// Byte offset of the first tag that is neither a comment nor a processing instruction.
+    fn first_tag(&self) -> usize {
+        let mut at = 0;
+        while let Some(tag) = self.text.get(at..).and_then(|rest| rest.find('<')) {
+            at += tag;
+            let rest = self.text.get(at..).unwrap_or("");
+            let skip = [("<!--", "-->"), ("<?", "?>")].into_iter().find(|(begin, _)| rest.starts_with(begin));
+            let Some(length) = skip.and_then(|(_, end)| rest.find(end)) else { break };
+            at += length;
+        }
+        at
+    }
+
     /// Where an error is; the parser does not say it of them all.
     fn of(&self, error: &Error) -> Position {
         match error {
-            Error::DtdDetected => self.at(self.text.find("<!DOCTYPE").unwrap_or(0)),
+            Error::DtdDetected => self.at(self.first_tag()),
             Error::UnclosedRootNode | Error::UnexpectedEndOfStream => self.at(self.text.trim_end().len()),
             _ => Position { line: error.pos().row, column: error.pos().col },
         }
@@ -89,6 +106,8 @@ fn explain(error: &Error) -> (String, String) {
 struct Walk<'a, 'p> {
     places: Places<'a>,
     problems: &'p mut Problems,
+    /// Whether something was left out, so that the rest would be misjudged.
+    too_deep: bool,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -102,19 +121,20 @@ impl<'a> Walk<'a, '_> {
         if depth > MAX_DEPTH {
             let what = format!("<{name}> is nested more than {MAX_DEPTH} deep");
             self.problems.add(at, what, "nest fewer elements");
+            self.too_deep = true;
             return None;
         }
-        let ours = self.ours(node.tag_name().namespace(), &format!("the element <{name}>"), at);
-        let attributes = node.attributes().map(|attribute| self.attribute(attribute)).collect();
+        let ours = self.ours(node.tag_name().namespace(), &format!("the element <{name}>"), at)?;
+        let attributes = node.attributes().filter_map(|attribute| self.attribute(attribute)).collect();
         let children = node.children().filter_map(|child| self.child(child, &name, depth)).collect();
         Some(Element { name, ours, attributes, children, at })
     }
 
-    fn attribute(&mut self, attribute: roxmltree::Attribute<'_, 'a>) -> Attribute {
+    fn attribute(&mut self, attribute: roxmltree::Attribute<'_, 'a>) -> Option<Attribute> {
         let at = self.at(attribute.range().start);
         let name = attribute.name().to_owned();
-        let ours = self.ours(attribute.namespace(), &format!("the attribute {name:?}"), at);
-        Attribute { name, ours, value: attribute.value().to_owned(), at }
+        let ours = self.ours(attribute.namespace(), &format!("the attribute {name:?}"), at)?;
+        Some(Attribute { name, ours, value: attribute.value().to_owned(), at })
     }
 
     fn child(&mut self, node: Node<'_, 'a>, parent: &str, depth: usize) -> Option<Element> {
@@ -130,18 +150,18 @@ impl<'a> Walk<'a, '_> {
         if node.is_element() { self.element(node, depth + 1) } else { None }
     }
 
-    /// Whether `namespace` is ours; one that is neither ours nor none is a problem.
-    fn ours(&mut self, namespace: Option<&str>, what: &str, at: Position) -> bool {
+    /// Whether `namespace` is ours; `None`, and a problem, where it is neither ours nor none.
+    fn ours(&mut self, namespace: Option<&str>, what: &str, at: Position) -> Option<bool> {
         match namespace {
-            Some(NAMESPACE) => true,
-            None => false,
+            Some(NAMESPACE) => Some(true),
+            None => Some(false),
             Some(other) => {
                 self.problems.add(
                     at,
                     format!("{what} is in the unknown namespace {other:?}"),
                     format!("Orion's is {NAMESPACE:?}, and Microkit's elements have none"),
                 );
-                false
+                None
             }
         }
     }

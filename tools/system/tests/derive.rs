@@ -199,7 +199,7 @@ fn an_export_is_a_client_with_a_grant_of_the_whole_volume() {
 fn an_export_of_an_unknown_volume_says_so() {
     let options = Options { exports: vec![Export { volume: "valut".into() }], ..Options::default() };
     let problems = derive(&parse(DEFAULT).unwrap(), Board::Host, &options).unwrap_err();
-    assert_eq!(problems[0].to_string(), "1:1: there is no volume \"valut\" to export; did you mean \"vault\"?");
+    assert_eq!(problems[0].to_string(), "14:1: there is no volume \"valut\" to export; did you mean \"vault\"?");
 }
 
 #[test]

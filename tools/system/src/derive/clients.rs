@@ -2,7 +2,6 @@
 //! Clients and the gatekeeper: data regions, rings, capabilities.
 use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
 use crate::check::{GATEKEEPER_PRIORITY, SERIAL_PRIORITY};
-use crate::element::Position;
 use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use orion_pd::config::{self, NONE, Name, Setting};
@@ -105,7 +104,7 @@ impl Build<'_> {
     }
 
     fn exported(&mut self, volume: &str) -> Option<Held> {
-        let nowhere = Position { line: 1, column: 1 };
+        let nowhere = self.system.at;
         let target = match self.system.volume(volume) {
             Some(_) => Target::Volume(volume.to_owned(), nowhere),
             None => Target::Disk(volume.to_owned(), nowhere),
@@ -137,7 +136,7 @@ impl Build<'_> {
 
     /// The gatekeeper's and the exports' PDs.
     pub fn parts(&mut self, clients: &BTreeMap<String, Client>) {
-        let start = Position { line: 1, column: 1 };
+        let start = self.system.at;
         self.derived(GATEKEEPER, GATEKEEPER, GATEKEEPER_PRIORITY, start);
         for (name, client) in clients {
             if client.export {

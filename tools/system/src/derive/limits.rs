@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What a board or Microkit cannot give: judged once all is derived.
 use super::build::{Build, PAGE};
-use crate::element::Position;
 use crate::microkit::MAX_PDS;
-use crate::plan::{Board, RegionKind};
+use crate::plan::{Board, Region, RegionKind};
 use orion_pd::config::{MAX_LEN, VADDR};
 
 /// Page mappings that the kernel's initialiser has room for, of 2^17 slots (measured; the rest it needs itself).
@@ -30,21 +29,23 @@ impl Build<'_> {
         }
         if self.options.iommu && self.board != Board::X86_64Generic {
             let what = format!("the board {} has no IOMMU", self.board.name());
-            self.problems.add(Position { line: 1, column: 1 }, what, "leave out --iommu");
+            self.problems.add(self.system.at, what, "leave out --iommu");
         }
     }
 
     /// Counts of PDs, mappings and configurations.
     pub fn check_limits(&mut self) {
-        let start = Position { line: 1, column: 1 };
+        let start = self.system.at;
         if self.pds.len() > MAX_PDS {
             let derived = self.pds.values().filter(|part| part.pd.derived).count();
             let what = format!("{} protection domains, {derived} of them derived, are too many", self.pds.len());
             self.problems.add(start, what, format!("Microkit takes {MAX_PDS}: have fewer clients or disks"));
         }
         let caps = self.frame_caps();
-        if self.board != Board::Host && caps > MAX_FRAME_CAPS {
-            let what = format!("all mappings together need {caps} page capabilities");
+        let sum: u64 = caps.iter().map(|(caps, _)| *caps).sum();
+        if self.board != Board::Host && sum > MAX_FRAME_CAPS {
+            let largest = caps.iter().max().map_or("", |(_, name)| name.as_str());
+            let what = format!("all mappings together need {sum} page capabilities, most of them for {largest:?}");
             let remedy =
                 format!("the initialiser has room for {MAX_FRAME_CAPS}: make regions smaller or map them less");
             self.problems.add(start, what, remedy);
@@ -52,16 +53,15 @@ impl Build<'_> {
         self.check_configurations();
     }
 
-    /// Each page costs one, and one more for each mapping beyond the first, IOMMU mappings included.
-    fn frame_caps(&self) -> u64 {
-        let mut sum = 0_u64;
-        for region in self.regions.values() {
+    /// What each region costs: one for each page, and one more for each mapping, IOMMU mappings included.
+    fn frame_caps(&self) -> Vec<(u64, String)> {
+        let cost = |region: &Region| {
             let maps = self.pds.values().flat_map(|part| &part.pd.maps).filter(|map| map.region == region.name).count();
             let io = if self.iommu() { region.dma_by.len() } else { 0 };
-            let each = u64::try_from(maps + io).unwrap_or(u64::MAX).max(1);
-            sum = sum.saturating_add((region.size / region.page.max(PAGE)).saturating_mul(each.saturating_add(1)));
-        }
-        sum
+            let each = u64::try_from(maps + io).unwrap_or(u64::MAX).max(1).saturating_add(1);
+            (region.size / region.page.max(PAGE)).saturating_mul(each).min(1 << 40)
+        };
+        self.regions.values().map(|region| (cost(region), region.name.clone())).collect()
     }
 
     /// A configuration must fit, and nothing of the user's may lie where it is mapped.

@@ -4,7 +4,6 @@
 use super::build::{Build, PAGE, memory};
 use super::clients::setting;
 use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
-use crate::element::Position;
 use crate::plan::{Board, RegionKind};
 use orion_pd::config::{Console, Device, NONE, Name, Wake};
 
@@ -22,7 +21,7 @@ impl Build<'_> {
         if self.board == Board::Host {
             return ours.iter().for_each(|pd| self.console_of_host(pd));
         }
-        let start = Position { line: 1, column: 1 };
+        let start = self.system.at;
         self.derived(TICK, TICK, TICK_PRIORITY, start);
         self.derived(SERIAL, SERIAL, SERIAL_PRIORITY, start);
         if let Some(part) = self.pds.get_mut(TICK) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The user's channels.
-use super::{MAX_ID, twice};
+use super::MAX_ID;
 use crate::element::{Element, Position};
 use crate::model::{End, System, UserChannel, UserPd};
 use crate::problem::{Problems, suggest};
@@ -47,7 +47,8 @@ fn end(element: &Element, system: &mut System, problems: &mut Problems) -> Optio
 /// Notes that `pd` uses the id `id`.
 pub fn take_id(pd: &mut UserPd, id: u8, at: Position, problems: &mut Problems) {
     if let Some(first) = pd.ids.insert(id, at) {
-        twice("use of the id", &id.to_string(), at, first, problems);
+        let what = format!("the id {id} of this protection domain is in use since line {}", first.line);
+        problems.add(at, what, "give each channel and each interrupt of a protection domain an id of its own");
     }
 }
 
