@@ -61,11 +61,8 @@ pub(crate) struct Terms {
 /// Checks a request's head. Disconnects and wrong magic numbers are the caller's.
 pub(crate) fn check(head: &RequestHead, export: &Export<'_>, terms: Terms) -> Result<Request, Refusal> {
     let kind = head.kind.get();
-    let refuse = |errno| Refusal {
-        cookie: head.cookie.get(),
-        errno,
-        structured: matches!(kind, cmd::READ | cmd::BLOCK_STATUS),
-    };
+    let refuse =
+        |errno| Refusal { cookie: head.cookie.get(), errno, structured: matches!(kind, cmd::READ | cmd::BLOCK_STATUS) };
     let command = command(head, export, terms).map_err(refuse)?;
     let request = Request {
         cookie: head.cookie.get(),
@@ -121,11 +118,7 @@ const fn modifies(command: Command) -> bool {
 fn check_range(request: &Request, export: &Export<'_>) -> Result<(), Errno> {
     let (offset, len) = (request.offset, request.len);
     if request.command == Command::Flush {
-        return if offset == 0 && len == 0 {
-            Ok(())
-        } else {
-            Err(Errno::Inval)
-        };
+        return if offset == 0 && len == 0 { Ok(()) } else { Err(Errno::Inval) };
     }
     let end = offset.checked_add(u64::from(len));
     if end.is_none_or(|end| end > export.size) {

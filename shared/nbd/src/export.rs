@@ -57,11 +57,7 @@ impl<'a> Export<'a> {
 
     /// The transmission flags of a session, with structured replies or without.
     pub const fn flags(&self, structured: bool) -> u16 {
-        if structured {
-            self.flags | t::SEND_DF
-        } else {
-            self.flags
-        }
+        if structured { self.flags | t::SEND_DF } else { self.flags }
     }
 
     /// Whether a transmission flag is set.

@@ -47,11 +47,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; MAX_REPLIES],
-            start: 0,
-            end: 0,
-        }
+        Self { bytes: [0; MAX_REPLIES], start: 0, end: 0 }
     }
 
     pub(crate) fn pending(&self) -> &[u8] {
@@ -145,10 +141,8 @@ impl Haggle<'_> {
         if !self.export.is_named(name) {
             return Next::Close;
         }
-        let reply = ExportNameReply {
-            size: self.export.size.into(),
-            flags: self.export.flags(self.agreed.structured).into(),
-        };
+        let reply =
+            ExportNameReply { size: self.export.size.into(), flags: self.export.flags(self.agreed.structured).into() };
         self.out.put(reply.as_bytes());
         if self.agreed.flags & u32::from(handshake::NO_ZEROES) == 0 {
             self.out.put(&[0; 124]);
@@ -178,10 +172,7 @@ impl Haggle<'_> {
 
     fn info(&mut self, data: &[u8], next: Next) -> Next {
         let Some((name, wanted)) = parse_info(data) else {
-            return self.refuse(
-                rep::ERR_INVALID,
-                "malformed export name or list of information requests",
-            );
+            return self.refuse(rep::ERR_INVALID, "malformed export name or list of information requests");
         };
         if !self.export.is_named(name) {
             return self.refuse(rep::ERR_UNKNOWN, "no such export; NBD_OPT_LIST names it");
@@ -191,10 +182,7 @@ impl Haggle<'_> {
         self.reply(rep::INFO, &[block_size.as_bytes()]);
         // "NBD_REP_ERR_BLOCK_SIZE_REQD": a client that does not ask assumes that 512 bytes will do.
         if self.export.minimum > 512 && !wants(info::BLOCK_SIZE) {
-            return self.refuse(
-                rep::ERR_BLOCK_SIZE_REQD,
-                "ask for NBD_INFO_BLOCK_SIZE: blocks are larger than 512",
-            );
+            return self.refuse(rep::ERR_BLOCK_SIZE_REQD, "ask for NBD_INFO_BLOCK_SIZE: blocks are larger than 512");
         }
         let export = InfoExport {
             kind: info::EXPORT.into(),

@@ -53,12 +53,7 @@ impl Head {
     pub fn error_at(cookie: u64, errno: Errno, offset: u64, done: bool) -> Self {
         let head = chunk_head(cookie, chunk::ERROR_OFFSET, done, 14);
         let error = U32::new(errno as u32);
-        Self::of(&[
-            head.as_bytes(),
-            error.as_bytes(),
-            U16::ZERO.as_bytes(),
-            U64::new(offset).as_bytes(),
-        ])
+        Self::of(&[head.as_bytes(), error.as_bytes(), U16::ZERO.as_bytes(), U64::new(offset).as_bytes()])
     }
 
     /// The answer to a block status request: `len` bytes are allocated, as far as anybody knows.
@@ -69,10 +64,7 @@ impl Head {
     }
 
     fn of(parts: &[&[u8]]) -> Self {
-        let mut head = Self {
-            bytes: [0; MAX_HEAD],
-            len: 0,
-        };
+        let mut head = Self { bytes: [0; MAX_HEAD], len: 0 };
         let from = parts.iter().flat_map(|part| part.iter());
         for (to, byte) in head.bytes.iter_mut().zip(from) {
             *to = *byte;

@@ -77,19 +77,9 @@ impl Session {
     /// A session whose greeting waits to be sent.
     pub fn new() -> Self {
         let mut out = Output::new();
-        let greeting = Greeting {
-            init: INIT_MAGIC.into(),
-            option: OPTION_MAGIC.into(),
-            flags: HANDSHAKE_FLAGS.into(),
-        };
+        let greeting = Greeting { init: INIT_MAGIC.into(), option: OPTION_MAGIC.into(), flags: HANDSHAKE_FLAGS.into() };
         out.put(greeting.as_bytes());
-        Self {
-            state: State::Flags,
-            agreed: Agreed::default(),
-            gathered: [0; MAX_OPTION],
-            have: 0,
-            out,
-        }
+        Self { state: State::Flags, agreed: Agreed::default(), gathered: [0; MAX_OPTION], have: 0, out }
     }
 
     /// Bytes of the handshake that wait to be sent, before any reply of the transmission phase. At most 512.
@@ -104,10 +94,7 @@ impl Session {
 
     /// Whether the handshake is over and requests may come.
     pub const fn transmitting(&self) -> bool {
-        matches!(
-            self.state,
-            State::Request | State::Payload { .. } | State::SkipPayload { .. }
-        )
+        matches!(self.state, State::Request | State::Payload { .. } | State::SkipPayload { .. })
     }
 
     /// Whether reads and block status requests are answered by structured replies.
@@ -148,11 +135,7 @@ impl Session {
     pub fn received(&mut self, n: u32) {
         if let State::Payload { left } = self.state {
             let left = left.saturating_sub(n);
-            self.state = if left == 0 {
-                State::Request
-            } else {
-                State::Payload { left }
-            };
+            self.state = if left == 0 { State::Request } else { State::Payload { left } };
         }
     }
 
@@ -231,12 +214,7 @@ impl Session {
 
     fn answer(&mut self, option: u32, len: usize, export: &Export<'_>) {
         let data = self.gathered.get(..len).unwrap_or(&[]);
-        let mut haggle = Haggle {
-            option,
-            export,
-            agreed: &mut self.agreed,
-            out: &mut self.out,
-        };
+        let mut haggle = Haggle { option, export, agreed: &mut self.agreed, out: &mut self.out };
         self.state = after(haggle.answer(data));
     }
 
@@ -244,12 +222,7 @@ impl Session {
         let left = left.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
         self.state = State::SkipOption { option, left };
         if left == 0 {
-            let mut haggle = Haggle {
-                option,
-                export,
-                agreed: &mut self.agreed,
-                out: &mut self.out,
-            };
+            let mut haggle = Haggle { option, export, agreed: &mut self.agreed, out: &mut self.out };
             self.state = after(haggle.too_big());
         }
     }
@@ -263,10 +236,7 @@ impl Session {
             self.state = State::Closed;
             return Event::None;
         }
-        let terms = Terms {
-            structured: self.agreed.structured,
-            contexts: self.agreed.contexts,
-        };
+        let terms = Terms { structured: self.agreed.structured, contexts: self.agreed.contexts };
         match check(&head, export, terms) {
             Ok(request) => {
                 if request.command == Command::Write {
