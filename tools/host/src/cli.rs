@@ -10,7 +10,7 @@ use crate::start::Setup;
 use crate::sys::Cpus;
 use orion_system::plan::{Board, Plan};
 use orion_system::{Export, Options};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +39,15 @@ pub struct RunArgs {
     /// Serve a volume over NBD, and keep running until told to stop
     #[arg(long = "export", value_name = "VOLUME=nbd:unix:PATH|nbd:tcp:PORT")]
     pub exports: Vec<ExportArg>,
+    /// A setting for every client, such as `bench_op=1` for the demo
+    #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
+    pub settings: Vec<(String, u64)>,
+}
+
+fn setting(text: &str) -> Result<(String, u64), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=NUMBER")?;
+    let value = value.parse().map_err(|_| format!("`{value}` is not a whole number"))?;
+    Ok((key.to_owned(), value))
 }
 
 impl RunArgs {
@@ -48,6 +57,7 @@ impl RunArgs {
     /// # Errors
     /// A message for people, where it cannot be started.
     pub fn run(&self, programs: Vec<Program>) -> Result<bool, String> {
+        self.check_repeats()?;
         let plan = self.plan()?;
         let images = self.images(&plan)?;
         let cpus = self.cpus()?;
@@ -64,6 +74,20 @@ impl RunArgs {
         result
     }
 
+    fn check_repeats(&self) -> Result<(), String> {
+        let repeated = |names: Vec<&String>| {
+            let mut seen = BTreeSet::new();
+            names.into_iter().find(|name| !seen.insert(*name)).cloned()
+        };
+        if let Some(name) = repeated(self.disks.iter().map(|disk| &disk.name).collect()) {
+            return Err(format!("--disk: disk `{name}` is given two files; give it one"));
+        }
+        if let Some(name) = repeated(self.exports.iter().map(|export| &export.volume).collect()) {
+            return Err(format!("--export: `{name}` is exported twice; export it once, clients can share it"));
+        }
+        Ok(())
+    }
+
     fn plan(&self) -> Result<Plan, String> {
         let shown = self.system.display();
         let text = std::fs::read_to_string(&self.system).map_err(|error| {
@@ -73,6 +97,7 @@ impl RunArgs {
             exports: self.exports.iter().map(|export| Export { volume: export.volume.clone() }).collect(),
             // Files of the user's own are only read, unless he says so.
             demo_writes: self.demo || self.disks.is_empty(),
+            client_settings: self.settings.iter().cloned().collect(),
             ..Options::default()
         };
         orion_system::plan(&text, Board::Host, &options)
