@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! `orion qemu`.
+use crate::Outcome;
 use crate::sel4::boot::{End, Verdicts, boot};
 use crate::sel4::machine::{self, File};
 use crate::sel4::{BUILD, ImageArgs};
-use crate::Outcome;
 use orion_system::Options;
 use orion_system::plan::{Disk, Plan};
 use std::fs;
@@ -52,7 +52,9 @@ impl Args {
             End::Passed => Ok(ExitCode::SUCCESS),
             End::TimedOut if none => Ok(ExitCode::SUCCESS),
             End::Failed(line) => Err(format!("the system failed: {line}")),
-            End::TimedOut => Err(format!("no verdict of the demo after {} s; give it more with --timeout", limit.unwrap_or(0))),
+            End::TimedOut => {
+                Err(format!("no verdict of the demo after {} s; give it more with --timeout", limit.unwrap_or(0)))
+            }
             End::Quit => Err("QEMU ended before there was a verdict; its messages above say why".to_owned()),
         }
     }
@@ -81,9 +83,10 @@ fn existing(path: PathBuf, disk: &Disk) -> Result<PathBuf, String> {
         .map_err(|error| format!("{shown}: {error}; name a raw image for the disk {:?}", disk.name))?
         .len();
     match disk.size {
-        Some(least) if bytes < least => {
-            Err(format!("{shown}: has {bytes} bytes; the disk {:?} has at least {least}; enlarge it with truncate", disk.name))
-        }
+        Some(least) if bytes < least => Err(format!(
+            "{shown}: has {bytes} bytes; the disk {:?} has at least {least}; enlarge it with truncate",
+            disk.name
+        )),
         _ => Ok(path),
     }
 }

@@ -8,6 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a system may go on talking after it failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How a boot ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
@@ -94,9 +97,21 @@ fn watch(child: &mut Child, mut verdicts: Verdicts, limit: Option<Duration>) -> 
         };
         match line.map(|line| verdicts.hear(&line)) {
             Ok(None) => {}
-            Ok(Some(end)) | Err(end) => return end,
+            Ok(Some(end)) => {
+                if end != End::Passed {
+                    show_rest(&lines);
+                }
+                return end;
+            }
+            Err(end) => return end,
         }
     }
+}
+
+/// Lets the system say the rest: what the kernel tells of a fault comes after its first line.
+fn show_rest(lines: &Receiver<String>) {
+    let deadline = Instant::now() + LAST_WORDS;
+    while lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
 }
 
 /// The lines of the console, each shown when it is complete.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the x86-64 kernel and our programs assume of the processor.
-const X86_CPU: &str = "qemu64,+fsgsbase,+pdpe1gb,+xsaveopt,+xsave,+aes,+ssse3,+sse4.1,+sse4.2,+popcnt,+pclmulqdq,+sha-ni";
+const X86_CPU: &str =
+    "qemu64,+fsgsbase,+pdpe1gb,+xsaveopt,+xsave,+aes,+ssse3,+sse4.1,+sse4.2,+popcnt,+pclmulqdq,+sha-ni";
 
 /// The file behind a disk.
 #[derive(Debug)]

@@ -148,7 +148,9 @@ impl ImageArgs {
                 let looked: Vec<_> = own.iter().map(|d| d.display().to_string()).collect();
                 return Err(format!(
                     "the program {} of the PD {:?} is neither one of Orion's nor in {}; build it, and name its directory with --search-path",
-                    pd.image, pd.name, looked.join(", ")
+                    pd.image,
+                    pd.name,
+                    looked.join(", ")
                 ));
             }
             needed.insert(pd.program.as_str());

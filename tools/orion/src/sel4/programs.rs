@@ -55,7 +55,10 @@ impl Programs {
         programs.iter().for_each(|program| _ = cargo.args(["--bin", program]));
         cargo.env("CARGO_TARGET_DIR", &target).env("SEL4_INCLUDE_DIRS", to.sdk.headers());
         link(&mut cargo, to.toolchain);
-        run(&mut cargo, "cargo could not build the seL4 programs; its messages above say why (bindgen needs libclang: Debian's libclang-dev)")?;
+        run(
+            &mut cargo,
+            "cargo could not build the seL4 programs; its messages above say why (bindgen needs libclang: Debian's libclang-dev)",
+        )?;
         Ok(match to.board {
             Board::X86_64Generic => (target.join("x86_64-orion/release"), ".elf"),
             Board::QemuVirtAarch64 | Board::Host => (target.join("aarch64-unknown-none/release"), ""),

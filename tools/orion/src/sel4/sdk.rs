@@ -41,7 +41,9 @@ impl Sdk {
     fn complete(&self, board: Board, config: &str) -> Result<(), String> {
         let root = self.root.display();
         if !self.tool().is_file() {
-            return Err(format!("{root}: is not a Microkit SDK: it has no bin/microkit; name the directory that has it"));
+            return Err(format!(
+                "{root}: is not a Microkit SDK: it has no bin/microkit; name the directory that has it"
+            ));
         }
         if !self.headers().is_dir() {
             let boards = names(&self.root.join("board"));

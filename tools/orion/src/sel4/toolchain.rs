@@ -23,12 +23,13 @@ impl Toolchain {
     /// # Errors
     /// What is missing, and the packages that have it.
     pub fn find() -> Result<Self, String> {
-        let (bin, sysroot) = directories().into_iter().find_map(|bin| Some((bin.clone(), sysroot(&bin)?))).ok_or_else(|| {
-            format!(
-                "no Rust toolchain of 1.{LEAST} or newer with the standard library's source here; \
+        let (bin, sysroot) =
+            directories().into_iter().find_map(|bin| Some((bin.clone(), sysroot(&bin)?))).ok_or_else(|| {
+                format!(
+                    "no Rust toolchain of 1.{LEAST} or newer with the standard library's source here; \
                  Debian: apt-get install rustc-web cargo-web rust-web-src; elsewhere: rustup component add rust-src"
-            )
-        })?;
+                )
+            })?;
         let linker = linker(&sysroot)
             .ok_or("no ld.lld, LLVM's linker, here; Debian: apt-get install lld-19; elsewhere: package lld")?;
         Ok(Self { bin, linker })

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+//! Printing: a line goes into the PD's console ring, which the serial PD reads. Release kernels print nothing for PDs.
+use core::cell::RefCell;
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use orion_pd::config;
+use orion_region::Window;
+use orion_ring::bytes::Writer;
+use sel4_microkit::{Channel, panicking};
+
+/// Most bytes of a line; what is beyond is cut off.
+const LINE: usize = 256;
+
+/// The PD's end of its console ring.
+#[derive(Debug)]
+struct Console {
+    ring: Writer,
+    serial: Channel,
+}
+
+/// The console of this PD. A panic prints too, and knows of no world: that is why it is global.
+struct Global(RefCell<Option<Console>>);
+
+#[expect(unsafe_code, reason = "a static must be Sync")]
+// SAFETY: a PD has one thread.
+unsafe impl Sync for Global {}
+
+static CONSOLE: Global = Global(RefCell::new(None));
+
+/// Opens the console: `window` is the ring of `record`.
+pub fn open(record: &config::Console, window: Window) {
+    let index = usize::from(record.channel.get());
+    if let (Ok(ring), true) = (Writer::attach(window), index < 62) {
+        CONSOLE.0.replace(Some(Console { ring, serial: Channel::new(index) }));
+    }
+    panicking::set_hook(&panicked);
+}
+
+/// Prints one line. Where there is no console, or no room in its ring, the line (or its end) is lost.
+pub fn print(line: fmt::Arguments<'_>) {
+    let mut text = Line { bytes: [0; LINE], len: 0 };
+    let _cut = text.write_fmt(line);
+    let _cut = text.end();
+    // Borrowed already only where printing itself panicked: then nothing more can be said.
+    if let Ok(mut console) = CONSOLE.0.try_borrow_mut()
+        && let Some(console) = console.as_mut()
+    {
+        console.ring.write(text.written());
+        console.serial.notify();
+    }
+}
+
+fn panicked(info: &PanicInfo<'_>) {
+    sel4_microkit::debug_println!("{}: {info}", sel4_microkit::pd_name().unwrap_or("?"));
+    print(format_args!("stopped: {info}"));
+}
+
+/// A line as it grows; always with room for its end.
+struct Line {
+    bytes: [u8; LINE],
+    len: usize,
+}
+
+impl Line {
+    fn written(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    fn end(&mut self) {
+        if let Some(last) = self.bytes.get_mut(self.len) {
+            *last = b'\n';
+            self.len += 1;
+        }
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..LINE - 1).unwrap_or(&mut []);
+        let n = room.len().min(text.len());
+        // A control character would let one PD forge another's line.
+        let printable = text.bytes().map(|b| if b.is_ascii_control() { b'?' } else { b });
+        room.iter_mut().zip(printable).for_each(|(to, from)| *to = from);
+        self.len += n;
+        if n < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//! What the configuration says is mapped, and what of it the PD has taken.
+use orion_pd::Config;
+use orion_pd::config::{Device, Link};
+
+/// Bytes of a server's or client's page, of a function's configuration page and of a page of registers.
+const PAGE: u64 = 4096;
+/// Most mapped ranges of a PD: 62 channels of four pages each, and more.
+const MOST: usize = 512;
+
+/// What a range holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Memory shared with peers or devices.
+    Memory,
+    /// A device's registers.
+    Registers,
+}
+
+/// A mapped range: each can be taken once.
+#[derive(Debug)]
+pub struct Ranges {
+    config: Config<'static>,
+    taken: [u64; MOST / 64],
+}
+
+impl Ranges {
+    /// All that `config` names, nothing of it taken.
+    pub const fn new(config: Config<'static>) -> Self {
+        Self { config, taken: [0; MOST / 64] }
+    }
+
+    /// Takes the range of `kind` at `vaddr`: its length; `None` where there is none or it was taken.
+    pub fn take(&mut self, kind: Kind, vaddr: u64) -> Option<usize> {
+        let mut all = all(self.config).enumerate();
+        let (index, range) = all.find(|(_, r)| r.0 == kind && r.1 == vaddr && vaddr != 0)?;
+        let word = self.taken.get_mut(index / 64)?;
+        let bit = 1 << (index % 64);
+        if *word & bit != 0 {
+            return None;
+        }
+        *word |= bit;
+        usize::try_from(range.2).ok()
+    }
+}
+
+type Range = (Kind, u64, u64);
+
+fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
+    let regions = config.regions.iter().map(|r| (Kind::Memory, r.vaddr.get(), r.size.get()));
+    let consoles = config.consoles.iter().map(|c| (Kind::Memory, c.vaddr.get(), c.size.get()));
+    let links = config.links.iter().flat_map(link);
+    let devices = config.devices.iter().flat_map(device);
+    regions.chain(consoles).chain(links).chain(devices)
+}
+
+fn link(link: &Link) -> [Range; 4] {
+    let queue = link.queue_bytes.get();
+    [
+        (Kind::Memory, link.info.get(), PAGE),
+        (Kind::Memory, link.ext.get(), PAGE),
+        (Kind::Memory, link.requests.get(), queue),
+        (Kind::Memory, link.responses.get(), queue),
+    ]
+}
+
+fn device(device: &Device) -> [Range; 3] {
+    [
+        (Kind::Memory, device.dma_vaddr.get(), device.dma_size.get()),
+        (Kind::Registers, device.config_vaddr.get(), PAGE),
+        (Kind::Registers, device.bar_vaddr.get(), device.bar_size.get()),
+    ]
+}
