@@ -3,7 +3,7 @@
 use embedded_io::Write;
 
 /// Most bytes of a line; a longer one is broken.
-pub const MOST_BYTES: usize = 120;
+pub const MOST_BYTES: usize = 240;
 
 /// A line that is not complete yet.
 #[derive(Debug, Default)]
@@ -24,11 +24,7 @@ impl Line {
             if self.0.is_full() {
                 self.print(name, out)?;
             }
-            let shown = if byte == b' ' || byte.is_ascii_graphic() {
-                byte
-            } else {
-                b'?'
-            };
+            let shown = if byte == b' ' || byte.is_ascii_graphic() { byte } else { b'?' };
             // There is room: a full line was printed.
             let _ = self.0.push(shown);
         }
@@ -37,8 +33,6 @@ impl Line {
 
     fn print<O: Write>(&mut self, name: &str, out: &mut O) -> Result<(), O::Error> {
         let line = core::mem::take(&mut self.0);
-        [name.as_bytes(), b": ", &line, b"\n"]
-            .into_iter()
-            .try_for_each(|part| out.write_all(part))
+        [name.as_bytes(), b": ", &line, b"\n"].into_iter().try_for_each(|part| out.write_all(part))
     }
 }

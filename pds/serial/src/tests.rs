@@ -33,9 +33,7 @@ struct Pieces(VecDeque<u8>, u32);
 impl Source for Pieces {
     fn read(&mut self, to: &mut [u8]) -> usize {
         let count = to.len().min(self.0.len());
-        to.iter_mut()
-            .zip(self.0.drain(..count))
-            .for_each(|(to, byte)| *to = byte);
+        to.iter_mut().zip(self.0.drain(..count)).for_each(|(to, byte)| *to = byte);
         count
     }
     fn dropped(&self) -> u32 {
@@ -76,11 +74,7 @@ proptest! {
 
 #[test]
 fn a_line_is_printed_once_it_is_whole() {
-    let out = printed(&[
-        (0, b"one".to_vec()),
-        (1, b"two\n".to_vec()),
-        (0, b" and\x1b[2J three\nfo".to_vec()),
-    ]);
+    let out = printed(&[(0, b"one".to_vec()), (1, b"two\n".to_vec()), (0, b" and\x1b[2J three\nfo".to_vec())]);
     assert_eq!(out, "beta: two\r\nalpha: one and?[2J three\r\n");
 }
 
@@ -90,7 +84,7 @@ fn a_long_line_is_broken_not_lost() {
     assert_eq!(out.matches('x').count(), 300);
     assert!(
         out.split_terminator("\r\n")
-            .all(|line| line.starts_with("gamma: ") && line.len() <= 7 + 120)
+            .all(|line| line.starts_with("gamma: ") && line.len() <= 7 + crate::line::MOST_BYTES)
     );
 }
 
@@ -130,11 +124,7 @@ impl Mmio for &Registers {
     fn read32(&self, offset: usize) -> u32 {
         let mut state = self.0.borrow_mut();
         state.1 += 1;
-        if offset == 0x18 && state.1.is_multiple_of(2) {
-            0x20
-        } else {
-            0x10
-        }
+        if offset == 0x18 && state.1.is_multiple_of(2) { 0x20 } else { 0x10 }
     }
     fn write32(&self, offset: usize, value: u32) {
         self.0.borrow_mut().0.push((offset, value));
