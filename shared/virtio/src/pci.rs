@@ -17,6 +17,9 @@ mod msix;
 
 use capabilities::Capabilities;
 
+#[cfg(test)]
+mod tests;
+
 /// Offsets in the configuration page (PCI 3.0, section 6.1).
 mod cfg {
     pub const VENDOR: usize = 0x00;

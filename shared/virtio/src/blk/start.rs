@@ -103,9 +103,9 @@ fn layout(bus: &mut impl Bus, dma: &Window, dma_bus: u64, features: u64) -> Resu
 /// Gives the device its queue and lets it run.
 pub fn go(bus: &mut impl Bus, queue: &Queue) -> Result<(), Fault> {
     let [table, driver, device] = queue.areas();
-    bus.set_dma(true);
     bus.queue_set(QUEUE, queue.layout().size().into(), table, driver, device);
     bus.accepted()?;
+    bus.set_dma(true);
     let ready = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER | DeviceStatus::FEATURES_OK | DeviceStatus::DRIVER_OK;
     bus.set_status(ready);
     if bus.get_status().intersects(DeviceStatus::DEVICE_NEEDS_RESET | DeviceStatus::FAILED) {

@@ -34,7 +34,8 @@ impl Mmio for MmioModel {
     }
     fn read32(&self, offset: usize) -> u32 {
         let Some(register) = offset.checked_sub(BASE).filter(|r| *r < 0x200) else {
-            return if offset.is_multiple_of(0x200) { 0x7472_6976 } else { 0 };
+            // Slots without a device answer with device id 0 (virtio 1.2, 4.2.3.1.1).
+            return [0x7472_6976, 2].get(offset % 0x200 / 4).copied().unwrap_or(0);
         };
         if register >= 0x100 {
             return self.config(offset, 4);
