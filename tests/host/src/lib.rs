@@ -207,3 +207,6 @@ pub fn lock_is_free(image: &Path) -> bool {
     let output = Command::new("qemu-io").args(["-f", "raw", "-c", "read 0 512"]).arg(image).output();
     output.expect("qemu-io (Debian: qemu-utils)").status.success()
 }
+
+/// The default system of the project, as the repository has it.
+pub const SYSTEM: &str = include_str!("../../../system.xml");

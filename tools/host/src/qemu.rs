@@ -163,7 +163,8 @@ impl Machine {
              {file}.filename=/dev/fdset/1,{file}.locking=on{aio}"
         );
         let device = format!(
-            "virtio-blk-pci-non-transitional,drive=image,id=disk,addr={:#x},serial={},num-queues=1,write-cache=on",
+            "virtio-blk-pci-non-transitional,drive=image,id=disk,addr={:#x},serial={},num-queues=1,write-cache=on,\
+             rerror=report,werror=report",
             self.slot,
             self.name.chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>()
         );

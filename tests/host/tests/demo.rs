@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//! The default system, whole: client, gatekeeper, driver, device, file.
+use orion_host_tests::{Place, Run, SYSTEM};
+use std::fs;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
+const MIB: u64 = 1 << 20;
+
+fn assert_verified(run: &mut Run) {
+    let status = run.end();
+    assert!(status.success(), "{} {:#?}", run.error(), run.events);
+    let said = run.said("demo");
+    assert!(said.last().is_some_and(|line| line.starts_with("verified: ")), "{said:#?}");
+    assert!(said.iter().filter(|line| line.starts_with("denied: ")).count() >= 5, "{said:#?}");
+}
+
+#[test]
+fn verifies_on_a_file_of_our_own() {
+    let place = Place::new();
+    assert_verified(&mut place.run(PROGRAM, SYSTEM, &[]));
+    let image = fs::read(place.path("build/d0.img")).unwrap();
+    assert_eq!(image.len() as u64, 64 * MIB);
+    // The grant is the first 16 MiB: all of it was written, and nothing beyond.
+    let (inside, outside) = image.split_at(16 << 20);
+    assert!(inside.chunks(4096).all(|block| block.iter().any(|&byte| byte != 0)));
+    assert!(outside.iter().all(|&byte| byte == 0));
+    // Again, on what it left.
+    assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--cpus", "all"]));
+}
+
+#[test]
+fn a_named_file_is_only_read_without_demo() {
+    let place = Place::new();
+    let content: Vec<u8> =
+        (0..32 * MIB / 8).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
+    let image = place.write("mine.img", &content);
+    assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--disk", "d0=mine.img"]));
+    assert!(fs::read(&image).unwrap() == content, "the file has changed");
+    assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--disk", "d0=mine.img,aio=threads", "--demo"]));
+    assert!(fs::read(&image).unwrap() != content, "the file has not changed");
+    assert!(!place.path("build").exists());
+}
+
+#[test]
+fn a_file_is_made_where_a_size_is_given() {
+    let place = Place::new();
+    assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--disk", "d0=new.img,size=24M", "--demo"]));
+    assert_eq!(fs::metadata(place.path("new.img")).unwrap().len(), 24 * MIB);
+}
+
+/// Two disks, two clients, each in its half of both; a device that cannot read one sector.
+#[test]
+fn an_error_of_the_device_reaches_the_client_it_concerns() {
+    let place = Place::new();
+    let system = r#"<system xmlns:orion="urn:orion-storage:1">
+      <protection_domain name="lucky" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <protection_domain name="unlucky" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <orion:disk name="d0" bus="virtio-blk"/>
+      <orion:volume name="v"><orion:on disk="d0"/></orion:volume>
+      <orion:grant client="lucky" volume="v" blocks="0..1024" rights="read write flush"/>
+      <orion:grant client="unlucky" volume="v" blocks="1024..2048" rights="read write flush"/>
+    </system>"#;
+    place.sparse("disk.img", 64 * MIB);
+    // Sector 8200 is in the second block of the second grant.
+    for what in ["read", "write"] {
+        let rule = format!("event = \"none\"\niotype = \"{what}\"\nerrno = \"5\"\nsector = \"8200\"\n");
+        place.write("rules", format!("[inject-error]\n{rule}"));
+        let mut run = place.run(PROGRAM, system, &["--demo", "--disk", "d0=disk.img,inject=rules"]);
+        assert!(!run.end().success());
+        let said = |name| run.said(name).last().copied().unwrap_or_default().to_owned();
+        assert!(said("lucky").starts_with("verified: "), "{:#?}", run.events);
+        let failure = said("unlucky");
+        let named = failure.contains("medium error") || failure.contains("I/O error");
+        assert!(failure.starts_with(&format!("failed: {what}")) && named, "{failure}");
+        assert_eq!(run.fault("unlucky"), None);
+    }
+}
