@@ -19,11 +19,7 @@ fn attach(window: &Window) -> Result<Shape, AttachError> {
     let size = window.len().saturating_sub(DATA).min(SIZE_MAX);
     match u32::try_from(size) {
         Ok(size) if size > 0 => Ok(Shape::new(size, Wrap::Seamless)),
-        _ => Err(AttachError::TooSmall {
-            region: "byte ring",
-            needed: DATA + 1,
-            found: window.len(),
-        }),
+        _ => Err(AttachError::TooSmall { region: "byte ring", needed: DATA + 1, found: window.len() }),
     }
 }
 
@@ -45,12 +41,7 @@ impl Writer {
         let shape = attach(&window)?;
         let tail = shape.cursor(window.load(WRITTEN, Relaxed)).unwrap_or_default();
         let dropped = window.load(DROPPED, Relaxed);
-        Ok(Self {
-            window,
-            shape,
-            tail,
-            dropped,
-        })
+        Ok(Self { window, shape, tail, dropped })
     }
 
     /// Writes as much of `bytes` as there is room for, and counts the rest as dropped. How many were written. While the

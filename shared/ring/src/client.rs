@@ -80,7 +80,7 @@ impl<M: Shared> Client<M> {
         client
     }
 
-    /// What the server is; `None` until it is ready. Not for the data path: it reads a page.
+    /// What the server is; `None` until it is ready, and while it writes its page again (it notifies then). Not for the data path: it reads a page.
     ///
     /// Call it before the first push: it settles the unit of blocks, the server's logical block or, where the server is
     /// plain sDDF, 4096 bytes.
@@ -108,10 +108,7 @@ impl<M: Shared> Client<M> {
             let word = |at: usize, value: u32| self.memory.store(Word::ClientPage(at), value, Relaxed);
             word(offset_of!(extension::Client, version), VERSION);
             word(offset_of!(extension::Client, epoch), info.epoch);
-            word(
-                offset_of!(extension::Client, block_shift),
-                u32::from(info.limits.block.shift()),
-            );
+            word(offset_of!(extension::Client, block_shift), u32::from(info.limits.block.shift()));
             self.memory.store(MAGIC, CLIENT_MAGIC, Release);
         }
     }
@@ -181,11 +178,7 @@ impl<M: Shared> Client<M> {
         self.head = self.shape.next(self.head);
         self.memory.store(Word::ResponseHead, self.head.count, Release);
         self.outstanding = self.outstanding.saturating_sub(1);
-        Ok(Some(Answer {
-            id: response.id,
-            status: codes::to_status(response.status),
-            blocks: response.success_count,
-        }))
+        Ok(Some(Answer { id: response.id, status: codes::to_status(response.status), blocks: response.success_count }))
     }
 
     /// Looks for answers that weren't there before. The server can only have answered what we published.

@@ -145,3 +145,40 @@ const fn to_error(code: u32) -> Error {
         _ => Error::Io,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_survive_the_ring() {
+        for op in Op::ALL {
+            for fua in [false, true] {
+                let kept = fua && matches!(op, Op::Write | Op::WriteZeroes);
+                assert_eq!(to_op(from_op(op, fua)), Some((op, kept)));
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_survive_the_ring() {
+        assert_eq!(to_status(from_status(Ok(()))), Ok(()));
+        for error in Error::ALL {
+            assert_eq!(to_status(from_status(Err(error))), Err(error));
+            assert!((1..5).contains(&from_status_plain(Err(error))), "{error}: a plain client knows 0 to 4");
+        }
+    }
+
+    #[test]
+    fn only_known_codes_mean_something() {
+        let codes = (0..0x1000).chain([u32::MAX, 1 << 31, 0xffff, 0x1_0000]);
+        for code in codes {
+            let known = Op::ALL.iter().any(|op| [false, true].iter().any(|fua| from_op(*op, *fua) == code));
+            assert_eq!(to_op(code).is_some(), known, "operation {code:#x}");
+            assert_eq!(to_status(code).is_ok(), code == 0, "status {code:#x}");
+            let known = Error::ALL.iter().any(|error| from_status(Err(*error)) == code);
+            assert!(known || code == 0 || to_status(code) == Err(Error::Io), "status {code:#x}");
+        }
+        assert_eq!(to_op(op::BARRIER), None);
+    }
+}

@@ -48,12 +48,7 @@ impl Shape {
             Wrap::Plain if remainder == 0 => (0, capacity),
             Wrap::Plain => (0, remainder),
         };
-        Self {
-            capacity,
-            last: u32::MAX - gap,
-            gap,
-            straddle,
-        }
+        Self { capacity, last: u32::MAX - gap, gap, straddle }
     }
 
     /// Entries.
@@ -77,11 +72,7 @@ impl Shape {
     /// The next position. A compare, not a division: this runs for every entry.
     #[inline]
     pub fn next(&self, at: Cursor) -> Cursor {
-        let count = if at.count == self.last {
-            0
-        } else {
-            at.count.wrapping_add(1)
-        };
+        let count = if at.count == self.last { 0 } else { at.count.wrapping_add(1) };
         let slot = at.slot + 1;
         let slot = if slot == self.capacity || count == 0 { 0 } else { slot };
         Cursor { count, slot }
@@ -91,17 +82,9 @@ impl Shape {
     pub fn skip(&self, at: Cursor, entries: usize) -> Cursor {
         let entries = u32::try_from(entries).unwrap_or(0).min(self.capacity);
         let left = self.last - at.count;
-        let count = if entries > left {
-            entries - left - 1
-        } else {
-            at.count + entries
-        };
+        let count = if entries > left { entries - left - 1 } else { at.count + entries };
         let to_end = self.capacity - at.slot;
-        let slot = if entries >= to_end {
-            entries - to_end
-        } else {
-            at.slot + entries
-        };
+        let slot = if entries >= to_end { entries - to_end } else { at.slot + entries };
         Cursor { count, slot }
     }
 
@@ -119,5 +102,93 @@ impl Shape {
     pub fn fits(&self, from: u32, entries: u32) -> bool {
         entries <= self.straddle
             || (entries <= self.capacity && from.checked_add(entries - 1).is_some_and(|last| last <= self.last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Capacities, both wraps, and a start a little before the wrap.
+    fn shapes() -> impl Iterator<Item = (Shape, u32, Wrap)> {
+        (1..=20u32)
+            .chain([24, 32, 48, 64])
+            .flat_map(|capacity| [Wrap::Plain, Wrap::Seamless].map(|wrap| (Shape::new(capacity, wrap), capacity, wrap)))
+    }
+
+    /// The cursors from `2 * capacity` before the wrap to as many after it.
+    fn around(shape: &Shape, capacity: u32) -> Vec<Cursor> {
+        let mut at = shape.cursor(shape.last - 2 * capacity + 1).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..4 * capacity {
+            all.push(at);
+            at = shape.next(at);
+        }
+        all
+    }
+
+    #[test]
+    fn slots_are_the_counter_modulo_the_capacity() {
+        for (shape, capacity, wrap) in shapes() {
+            let all = around(&shape, capacity);
+            assert!(all.iter().all(|at| at.slot == at.count % capacity));
+            assert_eq!(all[2 * capacity as usize].count, 0, "the wrap is where it is said to be");
+            if wrap == Wrap::Seamless {
+                assert!(all.windows(2).all(|pair| pair[1].slot == (pair[0].slot + 1) % capacity), "nothing jumps");
+            }
+        }
+    }
+
+    #[test]
+    fn distance_counts_steps_and_nothing_else() {
+        for (shape, capacity, _) in shapes() {
+            let all = around(&shape, capacity);
+            for (i, from) in all.iter().enumerate() {
+                for (j, to) in all.iter().enumerate() {
+                    let steps = j.checked_sub(i).and_then(|steps| u32::try_from(steps).ok());
+                    let want = steps.filter(|steps| *steps <= capacity);
+                    assert_eq!(shape.distance(from.count, to.count), want, "{shape:?} {from:?} {to:?}");
+                }
+                for no_counter in shape.last..u32::MAX {
+                    assert_eq!(shape.distance(from.count, no_counter + 1), None);
+                    assert_eq!(shape.cursor(no_counter + 1), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_shares_no_slot() {
+        for (shape, capacity, wrap) in shapes() {
+            let all = around(&shape, capacity);
+            for start in 0..2 * capacity as usize {
+                for entries in 1..=capacity as usize + 1 {
+                    let mut slots: Vec<u32> = all[start..start + entries].iter().map(|at| at.slot).collect();
+                    slots.sort_unstable();
+                    slots.dedup();
+                    let fits = shape.fits(all[start].count, u32::try_from(entries).unwrap());
+                    assert_eq!(fits, slots.len() == entries, "{shape:?} {start} {entries}");
+                }
+            }
+            let power = capacity.is_power_of_two();
+            assert_eq!(shape.always() == capacity, power || wrap == Wrap::Seamless);
+            assert!(shape.always() >= 1);
+        }
+    }
+
+    #[test]
+    fn skipping_is_stepping() {
+        for (shape, capacity, _) in shapes().filter(|(.., wrap)| *wrap == Wrap::Seamless) {
+            let all = around(&shape, capacity);
+            for start in 0..3 * capacity as usize {
+                for entries in 0..=capacity as usize {
+                    assert_eq!(
+                        shape.skip(all[start], entries),
+                        all.get(start + entries).copied().unwrap_or(all[start])
+                    );
+                }
+            }
+        }
     }
 }

@@ -49,16 +49,10 @@ impl fmt::Display for AttachError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Capacity(found) => {
-                write!(
-                    f,
-                    "a ring of {found} entries is not possible: give it 1 to 32768, best a power of two"
-                )
+                write!(f, "a ring of {found} entries is not possible: give it 1 to 32768, best a power of two")
             }
             Self::TooSmall { region, needed, found } => {
-                write!(
-                    f,
-                    "the ring's {region} has {found} bytes but needs {needed}: enlarge its region"
-                )
+                write!(f, "the ring's {region} has {found} bytes but needs {needed}: enlarge its region")
             }
         }
     }

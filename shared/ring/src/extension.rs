@@ -132,9 +132,7 @@ const _: () = {
 /// The shift of sDDF's transfer unit.
 const SDDF_SHIFT: u8 = POLICY_BLOCK.shift();
 
-const ODD: PeerMisbehaved = PeerMisbehaved {
-    what: "the server's page holds limits that no device has",
-};
+const ODD: PeerMisbehaved = PeerMisbehaved { what: "the server's page holds limits that no device has" };
 
 impl Server {
     /// The extension that says `info`, with `sequence` and `awake` zero.
@@ -207,11 +205,7 @@ impl Server {
             write_zeroes: offered(operations::WRITE_ZEROES),
             read_only,
         };
-        Ok(ServerInfo {
-            limits,
-            epoch: self.epoch,
-            windows: self.windows.map(decode_window),
-        })
+        Ok(ServerInfo { limits, epoch: self.epoch, windows: self.windows.map(decode_window) })
     }
 }
 
@@ -249,10 +243,7 @@ fn decode_discard_reads(bits: u32) -> Option<DiscardReads> {
 
 fn decode_window(window: Window) -> WindowInfo {
     let rights = u16::try_from(window.rights & u32::from(RIGHTS)).unwrap_or(0);
-    WindowInfo {
-        blocks: window.blocks,
-        rights,
-    }
+    WindowInfo { blocks: window.blocks, rights }
 }
 
 /// The block size of a shift that a peer wrote.
@@ -295,10 +286,7 @@ pub fn decode_storage_info(info: &wire::StorageInfo) -> Result<ServerInfo, PeerM
     let mut windows = [WindowInfo::default(); WINDOWS];
     if let Some(window) = windows.first_mut() {
         let rights = if read_only { 0b101 } else { 0b111 };
-        *window = WindowInfo {
-            blocks: info.capacity,
-            rights,
-        };
+        *window = WindowInfo { blocks: info.capacity, rights };
     }
     let limits = Limits {
         block: POLICY_BLOCK,
@@ -312,9 +300,5 @@ pub fn decode_storage_info(info: &wire::StorageInfo) -> Result<ServerInfo, PeerM
         read_only,
         ..Limits::default()
     };
-    Ok(ServerInfo {
-        limits,
-        epoch: 0,
-        windows,
-    })
+    Ok(ServerInfo { limits, epoch: 0, windows })
 }

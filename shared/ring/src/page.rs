@@ -16,8 +16,6 @@ const READY: Word = Word::ServerPage(wire::READY_WORD);
 /// Words of the extension that an announcement leaves alone.
 const SEQUENCE_WORD: usize = offset_of!(extension::Server, sequence) / 4;
 const AWAKE_WORD: usize = offset_of!(extension::Server, awake) / 4;
-/// How often a page that is being written is read before the answer is "not now".
-const TRIES: usize = 4;
 
 /// A page as it was read.
 pub struct Page {
@@ -38,11 +36,7 @@ impl Page {
 /// Takes the server's page down: not ready, and asleep.
 pub fn clear<M: Shared>(memory: &M) {
     memory.store(READY, 0, Release);
-    memory.store(
-        Word::ServerPage(SERVER + offset_of!(extension::Server, awake)),
-        0,
-        Relaxed,
-    );
+    memory.store(Word::ServerPage(SERVER + offset_of!(extension::Server, awake)), 0, Relaxed);
 }
 
 /// Writes the server's page, `ready` last.
@@ -55,38 +49,39 @@ pub fn write<M: Shared>(memory: &M, info: &ServerInfo) {
     for (at, word) in storage.iter().enumerate().filter(|(at, _)| at * 4 != wire::READY_WORD) {
         memory.store(Word::ServerPage(at * 4), *word, Relaxed);
     }
-    for (at, word) in server.iter().enumerate() {
-        if at != SEQUENCE_WORD && at != AWAKE_WORD {
-            memory.store(Word::ServerPage(SERVER + at * 4), *word, Relaxed);
-        }
+    for (at, word) in server.iter().enumerate().filter(|(at, _)| announced(*at)) {
+        memory.store(Word::ServerPage(SERVER + at * 4), *word, Relaxed);
     }
     memory.store(SEQUENCE, sequence.wrapping_add(1), Release);
     let ready = storage.get(wire::READY_WORD / 4).copied().unwrap_or(0) | wire::READY_MASK & 0x0100;
     memory.store(READY, ready, Release);
 }
 
-/// Reads the server's page; `None` while it is not ready or is being written.
+/// Reads the server's page; `None` while it is not ready or is being written. Who writes it notifies the reader then.
 pub fn read<M: Shared>(memory: &M) -> Option<Page> {
-    (0..TRIES).find_map(|_| read_once(memory))
-}
-
-fn read_once<M: Shared>(memory: &M) -> Option<Page> {
-    if memory.load(READY, Acquire) & wire::READY_MASK == 0 {
+    let ready = memory.load(READY, Acquire);
+    if ready & wire::READY_MASK == 0 {
         return None;
     }
     let before = memory.load(SEQUENCE, Acquire);
     let mut info = [0; INFO_WORDS];
     let mut server = [0; SERVER_WORDS];
     for (at, word) in info.iter_mut().enumerate() {
-        *word = memory.load(Word::ServerPage(at * 4), Relaxed);
+        *word = match at * 4 {
+            wire::READY_WORD => ready,
+            at => memory.load(Word::ServerPage(at), Relaxed),
+        };
     }
-    for (at, word) in server.iter_mut().enumerate() {
+    for (at, word) in server.iter_mut().enumerate().filter(|(at, _)| announced(*at)) {
         *word = memory.load(Word::ServerPage(SERVER + at * 4), Relaxed);
     }
     memory.fence(Acquire);
     let after = memory.load(SEQUENCE, Relaxed);
-    (before == after && before.is_multiple_of(2)).then(|| Page {
-        info: zerocopy::transmute!(info),
-        server: zerocopy::transmute!(server),
-    })
+    (before == after && before.is_multiple_of(2))
+        .then(|| Page { info: zerocopy::transmute!(info), server: zerocopy::transmute!(server) })
+}
+
+/// Whether the word of the extension is part of an announcement.
+fn announced(at: usize) -> bool {
+    at != SEQUENCE_WORD && at != AWAKE_WORD
 }

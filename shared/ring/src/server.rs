@@ -193,12 +193,7 @@ impl<M: Shared> Server<M> {
             Peer::Extended(_) => codes::from_status(answer.status),
             Peer::Plain | Peer::Unknown => codes::from_status_plain(answer.status),
         };
-        let response = wire::Response {
-            status,
-            success_count: answer.blocks,
-            pad: 0,
-            id: answer.id,
-        };
+        let response = wire::Response { status, success_count: answer.blocks, pad: 0, id: answer.id };
         self.memory.put_response(self.tail.slot, response);
         self.tail = self.shape.next(self.tail);
         self.outstanding -= 1;
@@ -272,10 +267,7 @@ impl<M: Shared> Server<M> {
 #[inline]
 fn incoming(request: wire::Request) -> Incoming {
     let Some((op, fua)) = codes::to_op(request.code) else {
-        return Incoming::Unknown {
-            id: request.id,
-            code: request.code,
-        };
+        return Incoming::Unknown { id: request.id, code: request.code };
     };
     Incoming::Request(Submission {
         id: request.id,

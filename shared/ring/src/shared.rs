@@ -76,11 +76,7 @@ impl Mapped {
             check("client's page", ext, size_of::<extension::Client>())?;
         }
         check("request queue", &memory.requests, wire::request_queue_bytes(capacity))?;
-        check(
-            "response queue",
-            &memory.responses,
-            wire::response_queue_bytes(capacity),
-        )?;
+        check("response queue", &memory.responses, wire::response_queue_bytes(capacity))?;
         Ok(Self(memory))
     }
 
@@ -106,16 +102,12 @@ impl Mapped {
 
     #[inline]
     fn request_slot(&self, slot: u32) -> Option<&[AtomicU64; 4]> {
-        self.0
-            .requests
-            .longs(wire::REQUESTS + slot as usize * size_of::<wire::Request>())
+        self.0.requests.longs(wire::REQUESTS + slot as usize * size_of::<wire::Request>())
     }
 
     #[inline]
     fn response_slot(&self, slot: u32) -> Option<&[AtomicU32; 3]> {
-        self.0
-            .responses
-            .words(wire::RESPONSES + slot as usize * size_of::<wire::Response>())
+        self.0.responses.words(wire::RESPONSES + slot as usize * size_of::<wire::Response>())
     }
 }
 

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+//! Peers that write anything anywhere at any time. An end may close its connection, and no worse.
+#![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests end with a panic"
+)]
+mod common;
+use common::{Region, Regions, info, request};
+use orion_ring::{Answer, Client, Incoming, PeerMisbehaved, Server, WindowInfo, extension, wire};
+use proptest::prelude::*;
+use std::mem::offset_of;
+
+/// A value that a counter or a field could be attacked with.
+fn value() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        0u32..40,
+        any::<u32>(),
+        (0u32..40).prop_map(|below| u32::MAX - below),
+        (0u32..32).prop_map(|bit| 1 << bit),
+        Just(extension::CLIENT_MAGIC),
+        Just(extension::SERVER_MAGIC),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The hostile side writes a word somewhere: region, where, what.
+    Scribble(u8, usize, u32),
+    /// It moves the counter that it owns a little, as if it played along.
+    Advance(u32),
+    Push,
+    Publish,
+    Pop,
+    Sleep,
+    Announce,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (0u8..3, any::<usize>(), value()).prop_map(|(region, at, value)| Step::Scribble(region, at, value)),
+        1 => (0u8..3, 0usize..4, value()).prop_map(|(region, at, value)| Step::Scribble(region, at, value)),
+        6 => (0u32..4).prop_map(Step::Advance),
+        4 => Just(Step::Push),
+        4 => Just(Step::Publish),
+        6 => Just(Step::Pop),
+        1 => Just(Step::Sleep),
+        1 => Just(Step::Announce),
+    ]
+}
+
+fn scribble(regions: &Regions, page: &Region, region: u8, at: usize, value: u32) {
+    let region = match region {
+        0 => &regions.requests,
+        1 => &regions.responses,
+        _ => page,
+    };
+    region.set(at % (region.window().len() / 4) * 4, value);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn a_server_survives_any_client(
+        capacity in prop_oneof![1u16..=6, Just(64)],
+        plain: bool,
+        start in value(),
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let regions = Regions::new(capacity, plain).start_at(start);
+        let mut server = regions.server();
+        let mut owed = Vec::new();
+        let mut dead = server.misbehaved();
+        for step in steps {
+            match step {
+                Step::Scribble(region, at, value) => scribble(&regions, &regions.ext, region, at, value),
+                Step::Advance(by) => regions.requests.set(4, regions.requests.get(0).wrapping_add(by)),
+                Step::Push => if let Some(id) = owed.pop() {
+                    server.push(Answer { id, status: Ok(()), blocks: 1 });
+                },
+                Step::Publish => { server.publish(); }
+                Step::Pop => match server.pop() {
+                    Ok(Some(Incoming::Request(request))) => owed.push(request.id),
+                    Ok(Some(Incoming::Unknown { id, .. })) => owed.push(id),
+                    Ok(None) => {}
+                    Err(misbehaved) => {
+                        prop_assert!(dead.is_none_or(|dead| dead == misbehaved), "one reason, for good");
+                        dead = Some(misbehaved);
+                        owed.clear();
+                    }
+                },
+                Step::Sleep => { server.sleep(); }
+                Step::Announce => server.announce(&info()),
+            }
+            dead = dead.or(server.misbehaved());
+            prop_assert!(dead.is_none() || server.pop().is_err(), "closed for good");
+            if dead.is_some() { owed.clear(); }
+            prop_assert_eq!(server.outstanding(), owed.len());
+            prop_assert!(owed.len() <= usize::from(capacity));
+            prop_assert!([512, 4096].contains(&server.unit().bytes()), "a unit that was offered");
+        }
+        prop_assert!(regions.intact());
+    }
+
+    #[test]
+    fn a_client_survives_any_server(
+        capacity in prop_oneof![1u16..=6, Just(64)],
+        plain: bool,
+        start in value(),
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let regions = Regions::new(capacity, plain).start_at(start);
+        let mut client = regions.client();
+        let (mut asked, mut published, mut answered) = (0, 0, 0);
+        let mut dead = client.misbehaved();
+        for step in steps {
+            match step {
+                Step::Scribble(region, at, value) => scribble(&regions, &regions.info, region, at, value),
+                Step::Advance(by) => regions.responses.set(4, regions.responses.get(0).wrapping_add(by)),
+                Step::Push => if client.push(request(asked)).is_ok() { asked += 1 },
+                Step::Publish => { client.publish(); published = asked; }
+                Step::Pop => match client.pop() {
+                    Ok(answer) => answered += usize::from(answer.is_some()),
+                    Err(misbehaved) => {
+                        prop_assert!(dead.is_none_or(|dead| dead == misbehaved), "one reason, for good");
+                        dead = Some(misbehaved);
+                    }
+                },
+                Step::Sleep => { client.sleep(); }
+                Step::Announce => if let Some(info) = client.server() {
+                    prop_assert!(info.limits.capacity.checked_mul(u64::from(info.limits.block.bytes())).is_some());
+                },
+            }
+            dead = dead.or(client.misbehaved());
+            prop_assert!(dead.is_none() || (client.pop().is_err() && client.room() == 0 && !client.publish()));
+            prop_assert!(answered <= published as usize, "no more answers than were asked for");
+            prop_assert!(client.room() <= usize::from(capacity));
+        }
+        prop_assert!(regions.intact());
+    }
+}
+
+/// An asked and an answered request, so that each side knows the other.
+fn used() -> (Regions, Client, Server) {
+    let regions = Regions::new(4, false);
+    let (mut client, mut server) = regions.pair();
+    client.push(request(0)).unwrap();
+    client.publish();
+    server.pop().unwrap().unwrap();
+    server.push(Answer { id: 0, status: Ok(()), blocks: 0 });
+    server.publish();
+    client.pop().unwrap().unwrap();
+    (regions, client, server)
+}
+
+#[test]
+fn a_client_that_misbehaves_is_cut_off() {
+    type Attack = (&'static str, fn(&Regions));
+    let attacks: [Attack; 4] = [
+        ("tail beyond the capacity", |regions| regions.requests.set(4, 6)),
+        ("tail backwards", |regions| regions.requests.set(4, 0)),
+        ("unit that was not offered", |regions| {
+            regions.ext.set(offset_of!(extension::Client, block_shift), 10);
+            regions.requests.set(4, 1);
+        }),
+        ("version that does not exist", |regions| {
+            regions.ext.set(offset_of!(extension::Client, version), 2);
+            regions.requests.set(4, 1);
+        }),
+    ];
+    for (name, attack) in attacks.into_iter().take(2) {
+        let (regions, _, mut server) = used();
+        attack(&regions);
+        assert!(server.pop().is_err(), "{name}");
+        regions.requests.set(4, 2);
+        assert!(server.pop().is_err(), "{name}: closed for good");
+        assert!(server.sleep(), "{name}: a closed connection keeps nobody awake");
+    }
+    for (name, attack) in attacks.into_iter().skip(2) {
+        let regions = Regions::new(4, false);
+        let (_, mut server) = regions.pair();
+        attack(&regions);
+        assert!(server.pop().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_client_that_moves_the_servers_counters_gains_nothing() {
+    let (regions, mut client, mut server) = used();
+    for word in [0, 4] {
+        regions.responses.set(word.max(4), 77);
+    }
+    regions.requests.set(0, 99);
+    client.push(request(1)).unwrap();
+    client.publish();
+    assert_eq!(server.pop(), Ok(Some(Incoming::Request(request(1)))));
+    server.push(Answer { id: 1, status: Ok(()), blocks: 0 });
+    server.publish();
+    assert_eq!(client.pop().unwrap().unwrap().id, 1);
+    assert_eq!((regions.requests.get(0), regions.responses.get(4)), (2, 2));
+}
+
+#[test]
+fn answers_never_overrun_however_the_client_lies_about_its_head() {
+    // Full of unread answers, the server asks where the client's head is: backwards and beyond are lies.
+    for lie in [5, u32::MAX, 1 << 31] {
+        let regions = Regions::new(4, true);
+        let mut server = regions.server();
+        regions.requests.set(4, 4);
+        for id in 0..4 {
+            server.pop().unwrap().unwrap();
+            server.push(Answer { id, status: Ok(()), blocks: 0 });
+        }
+        server.publish();
+        regions.requests.set(4, 8);
+        assert_eq!(server.pop(), Ok(None), "no room for the answer");
+        assert!(server.blocked());
+        assert!(server.sleep(), "and nothing to stay awake for");
+        regions.responses.set(0, lie);
+        assert!(server.pop().is_err(), "head {lie}");
+    }
+}
+
+#[test]
+fn a_server_that_misbehaves_is_cut_off() {
+    for (name, tail) in [("unasked", 2), ("backwards", 0), ("beyond", 100)] {
+        let (regions, mut client, _server) = used();
+        regions.responses.set(4, tail);
+        assert!(client.pop().is_err(), "{name}");
+        regions.responses.set(4, 1);
+        assert!(client.pop().is_err(), "{name}: closed for good");
+        assert_eq!((client.push(request(1)).is_err(), client.room(), client.server()), (true, 0, None));
+    }
+    // What was pushed but not published can't have been answered.
+    let (regions, mut client, _server) = used();
+    client.push(request(1)).unwrap();
+    regions.responses.set(4, 2);
+    assert!(client.pop().is_err());
+}
+
+#[test]
+fn counters_that_nobody_wrote_are_refused_when_attaching() {
+    let regions = Regions::new(4, false);
+    regions.requests.set(4, 9);
+    assert!(regions.client().pop().is_err());
+    let regions = Regions::new(3, false);
+    // Seamless counters of three entries never reach 2^32 - 1.
+    let regions = regions.start_at(u32::MAX);
+    assert!(regions.client().pop().is_err());
+    assert!(regions.server().pop().is_err());
+}
+
+fn page_with(change: impl Fn(&mut extension::Server)) -> Result<orion_ring::ServerInfo, PeerMisbehaved> {
+    let mut page = extension::Server::encode(&info());
+    change(&mut page);
+    page.decode()
+}
+
+#[test]
+fn pages_that_no_server_of_ours_writes() {
+    assert_eq!(page_with(|_| ()), Ok(info()));
+    for shift in [0, 8, 17, 32, 64, 256 + 9, u32::MAX] {
+        assert!(page_with(|page| page.block_shift = shift).is_err(), "block shift {shift}");
+        assert!(page_with(|page| page.physical_shift = shift).is_err(), "physical shift {shift}");
+    }
+    assert!(page_with(|page| page.capacity = 1 << 55).is_err(), "more bytes than 64 bits count");
+    assert!(page_with(|page| page.windows[15].blocks = u64::MAX).is_err());
+    assert!(page_with(|page| page.atomic_blocks = 0).is_err());
+    assert!(page_with(|page| page.queue_depth = 1 << 16).is_err());
+    assert!(page_with(|page| page.flags |= 3 << extension::flags::DISCARD_READS_SHIFT).is_err());
+    assert!(page_with(|page| page.flags |= extension::flags::READ_ONLY).is_err(), "read-only, yet it writes");
+    assert!(page_with(|page| page.operations |= extension::operations::DISCARD).is_err(), "of no granularity");
+    let rights = page_with(|page| page.windows[0].rights = u32::MAX).unwrap().windows[0];
+    assert_eq!(rights, WindowInfo { blocks: 1000, rights: 0xff }, "rights that nobody knows are none");
+}
+
+#[test]
+fn a_page_without_our_magic_or_version_is_a_plain_servers() {
+    for (offset, value) in [(0, 1), (4, 2)] {
+        let regions = Regions::new(4, false);
+        let (mut client, mut server) = (regions.client(), regions.server());
+        server.announce(&info());
+        regions.info.set(extension::SERVER + offset, value);
+        let found = client.server().unwrap();
+        assert_eq!((found.limits.block.bytes(), found.limits.capacity, found.epoch), (4096, 125, 0));
+        assert_eq!(regions.ext.get(0), 0, "so we don't claim another unit");
+        server.wake();
+        client.push(request(1)).unwrap();
+        assert!(client.publish(), "and notify always");
+        server.pop().unwrap().unwrap();
+        assert_eq!(server.unit().bytes(), 4096);
+    }
+    assert_eq!(wire::PAGE, 4096);
+}
+
+proptest! {
+    #[test]
+    fn any_page_decodes_to_limits_that_hold(bytes: [u8; 32], at in 0usize..384, mask: u8) {
+        let mut page: [u8; 384] = zerocopy::transmute!(extension::Server::encode(&info()));
+        for (byte, new) in page.iter_mut().skip(at).zip(bytes) {
+            *byte ^= new & mask;
+        }
+        let page: extension::Server = zerocopy::transmute!(page);
+        if let Ok(info) = page.decode() {
+            let block = info.limits.block;
+            prop_assert!((9..=16).contains(&block.shift()));
+            for blocks in info.windows.iter().map(|window| window.blocks).chain([info.limits.capacity]) {
+                prop_assert!(blocks.checked_mul(u64::from(block.bytes())).is_some());
+            }
+            prop_assert!(info.limits.atomic_blocks > 0);
+            prop_assert_eq!(extension::Server::encode(&info).decode(), Ok(info), "what is understood can be said");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+//! The shipped algorithm of both roles, model-checked over loom's memory: every order of steps, and every value that
+//! each load may see.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p orion-ring --test loom`
+#![cfg(loom)]
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests end with a panic"
+)]
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
+use loom::sync::{Arc, Notify};
+use loom::thread;
+use orion_block::{Limits, Op};
+use orion_ring::extension;
+use orion_ring::{Answer, Client, Incoming, Server, ServerInfo, Shared, Submission, Word, Wrap, wire};
+use std::mem::offset_of;
+
+const SERVER_AWAKE: usize = extension::SERVER + offset_of!(extension::Server, awake);
+const CLIENT_AWAKE: usize = offset_of!(extension::Client, awake);
+const SEQUENCE: usize = extension::SERVER + offset_of!(extension::Server, sequence);
+const EPOCH: usize = extension::SERVER + offset_of!(extension::Server, epoch);
+const CAPACITY: usize = extension::SERVER + offset_of!(extension::Server, capacity);
+
+/// What is broken on purpose, to see that the models would notice.
+#[derive(Clone, Copy, PartialEq)]
+enum Flaw {
+    None,
+    /// Loads of the peer's index aren't Acquire.
+    RelaxedLoads,
+    /// Stores of the own index aren't Release.
+    RelaxedStores,
+    /// No fence between an index and a sleeping flag.
+    NoFence,
+}
+
+/// A connection's memory. Entries are cells, so that loom reports any access that is not ordered by the indices.
+/// Of the pages' other words four are modelled; all would be too many orders to try.
+struct Model {
+    flaw: Flaw,
+    indices: [AtomicU32; 4],
+    awake: [AtomicU32; 2],
+    /// Of the server's page: ready, sequence, epoch, capacity.
+    page: [AtomicU32; 4],
+    pages: [Vec<std::sync::atomic::AtomicU32>; 2],
+    requests: Vec<UnsafeCell<wire::Request>>,
+    responses: Vec<UnsafeCell<wire::Response>>,
+}
+
+// SAFETY: loom runs one thread at a time, and reports accesses to cells that aren't ordered.
+unsafe impl Sync for Model {}
+
+impl Model {
+    fn new(capacity: usize, start: u32, flaw: Flaw) -> Arc<Self> {
+        Arc::new(Self {
+            flaw,
+            indices: [0; 4].map(|_| AtomicU32::new(start)),
+            awake: [0; 2].map(AtomicU32::new),
+            page: [0; 4].map(AtomicU32::new),
+            pages: [0; 2].map(|_| (0..1024).map(|_| 0.into()).collect()),
+            requests: (0..capacity).map(|_| UnsafeCell::new(wire::Request::default())).collect(),
+            responses: (0..capacity).map(|_| UnsafeCell::new(wire::Response::default())).collect(),
+        })
+    }
+
+    fn modelled(&self, word: Word) -> Result<&AtomicU32, &std::sync::atomic::AtomicU32> {
+        match word {
+            Word::RequestHead => Ok(&self.indices[0]),
+            Word::RequestTail => Ok(&self.indices[1]),
+            Word::ResponseHead => Ok(&self.indices[2]),
+            Word::ResponseTail => Ok(&self.indices[3]),
+            Word::ServerPage(SERVER_AWAKE) => Ok(&self.awake[0]),
+            Word::ClientPage(CLIENT_AWAKE) => Ok(&self.awake[1]),
+            Word::ServerPage(wire::READY_WORD) => Ok(&self.page[0]),
+            Word::ServerPage(SEQUENCE) => Ok(&self.page[1]),
+            Word::ServerPage(EPOCH) => Ok(&self.page[2]),
+            Word::ServerPage(CAPACITY) => Ok(&self.page[3]),
+            Word::ServerPage(at) => Err(&self.pages[0][at / 4]),
+            Word::ClientPage(at) => Err(&self.pages[1][at / 4]),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Side(Arc<Model>);
+
+impl Shared for Side {
+    fn load(&self, word: Word, order: Ordering) -> u32 {
+        let order = if self.0.flaw == Flaw::RelaxedLoads { Ordering::Relaxed } else { order };
+        match self.0.modelled(word) {
+            Ok(word) => word.load(order),
+            Err(word) => word.load(Ordering::SeqCst),
+        }
+    }
+
+    fn store(&self, word: Word, value: u32, order: Ordering) {
+        let order = if self.0.flaw == Flaw::RelaxedStores { Ordering::Relaxed } else { order };
+        match self.0.modelled(word) {
+            Ok(word) => word.store(value, order),
+            Err(word) => word.store(value, Ordering::SeqCst),
+        }
+    }
+
+    fn fence(&self, order: Ordering) {
+        if self.0.flaw != Flaw::NoFence {
+            fence(order);
+        }
+    }
+
+    fn request(&self, slot: u32) -> wire::Request {
+        // SAFETY: loom reports a write at the same time.
+        self.0.requests[slot as usize].with(|entry| unsafe { *entry })
+    }
+
+    fn put_request(&self, slot: u32, request: wire::Request) {
+        // SAFETY: loom reports any access at the same time.
+        self.0.requests[slot as usize].with_mut(|entry| unsafe { *entry = request });
+    }
+
+    fn response(&self, slot: u32) -> wire::Response {
+        // SAFETY: loom reports a write at the same time.
+        self.0.responses[slot as usize].with(|entry| unsafe { *entry })
+    }
+
+    fn put_response(&self, slot: u32, response: wire::Response) {
+        // SAFETY: loom reports any access at the same time.
+        self.0.responses[slot as usize].with_mut(|entry| unsafe { *entry = response });
+    }
+}
+
+fn submission(id: u32) -> Submission {
+    Submission { id, op: Op::Write, block: u64::from(id), count: 1, ..Submission::default() }
+}
+
+/// Takes one request, if there is one, checks that it is the next one and not torn, and answers it.
+fn serve(server: &mut Server<Side>, next: &mut u32) -> bool {
+    match server.pop().unwrap() {
+        Some(Incoming::Request(request)) => {
+            assert_eq!(request, submission(*next));
+            *next += 1;
+            server.push(Answer { id: request.id, status: Ok(()), blocks: 1 });
+            true
+        }
+        Some(Incoming::Unknown { .. }) => panic!("torn request"),
+        None => false,
+    }
+}
+
+/// Serves until `requests` are answered, asleep where there is nothing to do.
+fn server(mut server: Server<Side>, requests: u32, wake_server: &Notify, wake_client: &Notify) {
+    let mut next = 0;
+    while next < requests {
+        server.wake();
+        while serve(&mut server, &mut next) {}
+        if server.publish() {
+            wake_client.notify();
+        }
+        if next < requests && server.sleep() {
+            wake_server.wait();
+        }
+    }
+}
+
+/// Asks for `requests` things, as many at once as there is room for, and takes their answers.
+fn client(mut client: Client<Side>, requests: u32, wake_server: &Notify, wake_client: &Notify) {
+    let (mut asked, mut answered) = (0, 0);
+    while answered < requests {
+        client.wake();
+        while let Some(answer) = client.pop().unwrap() {
+            assert_eq!(answer, Answer { id: answered, status: Ok(()), blocks: 1 });
+            answered += 1;
+        }
+        while asked < requests && client.push(submission(asked)).is_ok() {
+            asked += 1;
+        }
+        if client.publish() {
+            wake_server.notify();
+        }
+        if answered < requests && client.sleep() {
+            wake_client.wait();
+        }
+    }
+}
+
+/// Both ends on threads of their own. A lost wake-up shows as a deadlock, a torn or overwritten entry as a race.
+fn exchange(capacity: u16, start: u32, requests: u32, flaw: Flaw, preemptions: Option<usize>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = preemptions;
+    model.check(move || {
+        let memory = Model::new(usize::from(capacity), start, flaw);
+        let mut serving = Server::over(Side(memory.clone()), capacity, Wrap::Seamless);
+        serving.announce(&info(1));
+        let mut asking = Client::over(Side(memory), capacity, Wrap::Seamless);
+        assert!(asking.server().is_some());
+        let (wake_server, wake_client) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let theirs = (wake_server.clone(), wake_client.clone());
+        let peer = thread::spawn(move || server(serving, requests, &theirs.0, &theirs.1));
+        client(asking, requests, &wake_server, &wake_client);
+        peer.join().unwrap();
+    });
+}
+
+fn info(epoch: u32) -> ServerInfo {
+    let limits = Limits { atomic_blocks: 1, capacity: u64::from(epoch), ..Limits::default() };
+    ServerInfo { limits, epoch, ..ServerInfo::default() }
+}
+
+/// The page is written again, by an announcement or by the start of a new server, while the client reads it.
+fn pages(flaw: Flaw, restart: bool) {
+    loom::model(move || {
+        let memory = Model::new(1, 0, flaw);
+        let over = |memory: &Arc<Model>| Server::over(Side(memory.clone()), 1, Wrap::Seamless);
+        let mut server = over(&memory);
+        server.announce(&info(1));
+        let mut client = Client::over(Side(memory.clone()), 1, Wrap::Seamless);
+        let peer = thread::spawn(move || {
+            if restart {
+                server = over(&memory);
+            }
+            server.announce(&info(2));
+        });
+        if let Some(info) = client.server() {
+            assert_eq!(info.limits.capacity, u64::from(info.epoch), "torn page");
+        }
+        peer.join().unwrap();
+        assert_eq!(client.server(), Some(info(2)));
+    });
+}
+
+#[test]
+fn a_page_is_read_whole() {
+    pages(Flaw::None, false);
+}
+
+#[test]
+fn a_page_is_read_whole_while_the_server_restarts() {
+    pages(Flaw::None, true);
+}
+
+#[test]
+#[should_panic(expected = "torn page")]
+fn a_torn_page_is_noticed() {
+    pages(Flaw::NoFence, false);
+}
+
+#[test]
+fn one_request_in_every_order() {
+    exchange(1, 0, 1, Flaw::None, None);
+}
+
+#[test]
+fn one_at_a_time() {
+    exchange(1, 0, 2, Flaw::None, Some(3));
+}
+
+#[test]
+fn several_at_once_across_the_wrap() {
+    exchange(2, u32::MAX - 1, 3, Flaw::None, Some(2));
+}
+
+#[test]
+fn a_capacity_that_is_no_power_of_two() {
+    exchange(3, u32::MAX - 2, 3, Flaw::None, Some(3));
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn relaxed_loads_are_noticed() {
+    exchange(1, 0, 2, Flaw::RelaxedLoads, Some(2));
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn relaxed_stores_are_noticed() {
+    exchange(1, 0, 2, Flaw::RelaxedStores, Some(2));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_missing_fence_is_noticed() {
+    exchange(1, 0, 1, Flaw::NoFence, Some(3));
+}
