@@ -21,9 +21,9 @@ run: build ## start the system on this machine: isolated processes, a real emula
 	@.ci/need run
 	$(ORION) run $(SYSTEM)
 
-test: build ## run every test
-	@.ci/need run test
-	.ci/cargo test --workspace $(TESTS)
+test: ## run every test
+	@.ci/need build run test
+	.ci/test $(TESTS)
 
 check: ## formatting, lints, house rules, documentation
 	@.ci/need build check

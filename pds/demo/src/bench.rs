@@ -38,14 +38,7 @@ impl Bench {
         let window = server.grants.first().map_or(0, |g| g.blocks);
         let span = if load.span == 0 { window } else { load.span.min(window) };
         let load = Load { span, ..load };
-        Self {
-            load,
-            size: server.block(),
-            sent: 0,
-            answered: 0,
-            most_in_flight: 0,
-            failed: false,
-        }
+        Self { load, size: server.block(), sent: 0, answered: 0, most_in_flight: 0, failed: false }
     }
 
     /// First block of request `nth`: such that the whole request lies within the span.
@@ -61,31 +54,19 @@ impl Bench {
 impl Job for Bench {
     fn next(&mut self, slot: Slot, _: &dyn Data) -> Next {
         if self.failed || self.sent == self.load.count {
-            return if self.sent == self.answered {
-                Next::Done
-            } else {
-                Next::Wait
-            };
+            return if self.sent == self.answered { Next::Done } else { Next::Wait };
         }
         let (op, block, count) = (self.load.op, self.block(self.sent), self.load.blocks);
         self.sent += 1;
         self.most_in_flight = self.most_in_flight.max(self.sent - self.answered);
-        Next::Send(Ask {
-            op,
-            block,
-            count,
-            address: slot.offset,
-        })
+        Next::Send(Ask { op, block, count, address: slot.offset })
     }
 
     fn answered(&mut self, slot: Slot, status: Status, blocks: u16, _: &dyn Data, say: Say<'_>) {
         self.answered += 1;
         if !self.failed && (status.is_err() || blocks != self.load.blocks) {
             let (op, of, answer) = (Name(self.load.op), Place(self.block(self.answered)), Answer(status));
-            say(format_args!(
-                "failed: {op} number {} (near {of}, slot {}): {answer}",
-                self.answered, slot.index
-            ));
+            say(format_args!("failed: {op} number {} (near {of}, slot {}): {answer}", self.answered, slot.index));
             self.failed = true;
         }
     }
@@ -97,9 +78,7 @@ impl Job for Bench {
         let (op, n, depth) = (Name(self.load.op), self.answered, self.most_in_flight);
         let bytes = u64::from(self.load.blocks) * self.size;
         let each = elapsed.checked_div(n).unwrap_or(0);
-        say(format_args!(
-            "bench: {n} x {op} of {bytes} bytes, depth {depth}: {elapsed} ns, {each} ns each"
-        ));
+        say(format_args!("bench: {n} x {op} of {bytes} bytes, depth {depth}: {elapsed} ns, {each} ns each"));
         Verdict::Passed
     }
 }

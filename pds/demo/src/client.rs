@@ -62,13 +62,7 @@ impl<W: World> ProtectionDomain<W> for Demo {
         let region = config.regions.get(usize::from(link.data.get())).ok_or(no_data)?;
         let data = world.window(region.vaddr.get()).ok_or(no_data)?;
         let client = links::client(world, index)?;
-        Ok(Self {
-            config,
-            link,
-            client,
-            data,
-            state: State::Waiting,
-        })
+        Ok(Self { config, link, client, data, state: State::Waiting })
     }
 
     fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -108,9 +102,7 @@ impl Demo {
         let server = self.offer(&info);
         for (number, grant) in server.grants.iter().enumerate().filter(|(_, g)| g.blocks > 0) {
             let (blocks, size, rights) = (grant.blocks, server.block(), Rights(grant.rights));
-            world.print(format_args!(
-                "window {number}: {blocks} blocks of {size} bytes;{rights}"
-            ));
+            world.print(format_args!("window {number}: {blocks} blocks of {size} bytes;{rights}"));
         }
         let depth = match self.link.depth.get() {
             0 => self.link.capacity.get().into(),
@@ -126,27 +118,13 @@ impl Demo {
     /// What the server offers. One of plain sDDF announces no windows: window 0 is then the whole of it.
     fn offer(&self, info: &ServerInfo) -> Server {
         let limits = info.limits;
-        let mut grants = info.windows.map(|w| Grant {
-            blocks: w.blocks,
-            rights: w.rights,
-        });
+        let mut grants = info.windows.map(|w| Grant { blocks: w.blocks, rights: w.rights });
         if let (true, [whole, rest @ ..]) = (self.link.plain(), &mut grants) {
-            let rights = if limits.read_only {
-                1
-            } else {
-                right(Op::Read) | right(Op::Write) | right(Op::Flush)
-            };
-            *whole = Grant {
-                blocks: limits.capacity,
-                rights,
-            };
+            let rights = if limits.read_only { 1 } else { right(Op::Read) | right(Op::Write) | right(Op::Flush) };
+            *whole = Grant { blocks: limits.capacity, rights };
             rest.fill(Grant::default());
         }
-        Server {
-            limits,
-            grants,
-            data: self.data.len() as u64,
-        }
+        Server { limits, grants, data: self.data.len() as u64 }
     }
 
     /// Takes the answers that are there, then sends what the job wants.
@@ -155,25 +133,14 @@ impl Demo {
             return Ok(());
         };
         let job = run.work.job();
-        while let Some(answer) = self
-            .client
-            .pop()
-            .map_err(|_| Misbehaved("it broke the protocol of the ring"))?
-        {
-            let slot = run
-                .slots
-                .put_back(answer.id)
-                .ok_or(Misbehaved("it answered what was not asked"))?;
-            job.answered(slot, answer.status, answer.blocks, &self.data, &mut |line| {
-                world.print(line)
-            });
+        while let Some(answer) = self.client.pop().map_err(|_| Misbehaved("it broke the protocol of the ring"))? {
+            let slot = run.slots.put_back(answer.id).ok_or(Misbehaved("it answered what was not asked"))?;
+            job.answered(slot, answer.status, answer.blocks, &self.data, &mut |line| world.print(line));
         }
         while let Some(slot) = run.slots.first_free().filter(|_| self.client.room() > 0) {
             match job.next(slot, &self.data) {
                 Next::Send(ask) => {
-                    self.client
-                        .push(submission(slot, ask))
-                        .map_err(|_| Misbehaved("its ring has no room"))?;
+                    self.client.push(submission(slot, ask)).map_err(|_| Misbehaved("its ring has no room"))?;
                     run.slots.take(slot);
                 }
                 Next::Wait => break,

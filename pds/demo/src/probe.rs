@@ -27,32 +27,18 @@ impl Probe {
     const fn read(block: u64, count: u16, why: &'static str) -> Self {
         let address = None;
         let op = Op::Read;
-        Self {
-            op,
-            block,
-            count,
-            address,
-            why,
-        }
+        Self { op, block, count, address, why }
     }
 
     /// The request, with its payload in `slot`.
     pub fn ask(&self, slot: Slot) -> Ask {
         let address = self.address.unwrap_or(slot.offset);
-        Ask {
-            op: self.op,
-            block: self.block,
-            count: self.count,
-            address,
-        }
+        Ask { op: self.op, block: self.block, count: self.count, address }
     }
 
     /// Whether `status` is a refusal: an answer about the request, not about the device.
     pub const fn refused(status: Status) -> bool {
-        matches!(
-            status,
-            Err(Error::Denied | Error::OutOfRange | Error::Invalid | Error::ReadOnly)
-        )
+        matches!(status, Err(Error::Denied | Error::OutOfRange | Error::Invalid | Error::ReadOnly))
     }
 }
 
@@ -75,10 +61,7 @@ pub fn probe(server: &Server, writes: bool, number: usize) -> Option<Option<Prob
     let without = |op: Op, why| {
         let tried = !grant.allows(op) && (writes || !op.modifies());
         let count = if op == Op::Flush { 0 } else { 1 };
-        tried.then_some(Probe {
-            op,
-            ..Probe::read(block(0), count, why)
-        })
+        tried.then_some(Probe { op, ..Probe::read(block(0), count, why) })
     };
     Some(match kind {
         0 => (grant.blocks < MOST_BLOCKS).then(|| Probe::read(block(grant.blocks), 1, "one past the end of the grant")),
@@ -94,10 +77,7 @@ pub fn probe(server: &Server, writes: bool, number: usize) -> Option<Option<Prob
 
 /// The probes that belong to no window.
 fn foreign(server: &Server, number: usize) -> Option<Option<Probe>> {
-    let elsewhere = |address, why| Probe {
-        address: Some(address),
-        ..Probe::read(0, 1, why)
-    };
+    let elsewhere = |address, why| Probe { address: Some(address), ..Probe::read(0, 1, why) };
     Some(Some(match number {
         0 => Probe::read(u64::MAX, 2, "wrapping around the largest number"),
         1 => elsewhere(server.data, "into memory after the data region"),

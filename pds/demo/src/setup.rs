@@ -44,13 +44,7 @@ pub fn job(
     let get = |key, default| setting(key).unwrap_or(default);
     let size = server.block();
     let bench = get("bench_op", 0);
-    let depth = depth
-        .min(if bench == 0 {
-            MOST_SLOTS as u64
-        } else {
-            get("bench_depth", 32)
-        })
-        .max(1);
+    let depth = depth.min(if bench == 0 { MOST_SLOTS as u64 } else { get("bench_depth", 32) }).max(1);
     let (work, blocks) = if bench == 0 {
         let most = match server.limits.max_blocks {
             0 => MOST_BLOCKS,

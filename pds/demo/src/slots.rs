@@ -15,11 +15,7 @@ impl Slots {
     /// `count` slots of `bytes` bytes, at most [`MOST_SLOTS`].
     pub fn new(bytes: u64, count: usize) -> Self {
         let count = count.min(MOST_SLOTS);
-        let free = if count == MOST_SLOTS {
-            u64::MAX
-        } else {
-            (1 << count) - 1
-        };
+        let free = if count == MOST_SLOTS { u64::MAX } else { (1 << count) - 1 };
         Self { bytes, count, free }
     }
 

@@ -69,25 +69,12 @@ impl Gate {
         }
         let memory = Memory(RefCell::new(std::vec![0; usize::try_from(DATA).unwrap()]));
         let disk = (0..DISK * SIZE).map(|i| (i % 251) as u8).collect();
-        Self {
-            grants: all,
-            disk,
-            memory,
-            fault,
-            asked: Vec::new(),
-        }
+        Self { grants: all, disk, memory, fault, asked: Vec::new() }
     }
 
     fn server(&self) -> Server {
-        let limits = Limits {
-            block: BlockSize::B512,
-            ..Limits::default()
-        };
-        Server {
-            limits,
-            grants: self.grants,
-            data: DATA,
-        }
+        let limits = Limits { block: BlockSize::B512, ..Limits::default() };
+        Server { limits, grants: self.grants, data: DATA }
     }
 
     /// Where on the disk the request lies, if policy allows it.
@@ -129,11 +116,7 @@ impl Gate {
         match (ask.op, self.fault) {
             (Op::Write, Fault::LosesAWrite) if nth == 3 => {}
             (Op::Write, fault) => {
-                let shift = if fault == Fault::MisplacesAWrite && nth == 2 {
-                    512
-                } else {
-                    0
-                };
+                let shift = if fault == Fault::MisplacesAWrite && nth == 2 { 512 } else { 0 };
                 self.memory.get(ask.address, &mut content);
                 self.disk[on_disk.start + shift..on_disk.end + shift].copy_from_slice(&content);
             }
@@ -158,9 +141,7 @@ fn run(gate: &mut Gate, settings: &[(&str, u64)], depth: u64) -> (Verdict, Vec<S
     let (mut work, mut slots): (Work, Slots) = setup::job(&gate.server(), setting, depth, 1).unwrap();
     let mut in_flight = VecDeque::new();
     loop {
-        let next = slots
-            .first_free()
-            .map(|slot| (slot, work.job().next(slot, &gate.memory)));
+        let next = slots.first_free().map(|slot| (slot, work.job().next(slot, &gate.memory)));
         match next {
             Some((slot, Next::Send(ask))) => {
                 slots.take(slot);
@@ -171,9 +152,7 @@ fn run(gate: &mut Gate, settings: &[(&str, u64)], depth: u64) -> (Verdict, Vec<S
             Some((_, Next::Done)) => break,
             Some((_, Next::Wait)) | None => {}
         }
-        let (slot, ask) = in_flight
-            .remove(in_flight.len() / 2)
-            .expect("nothing in flight and not done");
+        let (slot, ask) = in_flight.remove(in_flight.len() / 2).expect("nothing in flight and not done");
         let done = gate.serve(ask);
         assert!(slots.put_back(u32::try_from(slot.index).unwrap()).is_some());
         let blocks = u16::try_from(done.blocks).unwrap();
@@ -202,15 +181,10 @@ fn a_correct_gatekeeper_passes_and_nothing_beyond_the_grant_changes() {
         last.starts_with("verified: 31 KiB written, flushed, read back and equal (63 blocks of 512 bytes)"),
         "{last}"
     );
-    assert!(
-        last.contains(&format!("{denied} requests beyond the grant denied")),
-        "{last}"
-    );
-    assert!(
-        lines.contains(
-            &"denied: write of 1 from block 0 of window 1, without the right to write: denied by policy".into()
-        )
-    );
+    assert!(last.contains(&format!("{denied} requests beyond the grant denied")), "{last}");
+    assert!(lines.contains(
+        &"denied: write of 1 block from block 0 of window 1, without the right to write: denied by policy".into()
+    ));
 }
 
 #[test]
@@ -231,11 +205,7 @@ fn each_fault_of_the_other_side_is_found() {
     for fault in faults {
         let (verdict, lines) = run(&mut Gate::new(&GRANTS, fault), SMALL, 4);
         assert_eq!(verdict, Verdict::Failed, "{fault:?}: {lines:#?}");
-        assert_eq!(
-            lines.iter().filter(|l| l.starts_with("failed: ")).count(),
-            1,
-            "{fault:?}: {lines:#?}"
-        );
+        assert_eq!(lines.iter().filter(|l| l.starts_with("failed: ")).count(), 1, "{fault:?}: {lines:#?}");
     }
 }
 
@@ -254,11 +224,7 @@ fn every_small_grant_passes_or_says_that_nothing_may_be_read() {
     for (blocks, rights, depth) in (1..5).flat_map(|b| (0..=ALL).map(move |r| (b, r, 1 + u64::from(r) % 3))) {
         let (verdict, lines) = run(&mut Gate::new(&[(blocks, rights)], Fault::None), SMALL, depth);
         let may_read = rights & right(Op::Read) != 0;
-        assert_eq!(
-            verdict == Verdict::Passed,
-            may_read,
-            "{blocks} blocks, rights {rights}: {lines:#?}"
-        );
+        assert_eq!(verdict == Verdict::Passed, may_read, "{blocks} blocks, rights {rights}: {lines:#?}");
     }
 }
 
@@ -268,22 +234,11 @@ fn the_meter_sends_as_many_as_asked_within_its_span() {
         let mut gate = Gate::new(&[(64, ALL)], Fault::None);
         let span = 20;
         let settings = [("bench_op", 1), ("bench_count", 100), ("bench_blocks", blocks)];
-        let settings = [
-            &settings[..],
-            &[("bench_stride", stride), ("bench_span", span), ("bench_depth", 5)],
-        ]
-        .concat();
+        let settings = [&settings[..], &[("bench_stride", stride), ("bench_span", span), ("bench_depth", 5)]].concat();
         let (verdict, lines) = run(&mut gate, &settings, 32);
         assert_eq!((verdict, gate.asked.len()), (Verdict::Passed, 100));
-        assert!(
-            gate.asked
-                .iter()
-                .all(|a| a.op == Op::Read && a.block + u64::from(a.count) <= span)
-        );
-        let expected = format!(
-            "bench: 100 x read of {} bytes, depth 5: 5000000 ns, 50000 ns each",
-            blocks * SIZE
-        );
+        assert!(gate.asked.iter().all(|a| a.op == Op::Read && a.block + u64::from(a.count) <= span));
+        let expected = format!("bench: 100 x read of {} bytes, depth 5: 5000000 ns, 50000 ns each", blocks * SIZE);
         assert_eq!(lines, [expected]);
     }
 }
@@ -291,11 +246,6 @@ fn the_meter_sends_as_many_as_asked_within_its_span() {
 #[test]
 fn the_meter_does_not_write_where_writes_are_forbidden() {
     let gate = Gate::new(&[(64, ALL)], Fault::None);
-    let setting = |key: &str| {
-        [("bench_op", 2), ("writes", 0)]
-            .into_iter()
-            .find(|(k, _)| *k == key)
-            .map(|(_, v)| v)
-    };
+    let setting = |key: &str| [("bench_op", 2), ("writes", 0)].into_iter().find(|(k, _)| *k == key).map(|(_, v)| v);
     assert!(setup::job(&gate.server(), setting, 4, 1).is_err());
 }

@@ -43,6 +43,16 @@ impl Display for Answer {
     }
 }
 
+/// A number of blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Count(pub u16);
+
+impl Display for Count {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} block{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Mebibytes(pub u64);

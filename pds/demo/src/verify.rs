@@ -3,7 +3,7 @@
 use crate::job::{Ask, Data, Job, MOST_SLOTS, Next, Say, Server, Slot, WINDOWS, address_in};
 use crate::pattern;
 use crate::probe::{Probe, probe};
-use crate::text::{Answer, Mebibytes, Name, Place};
+use crate::text::{Answer, Count, Mebibytes, Name, Place};
 use orion_block::{Op, Status};
 use orion_pd::Verdict;
 
@@ -31,12 +31,7 @@ enum Stage {
 /// What a slot's request is.
 #[derive(Clone, Copy, Debug)]
 enum Sent {
-    Blocks {
-        window: u8,
-        block: u64,
-        count: u16,
-        write: bool,
-    },
+    Blocks { window: u8, block: u64, count: u16, write: bool },
     Flush,
     Probe(Probe),
 }
@@ -81,10 +76,7 @@ impl Verify {
     }
 
     fn allows(&self, op: Op) -> bool {
-        self.server
-            .grants
-            .get(usize::from(self.window))
-            .is_some_and(|g| g.allows(op))
+        self.server.grants.get(usize::from(self.window)).is_some_and(|g| g.allows(op))
     }
 
     /// Whether the content of this window is the demo's own.
@@ -150,22 +142,8 @@ impl Verify {
             pattern::poison(data, slot.offset, u64::from(count) * size);
         }
         let op = if write { Op::Write } else { Op::Read };
-        let sent = Sent::Blocks {
-            window: self.window,
-            block,
-            count,
-            write,
-        };
-        Some(self.send(
-            slot,
-            sent,
-            Ask {
-                op,
-                block: name,
-                count,
-                address: slot.offset,
-            },
-        ))
+        let sent = Sent::Blocks { window: self.window, block, count, write };
+        Some(self.send(slot, sent, Ask { op, block: name, count, address: slot.offset }))
     }
 
     fn flush(&mut self, slot: Slot) -> Option<Next> {
@@ -173,12 +151,7 @@ impl Verify {
             return None;
         }
         self.cursor = 1;
-        let ask = Ask {
-            op: Op::Flush,
-            block: address_in(self.window, 0),
-            count: 0,
-            address: 0,
-        };
+        let ask = Ask { op: Op::Flush, block: address_in(self.window, 0), count: 0, address: 0 };
         Some(self.send(slot, Sent::Flush, ask))
     }
 
@@ -214,10 +187,7 @@ impl Verify {
             None => self.equal += u64::from(count),
             Some((bad, byte)) => {
                 let bad = Place(bad);
-                self.fail(
-                    say,
-                    format_args!("{bad} differs from what was written, from its byte {byte} on"),
-                );
+                self.fail(say, format_args!("{bad} differs from what was written, from its byte {byte} on"));
             }
         }
     }
@@ -228,24 +198,15 @@ impl Verify {
     }
 
     fn check_probe(&mut self, slot: Slot, probe: Probe, status: Status, data: &dyn Data, say: Say<'_>) {
-        let (op, block, count, why) = (Name(probe.op), Place(probe.block), probe.count, probe.why);
+        let (op, block, count, why) = (Name(probe.op), Place(probe.block), Count(probe.count), probe.why);
         if !Probe::refused(status) {
             let answer = Answer(status);
-            self.fail(
-                say,
-                format_args!("{op} of {count} from {block}, {why}, was answered: {answer}"),
-            );
+            self.fail(say, format_args!("{op} of {count} from {block}, {why}, was answered: {answer}"));
         } else if !pattern::untouched(data, slot.offset, self.server.block()) {
-            self.fail(
-                say,
-                format_args!("{op} of {count} from {block}, {why}, was refused but changed memory"),
-            );
+            self.fail(say, format_args!("{op} of {count} from {block}, {why}, was refused but changed memory"));
         } else {
             self.refused += 1;
-            say(format_args!(
-                "denied: {op} of {count} from {block}, {why}: {}",
-                Answer(status)
-            ));
+            say(format_args!("denied: {op} of {count} from {block}, {why}: {}", Answer(status)));
         }
     }
 }
@@ -273,30 +234,19 @@ impl Job for Verify {
 
     fn answered(&mut self, slot: Slot, status: Status, blocks: u16, data: &dyn Data, say: Say<'_>) {
         let Some(sent) = self.sent.get_mut(slot.index).and_then(Option::take) else {
-            return self.fail(
-                say,
-                format_args!("an answer came to request {}, which was not sent", slot.index),
-            );
+            return self.fail(say, format_args!("an answer came to request {}, which was not sent", slot.index));
         };
         self.in_flight -= 1;
         match sent {
             Sent::Probe(probe) => self.check_probe(slot, probe, status, data, say),
             Sent::Flush if status.is_ok() => self.flushes += 1,
             Sent::Flush => self.fail(say, format_args!("flush: {}", Answer(status))),
-            Sent::Blocks {
-                window,
-                block,
-                count,
-                write,
-            } => {
+            Sent::Blocks { window, block, count, write } => {
                 if status.is_err() || blocks != count {
                     let op = if write { "write" } else { "read" };
                     let answer = Answer(status);
-                    let place = Place(address_in(window, block));
-                    self.fail(
-                        say,
-                        format_args!("{op} of {count} from {place}: {answer} after {blocks} blocks"),
-                    );
+                    let (place, count) = (Place(address_in(window, block)), Count(count));
+                    self.fail(say, format_args!("{op} of {count} from {place}: {answer} after {blocks} blocks"));
                 } else if !write {
                     self.check_blocks(slot, (window, block, count), data, say);
                 }
@@ -318,18 +268,13 @@ impl Job for Verify {
         let rest = format_args!("{refused} requests beyond the grant denied; {ms} ms");
         let (blocks, only_read) = (self.equal, self.read - self.equal);
         if blocks > 0 {
-            let (done, flushed) = (
-                Mebibytes(blocks * size),
-                if self.flushes > 0 { "flushed, " } else { "" },
-            );
+            let (done, flushed) = (Mebibytes(blocks * size), if self.flushes > 0 { "flushed, " } else { "" });
             say(format_args!(
                 "verified: {done} written, {flushed}read back and equal ({blocks} blocks of {size} bytes); {rest}"
             ));
         } else {
             let done = Mebibytes(only_read * size);
-            say(format_args!(
-                "verified: {done} read, nothing written ({only_read} blocks of {size} bytes); {rest}"
-            ));
+            say(format_args!("verified: {done} read, nothing written ({only_read} blocks of {size} bytes); {rest}"));
         }
         Verdict::Passed
     }
