@@ -29,6 +29,8 @@ pub struct Device {
     pub log: Vec<(Op, bool, u64, u16)>,
     /// Answers that may be taken now; more than there are: all.
     pub allowance: usize,
+    /// So many requests are answered `Again`.
+    pub again: usize,
     /// Requests that it takes at once.
     pub depth: usize,
     info: ServerInfo,
@@ -61,6 +63,7 @@ impl Device {
             faults: Vec::new(),
             log: Vec::new(),
             allowance: usize::MAX,
+            again: 0,
             depth: 32,
             info,
             data,
@@ -122,6 +125,10 @@ impl Volume for Device {
         let index = (self.dice >> 33) as usize % self.queue.len();
         let submission = self.queue.remove(index).unwrap();
         self.in_flight.remove(&submission.id);
+        if self.again > 0 {
+            self.again -= 1;
+            return Ok(Some(Answer { id: submission.id, status: Err(Error::Again), blocks: 0 }));
+        }
         Ok(Some(self.serve(submission)))
     }
 }

@@ -39,7 +39,7 @@ impl Served {
         listener.set_nonblocking(true).unwrap();
         let (stop, stopped) = UnixStream::pair().unwrap();
         let thread = thread::spawn(move || {
-            let region = Region::new(4 * LEAST_DATA);
+            let region = Region::new(16 * LEAST_DATA);
             let device = make(&region);
             serve(Unix(listener), device, &region, stopped.as_raw_fd())
         });

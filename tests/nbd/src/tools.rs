@@ -11,7 +11,7 @@ pub fn missing(programs: &[&str]) -> bool {
     if lacking.is_empty() {
         return false;
     }
-    let text = format!("SKIPPED: {lacking:?} not found; install libnbd-bin, nbdkit, fio and qemu-utils");
+    let text = format!("SKIPPED: {lacking:?} not found; install libnbd-bin, fio and qemu-utils");
     assert!(env::var_os("CI").is_none(), "{text}");
     eprintln!("{text}");
     true

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Programs that many people use, against the export's own code over a device in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests: what is wrong must fail them"
+)]
 use orion_block::{BlockSize, Error, Op};
 use orion_nbd_tests::{Device, Fault, Served, missing, run};
 use std::fs;
