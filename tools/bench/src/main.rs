@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `orion-bench`: what Orion's parts cost, each beside a peer or a floor measured in the same run.
 mod allocations;
+mod host;
 mod layers;
 mod ring;
 
@@ -11,10 +12,13 @@ use clap::Parser;
 enum Command {
     /// Nanoseconds and allocations of one request through a ring, the gatekeeper and layers, on one thread.
     Layers,
+    /// The host world's whole chain beside `qemu-img bench`, on the same file and the same processor.
+    Host(host::Host),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Command::parse() {
         Command::Layers => layers::run(),
+        Command::Host(host) => host.run(),
     }
 }
