@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 mod write;
 
+pub(crate) use write::escaped;
 use write::{Writer, hex};
 
 /// A page: prefill files are whole pages, since Microkit 2.3.0 panics where a region is a page larger than its file.

@@ -10,6 +10,7 @@ mod derive;
 pub mod element;
 pub mod emit;
 mod explain;
+mod graph;
 mod microkit;
 pub mod model;
 pub mod plan;
@@ -21,6 +22,7 @@ mod xml;
 
 pub use derive::{DiskOptions, Export, Options, derive};
 pub use explain::explain;
+pub use graph::graph;
 pub use problem::{Problem, report};
 pub use read::size_text;
 pub use xml::NAMESPACE;
