@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Sessions driven by a client of the tests' own, piece by piece and byte by byte.
+#![allow(clippy::cast_possible_truncation, reason = "lengths of tests are small")]
 use crate::wire::{Errno, cmd, flag, info, option, rep, transmission as t};
 use crate::{Command, Event, Export, Head, Offer, Session, Want};
 use orion_block::{BlockSize, Limits};
