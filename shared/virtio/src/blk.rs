@@ -93,6 +93,8 @@ pub struct VirtioBlk<B> {
     resets: u8,
     timeout_ns: u64,
     now: Instant,
+    /// Of a request that is submitted now.
+    deadline: Instant,
     /// While the device holds a request: no deadline is before this.
     watch: Instant,
     counters: Counters,
@@ -124,6 +126,7 @@ impl<B: Bus> VirtioBlk<B> {
             resets: 0,
             timeout_ns,
             now: Instant::default(),
+            deadline: Instant(timeout_ns),
             watch: Instant(u64::MAX),
             counters: Counters::default(),
             fault: None,
@@ -133,6 +136,7 @@ impl<B: Bus> VirtioBlk<B> {
     /// Says what time it is.
     pub fn set_time(&mut self, now: Instant) {
         self.now = now;
+        self.deadline = now.after(self.timeout_ns);
     }
 
     /// Gives up on requests that took too long; whether there are completions to fetch. To be called after those that
@@ -174,8 +178,8 @@ impl<B: Bus> VirtioBlk<B> {
     }
 
     /// Requests that the device holds.
-    pub fn in_flight(&self) -> u32 {
-        self.queue.held().len()
+    pub fn in_flight(&self) -> usize {
+        self.queue.held().count()
     }
 
     /// The shape of the queue.
@@ -200,9 +204,8 @@ impl<B: Bus> VirtioBlk<B> {
             // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
             return Err(Completion::ok(0));
         }
-        let deadline = self.now.after(self.timeout_ns);
         if self.free.is_full() {
-            self.watch = deadline;
+            self.watch = self.deadline;
         }
         let slot = self.free.take().ok_or(Completion::error(Error::Again))?;
         if let Some(record) = self.slots.get_mut(usize::from(slot)) {
@@ -211,7 +214,7 @@ impl<B: Bus> VirtioBlk<B> {
                 blocks: req.blocks,
                 op: req.op,
                 flush_after: req.fua && req.op.modifies() && self.properties.limits.volatile_cache,
-                deadline,
+                deadline: self.deadline,
             };
         }
         self.stage(slot, &req, address);
@@ -224,19 +227,14 @@ impl<B: Bus> VirtioBlk<B> {
         if !self.alive {
             return Err(Error::Offline);
         }
-        let offered = match req.op {
-            Op::Discard => limits.discard_granularity != 0,
-            Op::WriteZeroes => limits.write_zeroes,
-            _ => true,
-        };
         if req.op.modifies() && limits.read_only {
             return Err(Error::ReadOnly);
         }
-        if !offered {
-            return Err(Error::Unsupported);
-        }
-        if req.op == Op::Flush {
-            return Ok(0);
+        match req.op {
+            Op::Flush => return Ok(0),
+            Op::Discard if limits.discard_granularity == 0 => return Err(Error::Unsupported),
+            Op::WriteZeroes if !limits.write_zeroes => return Err(Error::Unsupported),
+            _ => {}
         }
         if req.blocks == 0 || req.blocks > limits.max_blocks {
             return Err(Error::Invalid);
@@ -280,12 +278,12 @@ impl<B: Bus> VirtioBlk<B> {
 
     /// What the use of a slot means for its request: its answer, unless it goes on.
     fn used(&mut self, used: Used) -> Option<(u32, Completion)> {
-        let record = self.slots.get_mut(usize::from(used.slot))?;
-        let record = core::mem::replace(record, Slot { flush_after: false, ..*record });
+        let record = *self.slots.get(usize::from(used.slot))?;
         let result = self.judge(&record, used);
         if result.is_ok() {
             self.resets = 0;
             if record.flush_after {
+                self.slots.get_mut(usize::from(used.slot))?.flush_after = false;
                 self.queue.stage(used.slot, wire::header(Op::Flush, 0), Payload::None);
                 return None;
             }

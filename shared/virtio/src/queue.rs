@@ -7,12 +7,15 @@
 //!
 //! The payload is a bus address: no memory but the DMA region is named, let alone referenced, here. Nothing that the
 //! device can write is trusted: not what it used, not how far, and descriptors are never read back.
+use crate::mmio::halves;
 use core::sync::atomic::{Ordering, fence};
 use orion_region::Window;
 
 mod layout;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads;
 
 use layout::{DESCRIPTOR, EXTRA, HEADER, STATUS, TABLE};
 pub use layout::{Layout, SLOTS_MAX};
@@ -54,22 +57,25 @@ pub struct Used {
 
 /// A set of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held(u128);
+pub struct Held([bool; SLOTS_MAX as usize]);
 
 impl Held {
+    /// None.
+    pub const NONE: Self = Self([false; SLOTS_MAX as usize]);
+
     /// Whether `slot` is one of them.
-    pub fn contains(self, slot: u16) -> bool {
-        1u128.checked_shl(slot.into()).is_some_and(|bit| self.0 & bit != 0)
+    pub fn contains(&self, slot: u16) -> bool {
+        self.0.get(usize::from(slot)).is_some_and(|held| *held)
     }
 
     /// How many there are.
-    pub fn len(self) -> u32 {
-        self.0.count_ones()
+    pub fn count(&self) -> usize {
+        self.0.iter().filter(|held| **held).count()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
+    /// Puts `slot` in or takes it out; whether that changed anything.
+    fn set(&mut self, slot: u16, held: bool) -> bool {
+        self.0.get_mut(usize::from(slot)).is_some_and(|h| core::mem::replace(h, held) != held)
     }
 }
 
@@ -94,15 +100,25 @@ pub struct Queue {
     seen: u16,
     /// `taken` when the device was last asked to interrupt; nothing while it was not asked at all.
     armed: Option<u16>,
-    /// One bit for each slot that the device holds.
-    busy: u128,
+    /// The slots that the device holds.
+    held: Held,
 }
 
 impl Queue {
     /// An empty queue in `memory`, which the device names by the bus address `bus`. The device must be reset.
     pub fn new(memory: Window, bus: u64, layout: Layout, event_idx: bool) -> Self {
-        let mut queue =
-            Self { memory, bus, layout, event_idx, staged: 0, published: 0, taken: 0, seen: 0, armed: None, busy: 0 };
+        let mut queue = Self {
+            memory,
+            bus,
+            layout,
+            event_idx,
+            staged: 0,
+            published: 0,
+            taken: 0,
+            seen: 0,
+            armed: None,
+            held: Held::NONE,
+        };
         queue.reset(layout, event_idx);
         queue
     }
@@ -111,7 +127,7 @@ impl Queue {
     pub fn reset(&mut self, layout: Layout, event_idx: bool) {
         (self.layout, self.event_idx) = (layout, event_idx);
         (self.staged, self.published, self.taken, self.seen) = (0, 0, 0, 0);
-        (self.armed, self.busy) = (None, 0);
+        (self.armed, self.held) = (None, Held::NONE);
         for at in (0..layout.end()).step_by(8) {
             self.memory.write(at, 0u64);
         }
@@ -131,7 +147,7 @@ impl Queue {
     /// A descriptor for `len` bytes of the DMA region.
     fn describe(&mut self, at: usize, offset: usize, len: u32, flags: u16, next: u16) {
         let address = self.bus.wrapping_add(offset as u64);
-        self.memory.write(at, [address.to_le(), tail(len, flags, next)]);
+        self.put(at, [address, tail(len, flags, next)]);
     }
 
     /// Where the queue lies and how large it is.
@@ -146,7 +162,7 @@ impl Queue {
 
     /// Slots that the device holds.
     pub fn held(&self) -> Held {
-        Held(self.busy)
+        self.held
     }
 
     /// Whether the device has used something that was not taken yet.
@@ -156,20 +172,16 @@ impl Queue {
 
     /// Sets the 16 bytes that [`Payload::Extra`] sends with a slot.
     pub fn set_extra(&mut self, slot: u16, words: [u64; 2]) {
-        self.memory.write(self.layout.slot(slot) + EXTRA, words.map(u64::to_le));
+        self.put(self.layout.slot(slot) + EXTRA, words);
     }
 
     /// Hands the request in `slot` to the device, which sees it at the next [`publish`](Self::publish). The slot must
     /// be one of the layout's, and free.
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
-        let Some(bit) = 1u128.checked_shl(slot.into()).filter(|bit| self.busy & bit == 0) else {
-            debug_assert!(false, "the slot is free");
-            return;
-        };
-        self.busy |= bit;
+        let fresh = self.held.set(slot, true);
+        debug_assert!(fresh, "the slot is free");
         let (own, chain) = (self.layout.slot(slot), self.layout.chain(slot));
-        self.memory.write(own + HEADER, header.map(u64::to_le));
-        self.memory.write(own + STATUS, NO_STATUS);
+        self.put(own + HEADER, [header[0], header[1], NO_STATUS.into()]);
         let (address, len, direction) = match payload {
             Payload::None => (0, 0, 0),
             Payload::Extra => (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0),
@@ -179,12 +191,18 @@ impl Queue {
         // A request without payload has its header linked to its status.
         let second = if len == 0 { 2 } else { 1 };
         let header_tail = tail(16, flags::NEXT, self.layout.link(slot, second));
-        self.memory.write(chain + 8, header_tail);
         let payload_tail = tail(len, flags::NEXT | direction, self.layout.link(slot, 2));
-        self.memory.write(chain + DESCRIPTOR, [address.to_le(), payload_tail]);
+        // The second half of the first descriptor, and the whole of the next.
+        self.put(chain + 8, [header_tail, address, payload_tail]);
         let entry = self.layout.avail_entry(self.staged);
         self.memory.write(entry, self.layout.head(slot).to_le());
         self.staged = self.staged.wrapping_add(1);
+    }
+
+    fn put<const N: usize>(&self, at: usize, values: [u64; N]) {
+        if let Some(words) = self.memory.longs::<N>(at) {
+            words.iter().zip(values).for_each(|(word, value)| word.store(value.to_le(), Ordering::Relaxed));
+        }
     }
 
     /// Shows the device everything that was staged; whether it must be notified of it.
@@ -214,14 +232,13 @@ impl Queue {
         if self.taken == self.seen && !self.look()? {
             return Ok(None);
         }
-        let entry = self.layout.used_entry(self.taken);
-        let [id, written] = self.memory.read::<[u32; 2]>(entry).unwrap_or([u32::MAX; 2]).map(u32::from_le);
+        let entry = self.memory.longs::<1>(self.layout.used_entry(self.taken));
+        let entry = entry.map_or(u64::MAX, |[word]| u64::from_le(word.load(Ordering::Relaxed)));
+        let [id, written] = halves(entry);
         let slot = self.layout.slot_of(id).ok_or(Misused("the device used a descriptor that heads no request"))?;
-        let bit = 1u128.checked_shl(slot.into()).unwrap_or(0);
-        if self.busy & bit == 0 {
+        if !self.held.set(slot, false) {
             return Err(Misused("the device used a request that it does not hold"));
         }
-        self.busy &= !bit;
         self.taken = self.taken.wrapping_add(1);
         let status = self.memory.read::<u8>(self.layout.slot(slot) + STATUS).unwrap_or(NO_STATUS);
         Ok(Some(Used { slot, written, status }))
@@ -266,7 +283,7 @@ impl Queue {
 
 /// The second half of a descriptor: length, flags, next.
 fn tail(len: u32, flags: u16, next: u16) -> u64 {
-    (u64::from(len) | u64::from(flags) << 32 | u64::from(next) << 48).to_le()
+    u64::from(len) | u64::from(flags) << 32 | u64::from(next) << 48
 }
 
 /// Whether the index went past `event` on its way from `old` to `new` (2.7.10, `vring_need_event`).

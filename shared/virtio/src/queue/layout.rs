@@ -10,20 +10,28 @@ pub const SLOTS_MAX: u16 = 128;
 pub const DESCRIPTOR: usize = 16;
 /// Offset of a slot's header in its 128 bytes: 16 bytes.
 pub const HEADER: usize = 0;
+/// Offset of a slot's status byte, the first of a word of its own.
+pub const STATUS: usize = 16;
 /// Offset of a slot's extra payload: 16 bytes.
-pub const EXTRA: usize = 16;
-/// Offset of a slot's status byte.
-pub const STATUS: usize = 32;
+pub const EXTRA: usize = 32;
 /// Offset of a slot's indirect table: three descriptors.
 pub const TABLE: usize = 64;
 const SLOT: usize = 128;
 
-/// The shape of a queue.
+/// The shape of a queue. Offsets that each request needs are kept, the others are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     size: u16,
     slots: u16,
-    indirect: bool,
+    /// Descriptors of the queue's table that a slot takes: 1 with indirect tables, 3 without.
+    stride: u16,
+    /// What an index of the slot's own descriptors is counted from, for each slot: 0 with indirect tables.
+    link: u16,
+    avail: usize,
+    used: usize,
+    first_slot: usize,
+    first_chain: usize,
+    chain: usize,
 }
 
 impl Layout {
@@ -34,14 +42,25 @@ impl Layout {
         let most = u16::try_from(most).unwrap_or(u16::MAX);
         let mut size = wanted.min(most.checked_ilog2().map(|log| 1 << log)?);
         while size > 1 {
-            let slots = if indirect { size } else { size / 3 }.min(SLOTS_MAX);
-            let layout = Self { size, slots, indirect };
-            if slots > 0 && layout.end() <= bytes {
+            let layout = Self::new(size, indirect);
+            if layout.slots > 0 && layout.end() <= bytes {
                 return Some(layout);
             }
             size /= 2;
         }
         None
+    }
+
+    fn new(size: u16, indirect: bool) -> Self {
+        let stride = if indirect { 1 } else { 3 };
+        let entries = usize::from(size);
+        let avail = entries * DESCRIPTOR;
+        // The used ring's first word ends at a multiple of 8, so that each of its entries is one aligned word.
+        let used = (avail + 8 + 2 * entries).next_multiple_of(64) + 4;
+        let first_slot = (used + 8 + 8 * entries).next_multiple_of(SLOT);
+        let (first_chain, chain) = if indirect { (first_slot + TABLE, SLOT) } else { (0, 3 * DESCRIPTOR) };
+        let (slots, link) = ((size / stride).min(SLOTS_MAX), if indirect { 0 } else { 3 });
+        Self { size, slots, stride, link, avail, used, first_slot, first_chain, chain }
     }
 
     /// Entries of the queue: a power of two.
@@ -56,68 +75,64 @@ impl Layout {
 
     /// Whether each slot's descriptors lie in a table of its own.
     pub const fn indirect(&self) -> bool {
-        self.indirect
+        self.stride == 1
     }
 
     /// Bytes used of the DMA region: a multiple of 8.
     pub const fn end(&self) -> usize {
-        self.slots_start() + self.slots as usize * SLOT
+        self.slot(self.slots)
     }
 
     pub(super) const fn avail(&self) -> usize {
-        self.size as usize * DESCRIPTOR
+        self.avail
     }
 
     pub(super) const fn avail_entry(&self, index: u16) -> usize {
-        self.avail() + 4 + 2 * (index & (self.size - 1)) as usize
+        self.avail + 4 + 2 * (index & (self.size - 1)) as usize
     }
 
     /// The word whose lower half is the event index for interrupts; the upper half belongs to nobody.
     pub(super) const fn used_event(&self) -> usize {
-        // A queue of one entry has its event index in the middle of a word; `fit` makes none.
-        (self.avail() + 4 + 2 * self.size as usize).next_multiple_of(4)
+        // A queue of one entry would have its event index in the middle of a word; `fit` makes none.
+        self.avail + 4 + 2 * self.size as usize
     }
 
     pub(super) const fn used(&self) -> usize {
-        (self.used_event() + 4).next_multiple_of(64)
+        self.used
     }
 
     pub(super) const fn used_entry(&self, index: u16) -> usize {
-        self.used() + 4 + 8 * (index & (self.size - 1)) as usize
+        self.used + 4 + 8 * (index & (self.size - 1)) as usize
     }
 
     /// The word whose lower half is the event index for notifications.
     pub(super) const fn avail_event(&self) -> usize {
-        self.used() + 4 + 8 * self.size as usize
-    }
-
-    const fn slots_start(&self) -> usize {
-        (self.avail_event() + 4).next_multiple_of(SLOT)
+        self.used + 4 + 8 * self.size as usize
     }
 
     pub(super) const fn slot(&self, slot: u16) -> usize {
-        self.slots_start() + slot as usize * SLOT
+        self.first_slot + slot as usize * SLOT
     }
 
     /// Where the slot's three descriptors are.
     pub(super) const fn chain(&self, slot: u16) -> usize {
-        if self.indirect { self.slot(slot) + TABLE } else { slot as usize * 3 * DESCRIPTOR }
+        self.first_chain + slot as usize * self.chain
     }
 
     /// The index by which one of the slot's three descriptors is linked.
     pub(super) const fn link(&self, slot: u16, nth: u16) -> u16 {
-        if self.indirect { nth } else { slot * 3 + nth }
+        slot * self.link + nth
     }
 
     /// The descriptor that heads the slot's request.
     pub(super) const fn head(&self, slot: u16) -> u16 {
-        if self.indirect { slot } else { slot * 3 }
+        slot * self.stride
     }
 
     /// The slot that descriptor `id` heads.
     pub(super) fn slot_of(&self, id: u32) -> Option<u16> {
         let id = u16::try_from(id).ok()?;
-        let (slot, rest) = if self.indirect { (id, 0) } else { (id / 3, id % 3) };
+        let (slot, rest) = if self.stride == 1 { (id, 0) } else { (id / 3, id % 3) };
         (rest == 0 && slot < self.slots).then_some(slot)
     }
 }
