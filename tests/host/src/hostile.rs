@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Programs that try what no protection domain may do. Each says `got through` if it could.
-#![allow(unsafe_code, reason = "attacks")]
+#![allow(unsafe_code, clippy::panic, reason = "attacks")]
 use orion_host::programs::{Program, Role};
 use orion_host::world::HostWorld;
 use orion_pd::{Channel, Verdict, World};
+use std::sync::atomic::Ordering;
 
 /// Every hostile program.
 pub fn all() -> Vec<Program> {
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Program> {
         hostile("hostile-fork", |w| attempt(w, |_| call(libc::SYS_clone, [17, 0, 0, 0]))),
         hostile("hostile-panic", |w| attempt(w, |_| panic!("on purpose"))),
         hostile("hostile-overflow", |w| attempt(w, |_| i64::from(deeper(1)))),
+        hostile("hostile-ring", garbage),
         // Denies service as far as it can: rings its peer without end, and prints what steers a terminal.
         hostile("hostile-noise", |world| {
             for _ in 0..100_000 {
@@ -61,6 +63,42 @@ fn write_read_only(world: &mut HostWorld) -> i64 {
     let Some(link) = world.config().links.first() else { return -1 };
     let window = world.window(link.info.get());
     window.map_or(-1, |window| i64::from(window.write(64, 1u32)))
+}
+
+/// Writes garbage into everything of its ring connection that it may write, for as long as somebody may look.
+fn garbage(world: &mut HostWorld) -> Result<Verdict, String> {
+    let link = *world.config().links.first().ok_or("no link")?;
+    let places = [link.ext, link.requests, link.responses].map(|vaddr| world.window(vaddr.get()));
+    let mut random = 1u64;
+    world.print(format_args!("tries"));
+    for round in 0..20_000u32 {
+        for window in places.iter().flatten() {
+            for _ in 0..8 {
+                random = mix(random);
+                // The words that the peer looks at first, half of the time: heads, tails, versions, flags.
+                let words = if random & 1 == 0 { 32 } else { window.len() / 4 };
+                let at = usize::try_from(random >> 33).unwrap_or(0) % words;
+                let value = u32::try_from(random >> 1 & 0xffff_ffff).unwrap_or(0);
+                let small = value % 300;
+                window.store(4 * at, if random & 2 == 0 { small } else { value }, Ordering::Release);
+            }
+        }
+        let channel = u8::try_from(link.channel.get()).unwrap_or(0);
+        world.notify(Channel(channel));
+        if round % 64 == 0 {
+            std::thread::yield_now();
+        }
+    }
+    world.print(format_args!("is over"));
+    Ok(Verdict::Passed)
+}
+
+/// splitmix64.
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Uses up the stack.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Runs whole systems on this machine and looks at what they do. No test sleeps: each waits for an event, with a
 //! deadline that only a hang reaches.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test's means fail by panicking")]
 use orion_host::sys;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -97,7 +98,7 @@ impl Run {
     }
 
     /// The next event; `None` at the end. Panics where none comes.
-    pub fn next(&mut self) -> Option<Value> {
+    pub fn next_event(&mut self) -> Option<Value> {
         let mut line = String::new();
         let waiting = self.lines.buffer().is_empty();
         assert!(!waiting || sys::wait_one(self.lines.get_ref(), Some(PATIENCE)), "hangs after {:#?}", self.events);
@@ -110,7 +111,7 @@ impl Run {
     /// Waits for the event `kind` in which `key` contains `text`.
     pub fn wait_for(&mut self, kind: &str, key: &str, text: &str) -> Value {
         loop {
-            let Some(event) = self.next() else {
+            let Some(event) = self.next_event() else {
                 panic!("no {kind} with {text}: {} {:#?}", self.error(), self.events);
             };
             if event["event"] == kind && event[key].as_str().is_some_and(|found| found.contains(text)) {
@@ -121,13 +122,13 @@ impl Run {
 
     /// Waits until everything runs.
     pub fn wait_for_start(&mut self) {
-        let first = self.next();
+        let first = self.next_event();
         assert!(first.as_ref().is_some_and(|event| event["event"] == "started"), "{first:?} {}", self.error());
     }
 
     /// Reads all further events and waits for the end.
     pub fn end(&mut self) -> ExitStatus {
-        while self.next().is_some() {}
+        while self.next_event().is_some() {}
         assert!(sys::wait_one(&self.ended, Some(PATIENCE)), "does not end after {:#?}", self.events);
         self.child.wait().expect("its exit status")
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! However a run ends, nothing of it stays: no process, no lock, no socket.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 use orion_host::sys;
 use orion_host_tests::{Place, Run, SYSTEM, lock_is_free, send, wait_all_ended};
 use std::os::fd::OwnedFd;

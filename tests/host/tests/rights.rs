@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Each process has exactly the mappings that the plan declares, and can open no more of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use orion_host_tests::{Place, SYSTEM};
 use orion_system::plan::{Board, Pd, Plan, RegionKind};
 use orion_system::{Export, Options, plan};

@@ -45,9 +45,12 @@ pub struct RunArgs {
 }
 
 fn setting(text: &str) -> Result<(String, u64), String> {
-    let (key, value) = text.split_once('=').ok_or("write it as KEY=NUMBER")?;
-    let value = value.parse().map_err(|_| format!("`{value}` is not a whole number"))?;
-    Ok((key.to_owned(), value))
+    let wrong = || format!("`{text}` is no setting; write KEY=NUMBER");
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(wrong)?;
+    if key == "writes" {
+        return Err("`writes` follows from --disk and --demo; use --demo to let the demo write".to_owned());
+    }
+    Ok((key.to_owned(), value.parse().map_err(|_| wrong())?))
 }
 
 impl RunArgs {

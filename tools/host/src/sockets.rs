@@ -155,12 +155,11 @@ impl Sockets for HostWorld {
     }
 
     fn close(&mut self, conn: Conn) {
-        if let Some(open) = self.listener.as_mut().and_then(|l| l.open.get_mut(usize::from(conn.0))) {
-            if let Some(open) = open.take() {
-                // Not by dropping it: in a debug build that asks the kernel more than the sandbox allows.
-                // SAFETY: the descriptor is ours, and no longer used.
-                unsafe { libc::close(open.socket.into_raw_fd()) };
-            }
+        let open = self.listener.as_mut().and_then(|l| l.open.get_mut(usize::from(conn.0)));
+        if let Some(open) = open.and_then(Option::take) {
+            // Not by dropping it: in a debug build that asks the kernel more than the sandbox allows.
+            // SAFETY: the descriptor is ours, and no longer used.
+            unsafe { libc::close(open.socket.into_raw_fd()) };
         }
     }
 }
