@@ -8,7 +8,6 @@ use crate::tree::{File, rust_files};
 const UNSAFE: &[(&str, &str)] = &[
     ("shared/region/", "mapped memory and registers are reached through raw pointers"),
     ("shared/ring/tests/", "windows on a test's own memory; loom's cells"),
-    ("shared/virtio/src/dma.rs", "the virtio library's trait for DMA memory is unsafe to implement"),
     ("tools/host/", "the host world maps memory and makes system calls"),
     ("tools/bench/src/allocations.rs", "an allocator that counts is unsafe to implement"),
     ("pds/sel4/", "the seL4 world maps memory and makes system calls"),
