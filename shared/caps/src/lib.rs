@@ -14,6 +14,6 @@ mod gatekeeper;
 mod rights;
 mod window;
 
-pub use gatekeeper::{Capability, Gatekeeper, Reason, Refusal, TooMany};
+pub use gatekeeper::{CAPABILITIES_MAX, Capability, Gatekeeper, Reason, Refusal, TooMany};
 pub use rights::Rights;
 pub use window::{Extent, Place, WINDOW_SHIFT, WINDOWS};

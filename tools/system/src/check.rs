@@ -5,6 +5,7 @@ use crate::microkit::MAX_PDS;
 use crate::model::{Disk, Grant, System, Target, UserPd, WINDOWS};
 use crate::policy::{MAX_NAME, rights_text};
 use crate::problem::{Problems, suggest};
+use orion_caps::CAPABILITIES_MAX;
 use std::collections::BTreeMap;
 
 /// Priority of the clock.
@@ -15,6 +16,14 @@ pub const DRIVER_PRIORITY: u8 = 240;
 pub const GATEKEEPER_PRIORITY: u8 = 200;
 /// Priority of the console: below the data path, above every client, so that what clients print is seen.
 pub const SERIAL_PRIORITY: u8 = 199;
+
+/// Adds a problem where nothing is declared; to be asked last, since what is not understood is not declared either.
+pub fn nothing(system: &System, problems: &mut Problems) {
+    if problems.count() == 0 && system.pds.is_empty() && system.disks.is_empty() {
+        let what = "the system has neither a protection domain nor a disk";
+        problems.add(system.at, what, "add a <protection_domain> or an <orion:disk>");
+    }
+}
 
 /// PD names that `orion` gives itself.
 const RESERVED: &[&str] = &["gatekeeper", "tick", "serial", "supervisor", "manager", "monitor"];
@@ -35,6 +44,10 @@ pub fn check(system: &System, problems: &mut Problems) {
         if let Some(pd) = system.pds.get(*name) {
             client(name, pd, grants, problems);
         }
+    }
+    if let Some(grant) = system.grants.get(CAPABILITIES_MAX) {
+        let what = format!("there are more than {CAPABILITIES_MAX} grants, all that the gatekeeper has room for");
+        problems.add(grant.at, what, "join extents, or grant less");
     }
     overlaps(system, problems);
     useless_settings(system, &clients, problems);

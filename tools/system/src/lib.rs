@@ -43,6 +43,7 @@ pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
         microkit::read(&root, &mut system, &mut problems);
         policy::read(&root, &mut system, &mut problems);
         check::check(&system, &mut problems);
+        check::nothing(&system, &mut problems);
     }
     problems.unless_any(system)
 }

@@ -5,12 +5,19 @@ use crate::microkit::twice;
 use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, System, Target, Transport, Volume, WINDOWS};
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
+use orion_caps::Rights;
 
 /// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
 pub const MAX_NAME: usize = 40;
-/// Rights by name and bit (`orion_caps::Rights`).
-pub const RIGHTS: [(&str, u16); 6] =
-    [("read", 1), ("write", 2), ("flush", 4), ("discard", 8), ("zero", 16), ("observe", 32)];
+/// Rights by name and bit.
+pub const RIGHTS: [(&str, u16); 6] = [
+    ("read", Rights::READ.bits()),
+    ("write", Rights::WRITE.bits()),
+    ("flush", Rights::FLUSH.bits()),
+    ("discard", Rights::DISCARD.bits()),
+    ("zero", Rights::ZERO.bits()),
+    ("observe", Rights::OBSERVE.bits()),
+];
 /// Kinds of devices of the mission that have no driver yet.
 const LATER_BUSES: &[&str] =
     &["nvme", "ahci", "sata", "scsi", "virtio-scsi", "iscsi", "nbd", "usb", "sas", "file", "ram"];

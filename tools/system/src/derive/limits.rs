@@ -3,6 +3,7 @@
 use super::build::{Build, PAGE};
 use crate::microkit::MAX_PDS;
 use crate::plan::{Board, Region, RegionKind};
+use orion_caps::CAPABILITIES_MAX;
 use orion_pd::config::{MAX_LEN, VADDR};
 
 /// Page mappings that the kernel's initialiser has room for, of 2^17 slots (measured; the rest it needs itself).
@@ -33,8 +34,14 @@ impl Build<'_> {
         }
     }
 
-    /// Counts of PDs, mappings and configurations.
+    /// Counts of PDs, capabilities, mappings and configurations.
     pub fn check_limits(&mut self) {
+        let grants = self.pds.values().map(|part| part.blob.grants.len()).max().unwrap_or(0);
+        if grants > CAPABILITIES_MAX {
+            let what =
+                format!("{grants} grants and exports do not fit the gatekeeper's {CAPABILITIES_MAX} capabilities");
+            self.problems.add(self.system.at, what, "join extents, or grant or export less");
+        }
         let start = self.system.at;
         if self.pds.len() > MAX_PDS {
             let derived = self.pds.values().filter(|part| part.pd.derived).count();
