@@ -88,6 +88,8 @@ struct Active {
     extent: Extent,
     /// Binary logarithm of the volume's blocks in one of ours.
     scale: u8,
+    /// Nothing can be written to the volume, whatever is granted.
+    read_only: bool,
     in_flight: u32,
     waiting: u32,
 }
@@ -125,7 +127,8 @@ impl Gatekeeper {
         let index = u8::try_from(self.active.len()).map_err(|_| TooMany)?;
         let windows = self.windows.get_mut(usize::from(granted.client)).ok_or(TooMany)?;
         let window = windows.get_mut(usize::from(granted.window)).filter(|w| **w == NO_CAPABILITY).ok_or(TooMany)?;
-        let active = Active { granted, extent: Extent::default(), scale: 0, in_flight: 0, waiting: 0 };
+        let active =
+            Active { granted, extent: Extent::default(), scale: 0, read_only: false, in_flight: 0, waiting: 0 };
         self.active.push(active).map_err(|_| TooMany)?;
         *window = index;
         Ok(())
@@ -146,11 +149,12 @@ impl Gatekeeper {
         self.refusals.pop_front()
     }
 
-    /// What a client's window holds: blocks in the gatekeeper's unit, and rights.
+    /// What a client's window holds: blocks in the gatekeeper's unit, and the rights that its volume lets it use.
     pub fn window(&self, client: u8, window: u8) -> Option<(u64, Rights)> {
         let index = *self.windows.get(usize::from(client))?.get(usize::from(window))?;
         let active = self.active.get(usize::from(index))?;
-        Some((active.extent.blocks, active.granted.rights))
+        let rights = active.granted.rights;
+        Some((active.extent.blocks, if active.read_only { rights.without(Rights::MODIFYING) } else { rights }))
     }
 
     /// The capabilities that reach beyond their volume, and so allow nothing, each with the volume's size in 4096-byte
@@ -254,6 +258,7 @@ impl Layer for Gatekeeper {
             let up = POLICY_BLOCK.shift() - block.shift();
             active.extent = Extent { first: extent.first << up, blocks: extent.blocks << up };
             active.scale = block.shift().saturating_sub(limits.block.shift());
+            active.read_only = limits.read_only;
         }
         Start::Ready
     }

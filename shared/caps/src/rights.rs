@@ -26,6 +26,8 @@ impl Rights {
     pub const DERIVE: Self = Self(64);
     /// Change the volume itself.
     pub const ADMIN: Self = Self(128);
+    /// The rights to change what blocks read as.
+    pub const MODIFYING: Self = Self(2 | 8 | 16);
     /// Every right with its name in `system.xml`, in the order in which they are printed.
     pub const NAMES: [(Self, &'static str); 8] = [
         (Self::READ, "read"),
@@ -57,6 +59,12 @@ impl Rights {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The set without the rights of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// The right named `name`.

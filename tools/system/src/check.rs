@@ -30,7 +30,7 @@ const RESERVED: &[&str] = &["gatekeeper", "tick", "serial", "supervisor", "manag
 /// Beginnings of such names.
 const RESERVED_PREFIXES: &[&str] = &["blk_", "export_"];
 /// Rights that change a disk: write, discard, zero.
-const MODIFYING: u16 = 2 | 8 | 16;
+pub const MODIFYING: u16 = 2 | 8 | 16;
 
 /// Checks `system` as a whole.
 pub fn check(system: &System, problems: &mut Problems) {

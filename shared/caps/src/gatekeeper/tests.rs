@@ -99,6 +99,24 @@ fn req(op: Op, lba: u64, blocks: u32) -> Request {
 /// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
 /// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
 #[test]
+fn a_read_only_volume_lets_nobody_hope_to_write() {
+    let limits = |read_only| Limits { capacity: 800, read_only, ..Limits::default() };
+    let grant = |window, port| Capability {
+        client: 0,
+        window,
+        port,
+        extent: Extent { first: 0, blocks: 100 },
+        rights: Rights::from_bits(0x3f),
+        in_flight: 0,
+        line: 0,
+    };
+    let mut bench = Bench::new(1, vec![limits(true), limits(false)], &[grant(0, 0), grant(1, 1)]);
+    bench.run();
+    let rights = |window| bench.node.layer().window(0, window).map(|(_, rights)| rights.bits());
+    assert_eq!((rights(0), rights(1)), (Some(0x25), Some(0x3f)));
+}
+
+#[test]
 fn exactly_what_is_granted_passes_in_every_small_world() {
     let ends = [u64::MAX, u64::MAX - 1, (1 << WINDOW_SHIFT) - 1, 1 << WINDOW_SHIFT, 1 << 63];
     for (first, end) in (0..8).flat_map(|a| (a..=8).map(move |b| (a, b))) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Clients and the gatekeeper: data regions, rings, capabilities.
 use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
-use crate::check::{GATEKEEPER_PRIORITY, SERIAL_PRIORITY};
+use crate::check::{GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIORITY};
 use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use orion_pd::config::{self, NONE, Name, Setting};
@@ -119,7 +119,7 @@ impl Build<'_> {
             window: 0,
             disk: disk.name.clone(),
             volume: volume.to_owned(),
-            rights: EXPORT_RIGHTS,
+            rights: if disk.read_only { EXPORT_RIGHTS & !MODIFYING } else { EXPORT_RIGHTS },
             first: 0,
             blocks: u64::MAX,
             in_flight: 0,
