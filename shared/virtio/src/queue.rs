@@ -8,7 +8,7 @@
 //! The payload is a bus address: no memory but the DMA region is named, let alone referenced, here. Nothing that the
 //! device can write is trusted: not what it used, not how far, and descriptors are never read back.
 use crate::mmio::halves;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use orion_region::Window;
 
 mod layout;
@@ -180,8 +180,7 @@ impl Queue {
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
         let fresh = self.held.set(slot, true);
         debug_assert!(fresh, "the slot is free");
-        let (own, chain) = (self.layout.slot(slot), self.layout.chain(slot));
-        self.put(own + HEADER, [header[0], header[1], NO_STATUS.into()]);
+        let own = self.layout.slot(slot);
         let (address, len, direction) = match payload {
             Payload::None => (0, 0, 0),
             Payload::Extra => (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0),
@@ -192,8 +191,18 @@ impl Queue {
         let second = if len == 0 { 2 } else { 1 };
         let header_tail = tail(16, flags::NEXT, self.layout.link(slot, second));
         let payload_tail = tail(len, flags::NEXT | direction, self.layout.link(slot, 2));
+        let request = [header[0], header[1], NO_STATUS.into()];
         // The second half of the first descriptor, and the whole of the next.
-        self.put(chain + 8, [header_tail, address, payload_tail]);
+        let chain = [header_tail, address, payload_tail];
+        if self.layout.indirect() {
+            // All of it lies within the slot's 128 bytes, which are looked up once.
+            if let Some([a, b, c, _, _, _, _, _, _, d, e, f, ..]) = self.memory.longs::<16>(own) {
+                store([a, b, c, d, e, f], [request[0], request[1], request[2], chain[0], chain[1], chain[2]]);
+            }
+        } else {
+            self.put(own + HEADER, request);
+            self.put(self.layout.chain(slot) + 8, chain);
+        }
         let entry = self.layout.avail_entry(self.staged);
         self.memory.write(entry, self.layout.head(slot).to_le());
         self.staged = self.staged.wrapping_add(1);
@@ -201,7 +210,7 @@ impl Queue {
 
     fn put<const N: usize>(&self, at: usize, values: [u64; N]) {
         if let Some(words) = self.memory.longs::<N>(at) {
-            words.iter().zip(values).for_each(|(word, value)| word.store(value.to_le(), Ordering::Relaxed));
+            store(words.each_ref(), values);
         }
     }
 
@@ -279,6 +288,10 @@ impl Queue {
         let word = u32::from_le(self.memory.load(at, Ordering::Relaxed));
         u16::try_from(word & 0xffff).unwrap_or(0)
     }
+}
+
+fn store<const N: usize>(words: [&AtomicU64; N], values: [u64; N]) {
+    words.iter().zip(values).for_each(|(word, value)| word.store(value.to_le(), Ordering::Relaxed));
 }
 
 /// The second half of a descriptor: length, flags, next.

@@ -22,6 +22,7 @@ const SLOT: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     size: u16,
+    mask: u16,
     slots: u16,
     /// Descriptors of the queue's table that a slot takes: 1 with indirect tables, 3 without.
     stride: u16,
@@ -60,7 +61,7 @@ impl Layout {
         let first_slot = (used + 8 + 8 * entries).next_multiple_of(SLOT);
         let (first_chain, chain) = if indirect { (first_slot + TABLE, SLOT) } else { (0, 3 * DESCRIPTOR) };
         let (slots, link) = ((size / stride).min(SLOTS_MAX), if indirect { 0 } else { 3 });
-        Self { size, slots, stride, link, avail, used, first_slot, first_chain, chain }
+        Self { size, mask: size - 1, slots, stride, link, avail, used, first_slot, first_chain, chain }
     }
 
     /// Entries of the queue: a power of two.
@@ -88,7 +89,7 @@ impl Layout {
     }
 
     pub(super) const fn avail_entry(&self, index: u16) -> usize {
-        self.avail + 4 + 2 * (index & (self.size - 1)) as usize
+        self.avail + 4 + 2 * (index & self.mask) as usize
     }
 
     /// The word whose lower half is the event index for interrupts; the upper half belongs to nobody.
@@ -102,7 +103,7 @@ impl Layout {
     }
 
     pub(super) const fn used_entry(&self, index: u16) -> usize {
-        self.used + 4 + 8 * (index & (self.size - 1)) as usize
+        self.used + 4 + 8 * (index & self.mask) as usize
     }
 
     /// The word whose lower half is the event index for notifications.

@@ -91,6 +91,17 @@ fn a_device_that_misbehaves_after_each_reset_is_left_alone() {
 }
 
 #[test]
+fn a_device_that_does_some_good_between_its_faults_stays_in_use() {
+    let mut rig = Rig::new(full(), Via::Mmio);
+    for round in 0..10 {
+        rig.device.borrow_mut().mischief = Some(Mischief::UseTwice);
+        each_once(&reads(&mut rig, 5), 5);
+        let good = reads(&mut rig, 5);
+        assert!(good.iter().all(|(_, d)| *d == Completion::ok(1)), "round {round}");
+    }
+}
+
+#[test]
 fn a_request_that_takes_too_long_ends_after_the_reset_and_not_before() {
     let mut rig = Rig::new(full(), Via::Mmio);
     rig.blk.set_time(Instant(SECOND));
