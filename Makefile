@@ -21,7 +21,7 @@ run: build ## start the system on this machine: isolated processes, a real emula
 	@.ci/need run
 	$(ORION) run $(SYSTEM)
 
-test: ## run every test
+test: build ## run every test
 	@.ci/need build run test
 	.ci/test $(TESTS)
 
@@ -29,9 +29,10 @@ check: ## formatting, lints, house rules, documentation
 	@.ci/need build check
 	.ci/check
 
-bench: build ## measure beside qemu-img on the same file
+bench: build ## measure each part, and the whole chain beside qemu-img on the same file
 	@.ci/need run
-	$(ORION) bench
+	.ci/cargo run --release --quiet --package orion-bench -- layers
+	.ci/cargo run --release --quiet --package orion-bench -- host --orion $(ORION)
 
 image: build ## make the seL4 Microkit image for BOARD, with MICROKIT_SDK
 	@.ci/need bare boards
