@@ -31,7 +31,9 @@ pub struct Client<M = Mapped> {
     seen: u32,
     /// Requests pushed and not yet answered.
     outstanding: u32,
-    /// The server has our extension.
+    /// We have a page of our own, so that we can take part in the extension.
+    page: bool,
+    /// The server has our extension, and so have we.
     extended: bool,
     dead: Option<PeerMisbehaved>,
 }
@@ -64,6 +66,7 @@ impl<M: Shared> Client<M> {
             head: head.unwrap_or_default(),
             seen: 0,
             outstanding: 0,
+            page: wrap == Wrap::Seamless,
             extended: false,
             dead: None,
             memory,
@@ -88,9 +91,10 @@ impl<M: Shared> Client<M> {
         if self.dead.is_some() {
             return None;
         }
-        let read = page::read(&self.memory)?;
-        match read.decode() {
-            Ok((info, extended)) => {
+        let page = page::read(&self.memory)?;
+        let extended = self.page && page.extended();
+        match page.decode(extended) {
+            Ok(info) => {
                 self.join(&info, extended);
                 Some(info)
             }
@@ -187,11 +191,14 @@ impl<M: Shared> Client<M> {
             return Err(misbehaved);
         }
         let tail = self.memory.load(Word::ResponseTail, Acquire);
-        let asked = self.shape.distance(self.head.count, self.published);
-        match (self.shape.distance(self.head.count, tail), asked) {
-            (Some(answers), Some(asked)) if answers <= asked => {
+        if tail == self.head.count {
+            return Ok(false);
+        }
+        let staged = self.shape.distance(self.published, self.tail.count).unwrap_or(0);
+        match self.shape.distance(self.head.count, tail) {
+            Some(answers) if answers <= self.outstanding.saturating_sub(staged) => {
                 self.seen = tail;
-                Ok(answers > 0)
+                Ok(true)
             }
             _ => Err(self.close("its response queue holds more than was asked")),
         }
@@ -221,6 +228,7 @@ impl<M: Shared> Client<M> {
         self.dead
     }
 
+    #[cold]
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);

@@ -8,12 +8,12 @@
 //! - the peer is plain sDDF: we jump as it does, and whoever produces here keeps no more than 2^32 mod capacity entries
 //!   in the queue while it holds counters of both sides of the wrap ([`Shape::fits`]), so that no two share a slot.
 
-/// Where counters wrap.
+/// Where counters wrap, which tells also what the peer is said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrap {
-    /// At 2^32, as sDDF's do.
+    /// At 2^32, as sDDF's do: the peer is plain sDDF, and there is no client's page.
     Plain,
-    /// At the largest multiple of the capacity that is at most 2^32.
+    /// At the largest multiple of the capacity that is at most 2^32: the peer is ours.
     Seamless,
 }
 
@@ -72,10 +72,19 @@ impl Shape {
     /// The next position. A compare, not a division: this runs for every entry.
     #[inline]
     pub fn next(&self, at: Cursor) -> Cursor {
-        let count = if at.count == self.last { 0 } else { at.count.wrapping_add(1) };
+        let count = at.count.wrapping_add(1);
         let slot = at.slot + 1;
-        let slot = if slot == self.capacity || count == 0 { 0 } else { slot };
+        if slot == self.capacity || count == 0 {
+            return self.first(at);
+        }
         Cursor { count, slot }
+    }
+
+    /// The position after the last slot. Seamless counters wrap only there, and plain ones by themselves.
+    #[cold]
+    fn first(&self, at: Cursor) -> Cursor {
+        let count = if at.count == self.last { 0 } else { at.count + 1 };
+        Cursor { count, slot: 0 }
     }
 
     /// The position `entries` further on, at most the capacity. For [`Wrap::Seamless`] only.

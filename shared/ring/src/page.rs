@@ -24,12 +24,14 @@ pub struct Page {
 }
 
 impl Page {
-    /// What it says, checked, and whether the server has our extension.
-    pub fn decode(&self) -> Result<(ServerInfo, bool), PeerMisbehaved> {
-        if self.server.understood() {
-            return Ok((self.server.decode()?, true));
-        }
-        Ok((extension::decode_storage_info(&self.info)?, false))
+    /// Whether the server has our extension, in a version that we understand.
+    pub fn extended(&self) -> bool {
+        self.server.understood()
+    }
+
+    /// What the extension says, checked; or storage_info alone, as a plain sDDF client reads the page.
+    pub fn decode(&self, extended: bool) -> Result<ServerInfo, PeerMisbehaved> {
+        if extended { self.server.decode() } else { extension::decode_storage_info(&self.info) }
     }
 }
 

@@ -133,15 +133,17 @@ impl<M: Shared> Server<M> {
     /// Looks for requests that weren't there before.
     fn look(&mut self) -> Result<bool, PeerMisbehaved> {
         let tail = self.memory.load(Word::RequestTail, Acquire);
-        match self.shape.distance(self.head.count, tail) {
-            Some(0) => Ok(false),
-            Some(_) => {
-                self.greet()?;
-                self.seen = tail;
-                Ok(true)
-            }
-            None => Err(self.close("its request queue holds more than its capacity")),
+        if tail == self.head.count {
+            return Ok(false);
         }
+        if self.shape.distance(self.head.count, tail).is_none() {
+            return Err(self.close("its request queue holds more than its capacity"));
+        }
+        if self.client == Peer::Unknown {
+            self.greet()?;
+        }
+        self.seen = tail;
+        Ok(true)
     }
 
     /// Looks whether the client has taken answers, and whether one more then finds room.
@@ -162,10 +164,8 @@ impl<M: Shared> Server<M> {
     }
 
     /// Reads the client's page, once: the unit can't change while requests are in flight.
+    #[cold]
     fn greet(&mut self) -> Result<(), PeerMisbehaved> {
-        if self.client != Peer::Unknown {
-            return Ok(());
-        }
         let word = |at: usize| self.memory.load(Word::ClientPage(at), Acquire);
         if word(offset_of!(extension::Client, magic)) != CLIENT_MAGIC {
             self.client = Peer::Plain;
@@ -255,6 +255,7 @@ impl<M: Shared> Server<M> {
         self.dead
     }
 
+    #[cold]
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);

@@ -89,14 +89,14 @@ impl Mapped {
     }
 
     #[inline]
-    fn word(&self, word: Word) -> Option<&AtomicU32> {
+    fn place(&self, word: Word) -> Option<(&Window, usize)> {
         match word {
-            Word::RequestHead => self.0.requests.word(wire::HEAD),
-            Word::RequestTail => self.0.requests.word(wire::TAIL),
-            Word::ResponseHead => self.0.responses.word(wire::HEAD),
-            Word::ResponseTail => self.0.responses.word(wire::TAIL),
-            Word::ServerPage(at) => self.0.info.word(at),
-            Word::ClientPage(at) => self.0.ext.as_ref()?.word(at),
+            Word::RequestHead => Some((&self.0.requests, wire::HEAD)),
+            Word::RequestTail => Some((&self.0.requests, wire::TAIL)),
+            Word::ResponseHead => Some((&self.0.responses, wire::HEAD)),
+            Word::ResponseTail => Some((&self.0.responses, wire::TAIL)),
+            Word::ServerPage(at) => Some((&self.0.info, at)),
+            Word::ClientPage(at) => Some((self.0.ext.as_ref()?, at)),
         }
     }
 
@@ -122,13 +122,16 @@ fn check(region: &'static str, window: &Window, needed: usize) -> Result<(), Att
 impl Shared for Mapped {
     #[inline]
     fn load(&self, word: Word, order: Ordering) -> u32 {
-        self.word(word).map_or(0, |word| word.load(order))
+        match self.place(word) {
+            Some((window, at)) => window.load(at, order),
+            None => 0,
+        }
     }
 
     #[inline]
     fn store(&self, word: Word, value: u32, order: Ordering) {
-        if let Some(word) = self.word(word) {
-            word.store(value, order);
+        if let Some((window, at)) = self.place(word) {
+            window.store(at, value, order);
         }
     }
 

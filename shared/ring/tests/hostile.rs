@@ -43,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0u8..3, any::<usize>(), value()).prop_map(|(region, at, value)| Step::Scribble(region, at, value)),
         1 => (0u8..3, 0usize..4, value()).prop_map(|(region, at, value)| Step::Scribble(region, at, value)),
+        1 => (512usize..528, value()).prop_map(|(at, value)| Step::Scribble(2, at, value)),
         6 => (0u32..4).prop_map(Step::Advance),
         4 => Just(Step::Push),
         4 => Just(Step::Publish),
@@ -62,7 +63,7 @@ fn scribble(regions: &Regions, page: &Region, region: u8, at: usize, value: u32)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn a_server_survives_any_client(
@@ -114,6 +115,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..300),
     ) {
         let regions = Regions::new(capacity, plain).start_at(start);
+        regions.server().announce(&info());
         let mut client = regions.client();
         let (mut asked, mut published, mut answered) = (0, 0, 0);
         let mut dead = client.misbehaved();
@@ -191,9 +193,7 @@ fn a_client_that_misbehaves_is_cut_off() {
 #[test]
 fn a_client_that_moves_the_servers_counters_gains_nothing() {
     let (regions, mut client, mut server) = used();
-    for word in [0, 4] {
-        regions.responses.set(word.max(4), 77);
-    }
+    regions.responses.set(4, 77);
     regions.requests.set(0, 99);
     client.push(request(1)).unwrap();
     client.publish();
@@ -223,6 +223,42 @@ fn answers_never_overrun_however_the_client_lies_about_its_head() {
         regions.responses.set(0, lie);
         assert!(server.pop().is_err(), "head {lie}");
     }
+}
+
+#[test]
+fn answers_that_are_still_owed_cannot_have_been_taken() {
+    let regions = Regions::new(4, true);
+    let mut server = regions.server();
+    regions.requests.set(4, 4);
+    for id in 0..4 {
+        server.pop().unwrap().unwrap();
+        if id < 2 {
+            server.push(Answer { id, status: Ok(()), blocks: 0 });
+        }
+    }
+    server.publish();
+    regions.requests.set(4, 5);
+    assert_eq!(server.pop(), Ok(None));
+    regions.responses.set(0, 3);
+    assert!(server.pop().is_err());
+    assert_eq!(server.outstanding(), 0, "nothing is owed to a peer that is cut off");
+}
+
+#[test]
+fn a_server_whose_page_turns_to_nonsense_is_cut_off() {
+    let regions = Regions::new(4, false);
+    let (mut client, mut server) = regions.pair();
+    for id in 0..2 {
+        client.push(request(id)).unwrap();
+        client.publish();
+        server.pop().unwrap().unwrap();
+        server.push(Answer { id, status: Ok(()), blocks: 0 });
+    }
+    server.publish();
+    assert!(client.pop().unwrap().is_some(), "two answers were seen, one of them taken");
+    regions.info.set(extension::SERVER + offset_of!(extension::Server, block_shift), 40);
+    assert_eq!(client.server(), None);
+    assert!(client.pop().is_err(), "the other one is not trusted any more");
 }
 
 #[test]
@@ -295,6 +331,20 @@ fn a_page_without_our_magic_or_version_is_a_plain_servers() {
         assert_eq!(server.unit().bytes(), 4096);
     }
     assert_eq!(wire::PAGE, 4096);
+}
+
+/// Two of ours, on a link that the system calls plain: neither counts in the other's blocks by mistake.
+#[test]
+fn a_link_without_a_clients_page_is_plain_whoever_serves() {
+    let regions = Regions::new(4, true);
+    let (mut client, mut server) = regions.pair();
+    let found = client.server().unwrap();
+    assert_eq!((found.limits.block.bytes(), found.limits.capacity), (4096, 125));
+    server.wake();
+    client.push(request(1)).unwrap();
+    assert!(client.publish(), "always notified");
+    server.pop().unwrap().unwrap();
+    assert_eq!(server.unit().bytes(), 4096);
 }
 
 proptest! {

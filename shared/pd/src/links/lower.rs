@@ -38,10 +38,12 @@ impl LowerRings {
         let config = world.config();
         let mut lowers = Vec::new();
         for (index, link) in config.links_as(Role::Client) {
+            let ring = client(world, index)?;
             let lower = Lower {
-                ring: client(world, index)?,
                 channel: channel(link.channel.get())?,
-                capacity: link.capacity.get(),
+                // Below the link's where a plain sDDF server has queues of a size that is no power of two.
+                capacity: u16::try_from(ring.capacity()).unwrap_or(0),
+                ring,
                 bus: link.data.get() == NONE,
                 limits: None,
             };

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Memory of a connection that a test reaches from both ends, with guards around each region.
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests end with a panic"
+)]
 #![allow(unsafe_code, reason = "windows are made from raw memory")]
 use core::ptr::NonNull;
 use orion_block::{BlockSize, Limits, Op};
