@@ -41,13 +41,16 @@ impl Bench {
         Self { load, size: server.block(), sent: 0, answered: 0, most_in_flight: 0, failed: false }
     }
 
-    /// First block of request `nth`: such that the whole request lies within the span.
+    /// First block of request `nth`: such that the whole request lies within the span, and at a multiple of its size,
+    /// since a device below may have to copy what is not aligned.
     fn block(&self, nth: u64) -> u64 {
-        let first_blocks = self.load.span.saturating_sub(u64::from(self.load.blocks)) + 1;
-        match self.load.stride {
-            0 => mix(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % first_blocks,
-            stride => stride.wrapping_mul(nth) % first_blocks,
-        }
+        let blocks = u64::from(self.load.blocks).max(1);
+        let first_blocks = self.load.span.saturating_sub(blocks) + 1;
+        let block = match self.load.stride {
+            0 => mix(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            stride => stride.wrapping_mul(nth),
+        };
+        block % first_blocks / blocks * blocks
     }
 }
 
