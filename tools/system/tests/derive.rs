@@ -147,6 +147,25 @@ fn the_gatekeeper_is_told_the_grant_as_written() {
 }
 
 #[test]
+fn grants_keep_their_windows_and_their_extents() {
+    let first_named = LARGE.replace("window=\"3\"", "window=\"0\"");
+    for (text, named, other) in [(LARGE, 3, 0), (&first_named, 0, 1)] {
+        let plan = plan(text, Board::Host, &Options::default());
+        let config = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
+        let peer = |index: u16| config.links[usize::from(index)].peer.as_str();
+        let seen: Vec<_> = config
+            .grants
+            .iter()
+            .map(|g| (peer(g.client.get()), g.window.get(), peer(g.volume.get()), g.first.get(), g.blocks.get()))
+            .collect();
+        let in_flight: Vec<u32> = config.grants.iter().map(|grant| grant.in_flight.get()).collect();
+        let reader = [("reader", named, "blk_d0", 0x100, 0x100), ("reader", other, "blk_d4", 0, u64::MAX)];
+        assert_eq!(seen, [reader[0], reader[1], ("writer", 0, "blk_d0", 0, 0x100)]);
+        assert_eq!(in_flight, [0, 0, 8]);
+    }
+}
+
+#[test]
 fn payload_is_mapped_by_its_client_alone() {
     for (board, options) in boards() {
         let plan = plan(LARGE, board, &options);
