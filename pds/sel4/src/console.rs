@@ -40,7 +40,7 @@ pub fn open(record: &config::Console, window: Window) {
 pub fn print(line: fmt::Arguments<'_>) {
     let mut text = Line { bytes: [0; LINE], len: 0 };
     let _cut = text.write_fmt(line);
-    let _cut = text.end();
+    text.end();
     // Borrowed already only where printing itself panicked: then nothing more can be said.
     if let Ok(mut console) = CONSOLE.0.try_borrow_mut()
         && let Some(console) = console.as_mut()

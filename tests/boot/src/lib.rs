@@ -1,2 +1,60 @@
 // SPDX-License-Identifier: MIT
-//! (being written)
+//! Boots whole systems on seL4 in QEMU with `orion qemu`, and reads what their consoles say. The command waits for the
+//! verdict and ends QEMU; nothing here looks at a clock.
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+}
+
+/// Whether there is a Microkit SDK. Says so where there is none.
+pub fn skip() -> bool {
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join("microkit-sdk"));
+    let sdk = env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()).map(PathBuf::from).or(home);
+    let found = sdk.is_some_and(|sdk| sdk.join("board").is_dir());
+    if !found {
+        eprintln!("SKIPPED: no Microkit SDK: neither MICROKIT_SDK nor ~/microkit-sdk names one; nothing was booted");
+    }
+    !found
+}
+
+/// The command under test: of ORION, else beside this test.
+fn orion() -> PathBuf {
+    let named = env::var_os("ORION").filter(|orion| !orion.is_empty()).map(|orion| root().join(orion));
+    let test = env::current_exe().expect("the path of this test");
+    let beside = test.ancestors().nth(3).map(|target| target.join("release/orion"));
+    let found = [named, beside].into_iter().flatten().find(|path| path.is_file());
+    found.expect("target/release/orion; run `make build` first")
+}
+
+/// How a boot ended.
+#[derive(Debug)]
+pub struct Boot {
+    /// Whether the command said that all is well.
+    pub passed: bool,
+    /// The console.
+    pub console: String,
+    /// What the command said.
+    pub said: String,
+}
+
+impl Boot {
+    /// Lines of the console with `text` in them.
+    pub fn lines(&self, text: &str) -> usize {
+        self.console.lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+/// Boots `system`, a path below the repository, with the options `options` of `orion qemu`.
+pub fn boot(system: &str, options: &str) -> Boot {
+    let mut qemu = Command::new(orion());
+    qemu.args(["qemu", system]).args(options.split_whitespace()).stdin(Stdio::null()).current_dir(root());
+    let Output { status, stdout, stderr } = qemu.output().expect("orion runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let boot = Boot { passed: status.success(), console: text(stdout), said: text(stderr) };
+    println!("orion qemu {system} {options}\n{}{}", boot.said, boot.console);
+    boot
+}

@@ -3,9 +3,9 @@
 use crate::Outcome;
 use crate::sel4::boot::{End, Verdicts, boot};
 use crate::sel4::machine::{self, File};
-use crate::sel4::{BUILD, ImageArgs};
+use crate::sel4::{Image, ImageArgs};
 use orion_system::Options;
-use orion_system::plan::{Disk, Plan};
+use orion_system::plan::Disk;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ const PATIENCE: u64 = 120;
 pub struct Args {
     #[command(flatten)]
     image: ImageArgs,
-    /// The raw image behind a disk [default: a sparse file of 64 MiB under build/]
+    /// The raw image behind a disk [default: a sparse file of 64 MiB beside the image]
     #[arg(long, value_name = "NAME=FILE", value_parser = named_file)]
     disk: Vec<(String, PathBuf)>,
     /// Let the demo write to files named with --disk
@@ -42,7 +42,7 @@ impl Args {
     pub fn run(self) -> Outcome {
         let demo_writes = self.disk.is_empty() || self.demo;
         let image = self.image.build(Options { demo_writes, ..Options::default() })?;
-        let files = self.files(&image.plan)?;
+        let files = self.files(&image)?;
         let demos = image.plan.pds.iter().filter(|pd| pd.program == "demo").map(|pd| pd.name.clone());
         let verdicts = Verdicts::of(demos);
         let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
@@ -59,19 +59,19 @@ impl Args {
         }
     }
 
-    fn files(&self, plan: &Plan) -> Result<Vec<File>, String> {
+    fn files(&self, Image { plan, directory }: &Image) -> Result<Vec<File>, String> {
         if let Some((unknown, _)) = self.disk.iter().find(|(name, _)| plan.disks.iter().all(|d| d.name != *name)) {
             let known: Vec<_> = plan.disks.iter().map(|d| d.name.as_str()).collect();
             return Err(format!("--disk: there is no disk {unknown:?} in the system; it has: {}", known.join(", ")));
         }
-        plan.disks.iter().map(|disk| self.file(disk)).collect()
+        plan.disks.iter().map(|disk| self.file(disk, directory)).collect()
     }
 
-    fn file(&self, disk: &Disk) -> Result<File, String> {
+    fn file(&self, disk: &Disk, directory: &Path) -> Result<File, String> {
         let named = self.disk.iter().find(|(name, _)| *name == disk.name).map(|(_, path)| path.clone());
         let path = match named {
             Some(path) => existing(path, disk)?,
-            None => sparse(disk)?,
+            None => sparse(disk, directory)?,
         };
         Ok(File { disk: disk.clone(), path })
     }
@@ -91,9 +91,9 @@ fn existing(path: PathBuf, disk: &Disk) -> Result<PathBuf, String> {
     }
 }
 
-/// A file under build/ that takes no room until it is written.
-fn sparse(disk: &Disk) -> Result<PathBuf, String> {
-    let path = Path::new(BUILD).join(format!("{}.img", disk.name));
+/// A file beside the image that takes no room until it is written.
+fn sparse(disk: &Disk, directory: &Path) -> Result<PathBuf, String> {
+    let path = directory.join(format!("{}.img", disk.name));
     let open = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let sized = open.and_then(|file| file.set_len(disk.size.unwrap_or(DISK_BYTES)));
     sized.map(|()| path.clone()).map_err(|error| format!("{}: cannot be made: {error}", path.display()))

@@ -102,6 +102,8 @@ impl ImageArgs {
         let rust_sel4 = sdk::rust_sel4(self.rust_sel4.as_deref())?;
         let toolchain = Toolchain::find()?;
         let suffix = if self.iommu { "-iommu" } else { "" };
+        make(Path::new(BUILD))?;
+        let _alone = lock()?;
         let directory = PathBuf::from(BUILD).join(format!("{}-{}{suffix}", plan.board.name(), self.config.name()));
         make(&directory)?;
         for (name, bytes) in emit::files(&plan) {
@@ -111,6 +113,7 @@ impl ImageArgs {
         let settings = Settings {
             build: &absolute(Path::new(BUILD))?,
             board: plan.board,
+            config: self.config.name(),
             sdk: &sdk,
             toolchain: &toolchain,
             rust_sel4: rust_sel4.as_deref(),
@@ -177,6 +180,13 @@ impl ImageArgs {
         let system = directory.join("orion.system");
         run(&mut tool, &format!("the Microkit tool refused {}; its message above says why", system.display()))
     }
+}
+
+/// Waits until nobody else builds here: all images share the directory of the programs.
+fn lock() -> Result<fs::File, String> {
+    let path = Path::new(BUILD).join("sel4.lock");
+    let file = fs::File::create(&path).and_then(|file| file.lock().map(|()| file));
+    file.map_err(|error| format!("{}: cannot be locked: {error}", path.display()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {

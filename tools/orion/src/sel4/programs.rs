@@ -47,7 +47,8 @@ impl Programs {
     pub fn build(&self, programs: &[&str], to: &Settings<'_>) -> Result<(PathBuf, &'static str), String> {
         let package = to.build.join("sel4");
         self.write_package(&package, to.rust_sel4)?;
-        let target = package.join("target");
+        // One for each kernel: another one's headers would make cargo build all that depends on them again.
+        let target = package.join(format!("target-{}-{}", to.board.name(), to.config));
         let mut cargo = to.toolchain.cargo();
         cargo.args(["build", "--release", "--manifest-path"]).arg(package.join("Cargo.toml"));
         cargo.args(["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]);
@@ -96,6 +97,8 @@ pub struct Settings<'a> {
     pub build: &'a Path,
     /// The board.
     pub board: Board,
+    /// The kernel's configuration: `debug` or `release`.
+    pub config: &'a str,
     /// The SDK.
     pub sdk: &'a Sdk,
     /// The toolchain.
