@@ -333,6 +333,26 @@ fn a_page_without_our_magic_or_version_is_a_plain_servers() {
     assert_eq!(wire::PAGE, 4096);
 }
 
+#[test]
+fn a_unit_is_settled_once() {
+    let (regions, mut client, mut server) = used();
+    for (word, value) in [(offset_of!(extension::Client, block_shift), 12), (0, 0)] {
+        regions.ext.set(word, value);
+        client.push(request(1)).unwrap();
+        client.publish();
+        assert!(server.pop().unwrap().is_some());
+        assert_eq!(server.unit().bytes(), 512, "blocks of requests in flight can't change their size");
+    }
+}
+
+#[test]
+fn an_answer_to_nothing_is_not_given() {
+    let (regions, mut client, mut server) = used();
+    server.push(Answer { id: 9, status: Ok(()), blocks: 0 });
+    assert!(!server.publish());
+    assert_eq!((client.pop(), regions.responses.get(4)), (Ok(None), 1));
+}
+
 /// Two of ours, on a link that the system calls plain: neither counts in the other's blocks by mistake.
 #[test]
 fn a_link_without_a_clients_page_is_plain_whoever_serves() {
