@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Boots whole systems on seL4 in QEMU with `orion qemu`, and reads what their consoles say. The command waits for the
 //! verdict and ends QEMU; nothing here looks at a clock.
+#![expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
