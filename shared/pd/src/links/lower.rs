@@ -130,9 +130,8 @@ impl Lowers for LowerRings {
                     return Ok(Some((port, a.id, done)));
                 }
                 Ok(None) => self.next = index + 1,
-                Err(_) if lower.limits.is_some() => {
-                    lower.limits = None;
-                    return Err(PeerMisbehaved { port, what: "its ring's indices are impossible" });
+                Err(misbehaved) if lower.limits.take().is_some() => {
+                    return Err(PeerMisbehaved { port, what: misbehaved.what });
                 }
                 Err(_) => self.next = index + 1,
             }

@@ -169,8 +169,14 @@ impl Uppers for UpperRings {
             let (tag, refused) = match upper.ring.pop() {
                 Ok(None) => return None,
                 Ok(Some(Incoming::Request(s))) => {
-                    upper.scale = upper.ring.unit().shift().saturating_sub(limits.block.shift());
-                    match upper.request(&s, &limits, &self.regions) {
+                    // A plain client counts in 4096 bytes: it can't name the blocks of a device with larger ones.
+                    let scale = upper.ring.unit().shift().checked_sub(limits.block.shift());
+                    upper.scale = scale.unwrap_or(0);
+                    let request = match scale {
+                        Some(_) => upper.request(&s, &limits, &self.regions),
+                        None => Err(Error::Unsupported),
+                    };
+                    match request {
                         Ok(req) => return Some(Submission { tag: s.id, req }),
                         Err(error) => (s.id, error),
                     }
