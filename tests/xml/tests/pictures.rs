@@ -72,6 +72,14 @@ fn boxes_lie_apart_and_within_the_picture() {
 }
 
 #[test]
+fn the_picture_in_the_readme_is_of_the_default_system() {
+    let system = parse(include_str!("../../../system.xml")).unwrap();
+    let plan = derive(&system, orion_system::plan::Board::Host, &orion_system::Options::default()).unwrap();
+    let same = orion_system::graph(&system, &plan, "system.xml") == include_str!("../../../docs/system.svg");
+    assert!(same, "docs/system.svg is of another system.xml: run `make graph`");
+}
+
+#[test]
 fn rights_and_extents_stand_at_the_rings() {
     let system = parse(include_str!("../../../system.xml")).unwrap();
     let plan = derive(&system, orion_system::plan::Board::Host, &orion_system::Options::default()).unwrap();

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     iommu: bool,
     /// The picture to write
-    #[arg(short = 'o', long = "out", value_name = "FILE", default_value = "build/system.svg")]
+    #[arg(short = 'o', long = "output", alias = "out", value_name = "FILE", default_value = "build/system.svg")]
     out: PathBuf,
 }
 

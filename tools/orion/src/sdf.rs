@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     iommu: bool,
     /// The folder to write to [default: build/BOARD]
-    #[arg(short = 'o', long = "out", value_name = "DIR")]
+    #[arg(short = 'o', long = "output", alias = "out", value_name = "DIR")]
     out: Option<PathBuf>,
 }
 

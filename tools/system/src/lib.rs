@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `system.xml`: parsed, checked, and turned into a plan for a board.
 //!
-//! `xml` text -> [`parse`] -> [`model::System`] -> [`derive`] -> [`plan::Plan`] -> emitted: a Microkit system
+//! `xml` text -> [`parse`] -> [`model::System`] -> [`derive()`] -> [`plan::Plan`] -> emitted: a Microkit system
 //! description and one configuration blob per PD (for seL4), or processes (by `orion-host`).
 #![forbid(unsafe_code)]
 
@@ -51,7 +51,7 @@ pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
 /// The plan of the system that `text` describes, for `board`.
 ///
 /// # Errors
-/// As [`parse`] and [`derive`].
+/// As [`parse`] and [`derive()`].
 pub fn plan(text: &str, board: plan::Board, options: &Options) -> Result<plan::Plan, Vec<Problem>> {
     derive(&parse(text)?, board, options)
 }

@@ -17,6 +17,9 @@ pub const LARGE_PAGE: u64 = 0x20_0000;
 /// Where derived mappings begin and end in each PD.
 const DERIVED: std::ops::Range<u64> = 0x400_0000..0x8000_0000;
 
+/// What is kept free for a region whose size only the Microkit tool learns, from its prefill file.
+const UNKNOWN_SIZE: u64 = 16 << 20;
+
 /// A PD while it is put together.
 pub struct Part {
     pub pd: Pd,
@@ -153,8 +156,8 @@ impl<'a> Build<'a> {
         part.pd.stack = user.stack;
         part.ids = user.ids.keys().filter(|id| **id < 64).fold(0, |ids, id| ids | 1 << id);
         for map in &user.maps {
-            let size = self.regions.get(&map.region).map_or(PAGE, |region| region.size);
-            part.space.take(map.vaddr, size);
+            let known = self.system.regions.get(&map.region).and_then(|region| region.size);
+            part.space.take(map.vaddr, known.unwrap_or(UNKNOWN_SIZE));
             let (region, vaddr) = (map.region.clone(), map.vaddr);
             part.pd.maps.push(Map { region, vaddr, write: map.write, cached: map.cached });
         }
