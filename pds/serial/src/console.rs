@@ -44,12 +44,7 @@ pub struct Console<S> {
 impl<S: Source> Console<S> {
     /// The console of the PD `name`.
     pub fn new(name: &'static str, source: S) -> Self {
-        Self {
-            name,
-            source,
-            line: Line::default(),
-            dropped: 0,
-        }
+        Self { name, source, line: Line::default(), dropped: 0 }
     }
 
     #[cfg(test)]
@@ -100,10 +95,7 @@ impl<U: Uart> Serial<U> {
                 .push(console)
                 .map_err(|_| InitError("more than 62 PDs print; a console has no channel for them"))?;
         }
-        Ok(Self {
-            wire: Wire(uart),
-            consoles,
-        })
+        Ok(Self { wire: Wire(uart), consoles })
     }
 
     /// Prints what the PDs have written. Returns when it wants to be called again though nothing happened.

@@ -19,16 +19,9 @@ impl Recorder {
             pad: 0.into(),
             peer: orion_pd::config::Name::new("peer"),
         });
-        let blob = Builder {
-            wakes: wakes.collect(),
-            ..Builder::default()
-        }
-        .bytes();
+        let blob = Builder { wakes: wakes.collect(), ..Builder::default() }.bytes();
         let config = Config::parse(Box::leak(blob.into_boxed_slice())).unwrap();
-        Self {
-            config,
-            notified: Vec::new(),
-        }
+        Self { config, notified: Vec::new() }
     }
 }
 
