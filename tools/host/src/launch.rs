@@ -65,8 +65,8 @@ pub struct Launch {
     pub maps: Vec<Map>,
     /// Its device's register files.
     pub files: Vec<File>,
-    /// Its connection to the device's model, and the channel of the device's interrupt.
-    pub device: Option<(RawFd, u8)>,
+    /// Its connection to the device's model, the counter that rings a doorbell, and the channel of the interrupt.
+    pub device: Option<(RawFd, RawFd, u8)>,
     /// The peers it may wake.
     pub peers: Vec<Peer>,
     /// The listening socket of an export.
@@ -87,7 +87,7 @@ impl Launch {
             word("map", [m.fd.to_string(), hex(m.vaddr), hex(m.size), right.to_owned(), m.name.clone()])
         }));
         words.extend(self.files.iter().map(|f| word("registers", [f.vaddr, f.size, f.phys].map(hex))));
-        words.extend(self.device.map(|(fd, irq)| word("device", [fd, irq.into()])));
+        words.extend(self.device.map(|(qtest, kick, irq)| word("device", [qtest, kick, irq.into()])));
         words.extend(
             self.peers.iter().map(|p| word("peer", [p.channel.into(), p.bit.into(), p.pending, p.sleeping, p.event])),
         );
@@ -120,7 +120,7 @@ impl Launch {
                 name: v.next()?,
             }),
             "registers" => self.files.push(File { vaddr: v.hex()?, size: v.hex()?, phys: v.hex()? }),
-            "device" => self.device = Some((v.next()?, v.next()?)),
+            "device" => self.device = Some((v.next()?, v.next()?, v.next()?)),
             "peer" => self.peers.push(Peer {
                 channel: v.next()?,
                 bit: v.next()?,
@@ -141,7 +141,7 @@ impl Launch {
         fds.extend(self.own.into_iter().flat_map(|(pending, sleeping, event)| [pending, sleeping, event]));
         fds.extend(self.peers.iter().flat_map(|peer| [peer.pending, peer.sleeping, peer.event]));
         fds.extend(self.console.into_iter().flat_map(|(ring, _, host)| [ring, host]));
-        fds.extend(self.device.map(|(fd, _)| fd).into_iter().chain(self.listen));
+        fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]).chain(self.listen));
         fds.sort_unstable();
         fds.dedup();
         fds
@@ -191,12 +191,12 @@ mod tests {
                 Map { fd: 9, vaddr: 0x401_0000, size: 0x20_0000, write: false, name: "b".into() },
             ],
             files: vec![File { vaddr: 1 << 32, size: 4096, phys: 0xb000_8000 }],
-            device: Some((10, 61)),
+            device: Some((10, 16, 61)),
             peers: vec![Peer { channel: 1, bit: 2, pending: 11, sleeping: 12, event: 13 }],
             listen: Some(14),
         };
         assert_eq!(Launch::parse(launch.words()), Some(launch.clone()));
-        assert_eq!(launch.inherited(), (3..=15).collect::<Vec<_>>());
+        assert_eq!(launch.inherited(), (3..=16).collect::<Vec<_>>());
         assert_eq!(Launch::parse(["map=1,0x1".to_owned()]), None);
     }
 }

@@ -3,9 +3,11 @@
 use crate::bell::{Bell, Rope};
 use crate::console::Printer;
 use crate::faults::{self, code};
+use crate::ivshmem::Kick;
 use crate::launch::{Launch, Map, Peer};
 use crate::programs::Program;
-use crate::qtest::Qtest;
+use crate::qemu;
+use crate::qtest::{Device, Qtest};
 use crate::regions::Mapped;
 use crate::sandbox::{self, Allowed};
 use crate::sockets::Listener;
@@ -62,9 +64,9 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
     let config = Mapped::new(held.file(config)?, Some(orion_pd::config::VADDR), size, false)?;
     let config =
         Config::parse(config.constant()).map_err(|bad| io::Error::other(format!("configuration: {}", bad.what)))?;
-    let (qtest, irq) = match launch.device {
+    let (device, irq) = match launch.device {
         None => (None, ChannelSet::default()),
-        Some((fd, irq)) => (Some(held.qtest(fd)?), ChannelSet::default().with(Channel(irq))),
+        Some((qtest, kick, irq)) => (Some(held.device(qtest, kick)?), ChannelSet::default().with(Channel(irq))),
     };
     let bell = held.bell(launch, irq)?;
     let ropes = launch.peers.iter().map(|peer| held.rope(peer)).collect::<io::Result<Vec<_>>>()?;
@@ -75,7 +77,7 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
         config,
         maps,
         files: launch.files.iter().map(register_file).collect::<io::Result<_>>()?,
-        qtest,
+        device,
         bell,
         ropes,
         printer,
@@ -117,11 +119,12 @@ impl Held {
             .map_err(|error| io::Error::other(format!("region {} at {:#x}: {error}", map.name, map.vaddr)))
     }
 
-    fn qtest(&mut self, fd: RawFd) -> io::Result<Rc<RefCell<Qtest>>> {
-        self.allowed.read.push(fd);
-        self.allowed.write.push(fd);
-        let socket = UnixStream::from(sys::inherited(fd)?);
-        Ok(Rc::new(RefCell::new(Qtest::new(socket)?)))
+    fn device(&mut self, qtest: RawFd, kick: RawFd) -> io::Result<Rc<RefCell<Device>>> {
+        self.allowed.read.push(qtest);
+        self.allowed.write.extend([qtest, kick]);
+        let socket = UnixStream::from(sys::inherited(qtest)?);
+        let kick = Kick::new(sys::inherited(kick)?.into(), qemu::BRIDGE_TABLE);
+        Ok(Rc::new(RefCell::new(Device::new(Qtest::new(socket)?, Some(kick)))))
     }
 
     fn bell(&mut self, launch: &Launch, irq: ChannelSet) -> io::Result<Bell> {

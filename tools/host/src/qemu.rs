@@ -19,6 +19,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const BRIDGE_SLOT: u8 = 2;
 /// Where the bridge's registers are: above the windows that plans give to disks.
 const BRIDGE_BAR: u64 = 0xe800_0000;
+/// Where the bridge's MSI-X table is.
+pub const BRIDGE_TABLE: u64 = 0xe801_0000;
 /// The message that rings the driver's event counter: address and data.
 pub const MESSAGE: (u64, u32) = (BRIDGE_BAR + ivshmem::DOORBELL, ivshmem::MESSAGE);
 const BIOS_BYTES: usize = 64 << 10;
@@ -76,6 +78,15 @@ pub struct Machine {
     pub cpus: Cpus,
 }
 
+/// What a driver PD needs of its device's QEMU.
+#[derive(Debug)]
+pub struct Line {
+    /// The qtest connection.
+    pub qtest: UnixStream,
+    /// The event counter of [`ivshmem::Kick`].
+    pub kick: File,
+}
+
 /// A running QEMU.
 #[derive(Debug)]
 pub struct Qemu {
@@ -92,14 +103,14 @@ impl Machine {
     ///
     /// # Errors
     /// A message for people.
-    pub fn start(self, event: &File) -> Result<(Qemu, UnixStream), String> {
+    pub fn start(self, event: &File) -> Result<(Qemu, Line), String> {
         let name = self.name.clone();
         let (mut child, qtest, bridge) = self.spawn(event).map_err(|error| explain(&name, &error))?;
-        match self.set_up(qtest, &bridge, event) {
-            Ok(socket) => match sys::process(child.id()) {
-                Ok(ended) => Ok((Qemu { child, ended, bridge }, socket)),
-                Err(error) => Err(format!("disk `{name}`: {error}")),
-            },
+        let set_up = self
+            .set_up(qtest, &bridge, event)
+            .and_then(|qtest| Ok((Line { qtest, kick: bridge.kick()? }, sys::process(child.id())?)));
+        match set_up {
+            Ok((line, ended)) => Ok((Qemu { child, ended, bridge }, line)),
             Err(error) => Err(last_words(&name, &mut child, &error)),
         }
     }
@@ -164,7 +175,7 @@ impl Machine {
         );
         let device = format!(
             "virtio-blk-pci-non-transitional,drive=image,id=disk,addr={:#x},serial={},num-queues=1,write-cache=on,\
-             rerror=report,werror=report",
+             rerror=report,werror=report,ioeventfd=off",
             self.slot,
             self.name.chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>()
         );
@@ -178,7 +189,8 @@ impl Machine {
         let low = u32::try_from(self.ecam).map_err(io::Error::other)?;
         qtest.out32(0xcf8, 0x8000_0060)?;
         qtest.out32(0xcfc, low | 1)?;
-        ivshmem::place(&mut qtest, self.ecam + (u64::from(BRIDGE_SLOT) << 15), BRIDGE_BAR)?;
+        let bridge_page = self.ecam + (u64::from(BRIDGE_SLOT) << 15);
+        ivshmem::place(&mut qtest, bridge_page, BRIDGE_BAR, BRIDGE_TABLE)?;
         bridge.settle(&mut qtest, event)?;
         let id = qtest.read(Width::L, self.ecam + (u64::from(self.slot) << 15))?;
         if id & 0xffff != 0x1af4 {

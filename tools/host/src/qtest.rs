@@ -4,6 +4,7 @@
 //! Three rules, each learnt from a hang (docs/host-world.md): only doorbells may be posted, every other write waits
 //! for its answer; a line is sent whole, in one call; few answers may be left unread, since QEMU's main loop stops
 //! when it cannot write one.
+use crate::ivshmem::Kick;
 use orion_region::Mmio;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -210,20 +211,43 @@ fn parse(line: &[u8]) -> Option<io::Result<u64>> {
     }
 }
 
+/// A device model, as its driver reaches it.
+#[derive(Debug)]
+pub struct Device {
+    qtest: Qtest,
+    kick: Option<Kick>,
+}
+
+impl Device {
+    /// The device behind `qtest`, one of whose doorbells may be rung through `kick`.
+    pub const fn new(qtest: Qtest, kick: Option<Kick>) -> Self {
+        Self { qtest, kick }
+    }
+
+    fn ring(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {
+        if let Some(kick) = &mut self.kick
+            && kick.ring(&mut self.qtest, address, value)?
+        {
+            return Ok(());
+        }
+        self.qtest.post(width, address, value.into())
+    }
+}
+
 /// A register file of a device model: the `len` bytes at `base` in the machine's memory.
 ///
 /// After QEMU has died all registers read as ones, as those of a PCI device that was pulled out.
 #[derive(Clone, Debug)]
 pub struct Registers {
-    qtest: Rc<RefCell<Qtest>>,
+    device: Rc<RefCell<Device>>,
     base: u64,
     len: usize,
 }
 
 impl Registers {
     /// The register file of `len` bytes at `base`. `base + len` must not overflow.
-    pub const fn new(qtest: Rc<RefCell<Qtest>>, base: u64, len: usize) -> Self {
-        Self { qtest, base, len }
+    pub const fn new(device: Rc<RefCell<Device>>, base: u64, len: usize) -> Self {
+        Self { device, base, len }
     }
 
     fn at(&self, offset: usize, bytes: usize) -> Option<u64> {
@@ -233,20 +257,20 @@ impl Registers {
 
     fn read(&self, width: Width, offset: usize, bytes: usize) -> u64 {
         let address = self.at(offset, bytes);
-        address.and_then(|at| self.qtest.borrow_mut().read(width, at).ok()).unwrap_or(u64::MAX)
+        address.and_then(|at| self.device.borrow_mut().qtest.read(width, at).ok()).unwrap_or(u64::MAX)
     }
 
     fn write(&self, width: Width, offset: usize, bytes: usize, value: u64) {
         if let Some(at) = self.at(offset, bytes) {
             // A dead device takes no writes; its reads tell.
-            let _ = self.qtest.borrow_mut().write(width, at, value);
+            let _ = self.device.borrow_mut().qtest.write(width, at, value);
         }
     }
 
-    fn post(&self, width: Width, offset: usize, bytes: usize, value: u64) {
+    fn ring(&self, width: Width, offset: usize, bytes: usize, value: u32) {
         if let Some(at) = self.at(offset, bytes) {
             // As above.
-            let _ = self.qtest.borrow_mut().post(width, at, value);
+            let _ = self.device.borrow_mut().ring(width, at, value);
         }
     }
 }
@@ -281,9 +305,9 @@ impl Mmio for Registers {
         self.write(Width::Q, offset, 8, value);
     }
     fn doorbell16(&self, offset: usize, value: u16) {
-        self.post(Width::W, offset, 2, value.into());
+        self.ring(Width::W, offset, 2, value.into());
     }
     fn doorbell32(&self, offset: usize, value: u32) {
-        self.post(Width::L, offset, 4, value.into());
+        self.ring(Width::L, offset, 4, value);
     }
 }

@@ -5,7 +5,7 @@ use crate::console::Tail;
 use crate::launch::{self, Launch};
 use crate::process::Process;
 use crate::programs::{Program, Role};
-use crate::qemu::{self, Dimm, Image, Machine, Qemu};
+use crate::qemu::{self, Dimm, Image, Line, Machine, Qemu};
 use crate::regions::{Mapped, Region};
 use crate::sys::{self, Cpus};
 use orion_pd::Config;
@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
 use zerocopy::FromBytes;
 
 /// Programs that this world is itself: it keeps the time and drains the consoles.
@@ -73,21 +72,21 @@ impl Setup {
         let programs = self.plan.pds.iter().map(|pd| self.program(pd)).collect::<Result<Vec<_>, _>>()?;
         let ground = Ground::new(&self.plan).map_err(|error| format!("no memory for the system: {error}"))?;
         let mut running = Running { host: clone(&ground.host)?, pds: Vec::new(), disks: Vec::new() };
-        let mut sockets = BTreeMap::new();
+        let mut lines = BTreeMap::new();
         for disk in &self.plan.disks {
             let image = self.images.remove(&disk.name).ok_or_else(|| format!("disk `{}` has no file", disk.name))?;
-            let (qemu, socket) = ground.machine(disk, image, &self.cpus)?;
+            let (qemu, line) = ground.machine(disk, image, &self.cpus)?;
             running.disks.push((disk.name.clone(), qemu));
-            sockets.insert(disk.driver.as_str(), socket);
+            lines.insert(disk.driver.as_str(), line);
         }
         let mut pds: Vec<_> = self.plan.pds.iter().zip(programs).collect();
         // Servers before their clients. It is only kinder: any order works.
         pds.sort_by_key(|(pd, _)| std::cmp::Reverse(pd.priority));
         for (pd, program) in pds {
             let Some(program) = program else { continue };
-            let socket = sockets.remove(pd.name.as_str());
+            let line = lines.remove(pd.name.as_str());
             let listener = self.listeners.remove(&pd.name);
-            let process = ground.process(pd, program.role, socket, listener, &self.cpus);
+            let process = ground.process(pd, program.role, line, listener, &self.cpus);
             running.pds.push(process.map_err(|error| format!("protection domain `{}`: {error}", pd.name))?);
         }
         Ok(running)
@@ -130,7 +129,7 @@ impl<'a> Ground<'a> {
         Ok(Self { plan, regions, bells, host: sys::event()? })
     }
 
-    fn machine(&self, disk: &Disk, image: Image, cpus: &Cpus) -> Result<(Qemu, UnixStream), String> {
+    fn machine(&self, disk: &Disk, image: Image, cpus: &Cpus) -> Result<(Qemu, Line), String> {
         let wrong = |what: &str| format!("disk `{}`: the plan has no {what}", disk.name);
         let driver = self.plan.pds.iter().find(|pd| pd.name == disk.driver).ok_or_else(|| wrong("driver"))?;
         let config = Config::parse(&driver.config).map_err(|_| wrong("configuration of its driver"))?;
@@ -167,7 +166,7 @@ impl<'a> Ground<'a> {
         &self,
         pd: &Pd,
         role: Role,
-        device: Option<UnixStream>,
+        device: Option<Line>,
         listener: Option<OwnedFd>,
         cpus: &Cpus,
     ) -> io::Result<Process> {
@@ -178,7 +177,7 @@ impl<'a> Ground<'a> {
         launch.files = pd.maps.iter().filter_map(|map| self.registers(pd, map.vaddr)).collect();
         launch.peers = self.peers(&pd.name);
         let irq = pd.irqs.iter().find(|irq| irq.source == IrqSource::Event).map_or(u8::MAX, |irq| irq.id);
-        launch.device = device.as_ref().map(|socket| (socket.as_raw_fd(), irq));
+        launch.device = device.as_ref().map(|line| (line.qtest.as_raw_fd(), line.kick.as_raw_fd(), irq));
         launch.listen = listener.as_ref().map(AsRawFd::as_raw_fd);
         let ring = Region::new(&format!("{}-console", pd.name), CONSOLE_BYTES)?;
         launch.console = Some((fd(ring.file(true)), CONSOLE_BYTES, fd(&self.host)));

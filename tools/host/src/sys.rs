@@ -214,7 +214,8 @@ impl Cpus {
 }
 
 /// Makes the process of `command` die with ours, run on `cpus`, inherit just the descriptors `keep` (beside the
-/// standard ones), leave no core file and stand apart from the terminal's signals.
+/// standard ones), leave no core file and stand apart from the terminal's signals. It is scheduled as a batch job: who is
+/// woken does not interrupt who wakes it, so that requests gather and each wake-up serves many.
 ///
 /// The death signal comes when the *thread* that spawned it ends: spawn from the main thread.
 pub fn tie(command: &mut Command, keep: Vec<RawFd>, cpus: &Cpus) {
@@ -223,6 +224,7 @@ pub fn tie(command: &mut Command, keep: Vec<RawFd>, cpus: &Cpus) {
     command.process_group(0);
     let before_exec = move || {
         let core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let plain = libc::sched_param { sched_priority: 0 };
         // SAFETY: plain integers, and pointers to values that outlive the calls.
         unsafe {
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
@@ -230,6 +232,7 @@ pub fn tie(command: &mut Command, keep: Vec<RawFd>, cpus: &Cpus) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             check(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set))?;
+            check(libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const plain))?;
             check(libc::setrlimit(libc::RLIMIT_CORE, &raw const core))?;
         }
         for &fd in &keep {

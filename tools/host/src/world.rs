@@ -2,7 +2,7 @@
 //! The world as a PD's process sees it: its windows, its device's registers, its peers, a clock and a console.
 use crate::bell::{Bell, Rope};
 use crate::console::Printer;
-use crate::qtest::{Qtest, Registers};
+use crate::qtest::{Device, Registers};
 use crate::regions::Mapped;
 use crate::sockets::Listener;
 use crate::sys;
@@ -31,7 +31,7 @@ pub struct HostWorld {
     /// Mappings that have not been taken.
     pub(crate) maps: Vec<Mapped>,
     pub(crate) files: Vec<RegisterFile>,
-    pub(crate) qtest: Option<Rc<RefCell<Qtest>>>,
+    pub(crate) device: Option<Rc<RefCell<Device>>>,
     pub(crate) bell: Bell,
     pub(crate) ropes: Vec<(Channel, Rope)>,
     pub(crate) printer: Printer,
@@ -74,9 +74,9 @@ impl World for HostWorld {
 
     fn mmio(&mut self, vaddr: u64) -> Option<Registers> {
         let index = self.files.iter().position(|file| file.vaddr == vaddr)?;
-        let qtest = Rc::clone(self.qtest.as_ref()?);
+        let device = Rc::clone(self.device.as_ref()?);
         let file = self.files.swap_remove(index);
-        Some(Registers::new(qtest, file.phys, file.len))
+        Some(Registers::new(device, file.phys, file.len))
     }
 
     fn notify(&mut self, channel: Channel) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! A virtio disk, driven by hand: configuration, DMA into a shared region, and an interrupt that rings our counter.
-use orion_host::qemu::{Aio, Dimm, Image, MESSAGE, Machine};
-use orion_host::qtest::{Qtest, Registers};
+use orion_host::ivshmem::Kick;
+use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine};
+use orion_host::qtest::{Device, Qtest, Registers};
 use orion_host::sys::{self, Cpus};
 use orion_region::Mmio;
 use std::cell::RefCell;
@@ -56,10 +57,11 @@ fn identifies_by_dma_and_message() {
         dimms: vec![Dimm { memory: memory.try_clone().unwrap(), size: 0x10_0000, bus: BUS }],
         cpus: Cpus::ours().unwrap(),
     };
-    let (_qemu, socket) = machine.start(&event).unwrap();
-    let qtest = Rc::new(RefCell::new(Qtest::new(socket).unwrap()));
-    let config = Registers::new(Rc::clone(&qtest), ECAM + (3 << 15), 4096);
-    let bar = Registers::new(qtest, BAR.into(), 0x20_0000);
+    let (_qemu, line) = machine.start(&event).unwrap();
+    let device =
+        Rc::new(RefCell::new(Device::new(Qtest::new(line.qtest).unwrap(), Some(Kick::new(line.kick, BRIDGE_TABLE)))));
+    let config = Registers::new(Rc::clone(&device), ECAM + (3 << 15), 4096);
+    let bar = Registers::new(device, BAR.into(), 0x20_0000);
     let (common, notify, table) = structures(&config);
     bar.write64(table, MESSAGE.0);
     bar.write32(table + 8, MESSAGE.1);
