@@ -15,8 +15,12 @@ use orion_block::{Instant, Limits};
 use orion_layer::{Around, Lowers, NoPayload, Node, Passthrough, Progress};
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
+use orion_virtio::blk::Counters;
 use orion_virtio::queue::SLOTS_MAX;
 use orion_virtio::{AnyBus, VirtioBlk};
+
+/// Faults that are printed: a device must not be able to flood the console.
+const PRINTED_MAX: u64 = 16;
 
 /// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
 /// and refuses nobody who was given a ring to it.
@@ -36,6 +40,7 @@ pub struct VirtioBlkPd<W: World> {
     disk: VirtioBlk<AnyBus<W::Mmio>>,
     irq: Channel,
     name: &'static str,
+    misbehaved: u32,
 }
 
 impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
@@ -46,7 +51,7 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
         if let Some(limits) = disk.limits(0) {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
-        Ok(Self { node: Node::new(Passthrough, 1), uppers: UpperRings::new(world)?, disk, irq, name })
+        Ok(Self { node: Node::new(Passthrough, 1), uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -92,11 +97,26 @@ impl<W: World> VirtioBlkPd<W> {
 
     fn report(&mut self, world: &mut W) {
         if let Some(what) = self.disk.take_fault() {
-            let counters = self.disk.counters();
-            let state = if self.disk.limits(0).is_some() { "reset, and serves again" } else { "offline" };
+            self.report_fault(what, world);
+        }
+        let misbehaved = self.uppers.misbehaved();
+        if misbehaved > self.misbehaved {
+            world.print(format_args!("{}: a client broke the ring protocol; its connection is closed", self.name));
+            self.misbehaved = misbehaved;
+        }
+    }
+
+    fn report_fault(&self, what: &str, world: &mut W) {
+        let Counters { misused, timeouts, .. } = self.disk.counters();
+        let serves = self.disk.limits(0).is_some();
+        let state = if serves { "reset, and serves again" } else { "offline" };
+        let last = misused + timeouts == PRINTED_MAX;
+        let rest = if last { "; further faults are only counted" } else { "" };
+        // That it is offline is said in any case: it is the last word.
+        if misused + timeouts <= PRINTED_MAX || !serves {
             world.print(format_args!(
-                "{}: {what}; the disk is {state} ({} protocol errors, {} timeouts so far)",
-                self.name, counters.misused, counters.timeouts,
+                "{}: {what}; the disk is {state} ({misused} protocol errors, {timeouts} timeouts so far){rest}",
+                self.name,
             ));
         }
     }

@@ -122,6 +122,7 @@ struct Rig {
     client: Client,
     device: Shared,
     data: Window,
+    requests: Window,
 }
 
 fn shape() -> Shape {
@@ -133,7 +134,7 @@ fn start(shape: Shape, builder: &Builder) -> Result<Rig, InitError> {
     let [data, data_device] = model::memory(DATA_LEN);
     let [info, info_client] = model::memory(4096);
     let [ext, ext_client] = model::memory(4096);
-    let [requests, requests_client] = model::memory(QUEUE_BYTES);
+    let [requests, requests_client, requests_raw] = model::memory(QUEUE_BYTES);
     let [responses, responses_client] = model::memory(QUEUE_BYTES);
     let device = Model::new(shape, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
     let memory =
@@ -150,7 +151,7 @@ fn start(shape: Shape, builder: &Builder) -> Result<Rig, InitError> {
     };
     let pd = VirtioBlkPd::init(&mut world)?;
     let client = Client::attach(memory, CAPACITY).unwrap();
-    Ok(Rig { pd, world, client, device, data })
+    Ok(Rig { pd, world, client, device, data, requests: requests_raw })
 }
 
 impl Rig {
@@ -281,6 +282,32 @@ fn a_device_that_is_given_up_leaves_clients_answered() {
         assert_eq!(rig.answers(), [Answer { id, status: Err(expected), blocks: 0 }]);
     }
     assert!(rig.world.printed.last().unwrap().contains("the disk is offline"), "{:?}", rig.world.printed);
+}
+
+#[test]
+fn a_device_cannot_flood_the_console() {
+    let mut rig = Rig::new();
+    for _ in 0..40 {
+        rig.device.borrow_mut().mischief = Some(Mischief::UseId(9999));
+        for _ in 0..2 {
+            rig.send(&[read(1, 0, 1, DATA_BUS)]);
+            rig.serve();
+            assert_eq!(rig.answers().len(), 1);
+        }
+    }
+    assert_eq!(rig.world.printed.len(), 1 + 16);
+    assert!(rig.world.printed[16].ends_with("; further faults are only counted"));
+}
+
+#[test]
+fn a_client_that_breaks_the_ring_is_closed_and_said_once() {
+    let mut rig = Rig::new();
+    // The tail of the request queue, far beyond what its capacity allows.
+    assert!(rig.requests.write(4, 0x8000_0000u32));
+    for _ in 0..3 {
+        rig.wake(ChannelSet::default().with(CLIENT));
+    }
+    assert_eq!(rig.world.printed[1..], ["d0: a client broke the ring protocol; its connection is closed"]);
 }
 
 #[test]
