@@ -48,7 +48,27 @@ fn a_file_is_made_where_a_size_is_given() {
     assert_eq!(fs::metadata(place.path("new.img")).unwrap().len(), 24 * MIB);
 }
 
-/// Two disks, two clients, each in its half of both; a device that cannot read one sector.
+#[test]
+fn one_client_of_two_disks() {
+    let place = Place::new();
+    let system = r#"<system xmlns:orion="urn:orion-storage:1">
+      <protection_domain name="demo" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <orion:disk name="d0" bus="virtio-blk"/>
+      <orion:disk name="d1" bus="virtio-blk"/>
+      <orion:grant client="demo" disk="d0" blocks="0..1024" rights="read write flush"/>
+      <orion:grant client="demo" disk="d1" blocks="1024..3072" rights="read write flush"/>
+    </system>"#;
+    assert_verified(&mut place.run(PROGRAM, system, &["--disk", "d1=other.img,size=32M", "--demo"]));
+    let written = |name: &str| {
+        let image = fs::read(place.path(name)).unwrap();
+        let blocks = image.chunks(4096).map(|block| block.iter().any(|&byte| byte != 0));
+        blocks.enumerate().filter_map(|(n, written)| written.then_some(n)).collect::<Vec<_>>()
+    };
+    assert_eq!(written("build/d0.img"), (0..1024).collect::<Vec<_>>());
+    assert_eq!(written("other.img"), (1024..3072).collect::<Vec<_>>());
+}
+
+/// One disk, two clients, each with a part of it; a device that cannot read, or write, one sector.
 #[test]
 fn an_error_of_the_device_reaches_the_client_it_concerns() {
     let place = Place::new();

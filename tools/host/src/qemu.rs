@@ -269,6 +269,17 @@ fn last_words(disk: &str, child: &mut Child, error: &io::Error) -> String {
     format!("disk `{disk}`: {PROGRAM} does not start ({error}): {}", said.trim())
 }
 
+impl Qemu {
+    /// What it said before it ended; call it when it has.
+    pub fn last_words(&mut self) -> String {
+        let mut said = Vec::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            let _ = stderr.take(4096).read_to_end(&mut said);
+        }
+        crate::console::plain(said.trim_ascii())
+    }
+}
+
 impl Drop for Qemu {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -87,10 +87,10 @@ impl Watch {
     }
 
     fn disks(&mut self, is_ready: &impl Fn(RawFd) -> bool) {
-        let dead = self.running.disks.iter().find(|(_, qemu)| is_ready(qemu.ended.as_raw_fd()));
-        if let Some((name, _)) = dead {
-            let name = name.clone();
-            self.fault(&name, "the QEMU that is this disk's device has ended");
+        let mut dead = self.running.disks.iter_mut().filter(|(_, qemu)| is_ready(qemu.ended.as_raw_fd()));
+        if let Some((name, qemu)) = dead.next() {
+            let (name, said) = (name.clone(), qemu.last_words());
+            self.fault(&name, format!("the QEMU that is this disk's device has ended {said}").trim_end());
             self.end(&format!("disk {name} is gone"));
         }
     }
