@@ -182,17 +182,16 @@ impl Connection {
         }
     }
 
-    /// Gives up the write whose payload has not come whole.
+    /// Gives up the write whose payload has not come whole. Between two of its buffers that is one which has failed
+    /// already: the stream is read only while there is a buffer.
     pub(crate) fn stop_receiving(&mut self) {
         self.session.drop_payload();
-        let filling = self.filling.take();
-        filling.into_iter().for_each(|part| self.drop_part(part));
-        let Some(id) = self.current else { return };
-        let Some(job) = self.jobs.get_mut(id).filter(|job| job.command == Command::Write) else {
+        let (Some(part), Some(id)) = (self.filling.take(), self.current) else {
             return;
         };
-        if filling.is_some() || job.covered < job.len {
-            job.open = job.open.saturating_sub(u8::from(filling.is_some()));
+        self.drop_part(part);
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.open = job.open.saturating_sub(1);
             // A failure that is already noted stays.
             job.fail(Errno::Inval, u64::MAX);
             self.settle(id);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Streams in memory, whose two ends a test holds.
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use orion_export::Listen;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::rc::Rc;
 
 /// Bytes in the two directions of a connection.
@@ -17,6 +16,7 @@ struct Wire {
     /// Most bytes of one transfer.
     piece: usize,
     client_gone: bool,
+    broken: bool,
     server_gone: bool,
 }
 
@@ -51,6 +51,12 @@ impl Peer {
         self.0.borrow_mut().client_gone = true;
     }
 
+    /// Breaks the connection in both directions.
+    pub fn vanish(&self) {
+        let wire = &mut *self.0.borrow_mut();
+        (wire.client_gone, wire.broken) = (true, true);
+    }
+
     /// Whether the server has closed the connection.
     pub fn closed(&self) -> bool {
         self.0.borrow().server_gone
@@ -79,18 +85,18 @@ impl Listen for Duplex {
 }
 
 impl ErrorType for End {
-    type Error = Infallible;
+    type Error = ErrorKind;
 }
 
 impl ReadReady for End {
-    fn read_ready(&mut self) -> Result<bool, Infallible> {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
         let wire = self.0.borrow();
         Ok(wire.client_gone || !wire.to_server.is_empty())
     }
 }
 
 impl Read for End {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Infallible> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
         let wire = &mut *self.0.borrow_mut();
         let n = buf.len().min(wire.to_server.len()).min(wire.piece);
         buf[..n].iter_mut().zip(wire.to_server.drain(..n)).for_each(|(to, byte)| *to = byte);
@@ -99,21 +105,21 @@ impl Read for End {
 }
 
 impl WriteReady for End {
-    fn write_ready(&mut self) -> Result<bool, Infallible> {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
         let wire = self.0.borrow();
-        Ok(wire.to_client.len() < wire.room)
+        if wire.broken { Err(ErrorKind::BrokenPipe) } else { Ok(wire.to_client.len() < wire.room) }
     }
 }
 
 impl Write for End {
-    fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
         let wire = &mut *self.0.borrow_mut();
         let n = buf.len().min(wire.room - wire.to_client.len()).min(wire.piece);
         wire.to_client.extend(&buf[..n]);
         Ok(n)
     }
 
-    fn flush(&mut self) -> Result<(), Infallible> {
+    fn flush(&mut self) -> Result<(), ErrorKind> {
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
     reason = "a library of tests: what is wrong must fail them"
 )]
 mod client;
+pub mod common;
 mod device;
 mod duplex;
 mod memory;

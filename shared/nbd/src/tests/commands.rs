@@ -76,6 +76,12 @@ fn flags_belong_to_commands() {
     assert_eq!(outcome(&export, (false, false), &whole), Some(Err(Errno::Inval)), "DF without structured replies");
     let status = a_request(cmd::BLOCK_STATUS, 0, 1, 0, 512);
     assert_eq!(outcome(&export, (true, false), &status), Some(Err(Errno::Inval)), "no context was chosen");
+    let unset = an_option(option::SET_META_CONTEXT, &context_data(b"", &[]));
+    let set = an_option(option::SET_META_CONTEXT, &context_data(b"", &[b"base:allocation"]));
+    let structured = an_option(option::STRUCTURED_REPLY, b"");
+    let go = an_option(option::GO, &info_data(b"", &[]));
+    let story = play(&[hello(), structured, set, unset, go, status].concat(), &[usize::MAX], &export);
+    assert_eq!(story.requests[0].0, Err(Errno::Inval), "the choice was taken back");
 }
 
 #[test]
