@@ -63,8 +63,8 @@ pub(crate) struct Connection {
     /// What we wait for, and what the world was told.
     pub interest: Interest,
     pub watched: Interest,
-    /// When the handshake must be over.
-    pub deadline: Instant,
+    /// When the handshake must be over; `None` once it is.
+    pub deadline: Option<Instant>,
 }
 
 /// What a step of a connection works with.
@@ -95,7 +95,7 @@ impl Connection {
             life: Life::Open,
             interest: Interest::default(),
             watched: Interest::default(),
-            deadline,
+            deadline: Some(deadline),
         }
     }
 

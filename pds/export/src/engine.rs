@@ -69,7 +69,7 @@ impl Engine {
     pub fn deadline(&self) -> Option<Instant> {
         let each = self.connections.iter().flatten();
         each.filter_map(|c| {
-            let handshake = (!c.session.transmitting() && c.is_alive()).then_some(c.deadline);
+            let handshake = c.deadline.filter(|_| c.is_alive());
             let again = (!c.again.is_empty()).then_some(c.again_at);
             handshake.into_iter().chain(again).min()
         })
@@ -145,7 +145,7 @@ impl Engine {
         let mut any = false;
         for slot in &mut self.connections {
             let Some(connection) = slot else { continue };
-            if connection.is_alive() && !connection.session.transmitting() && connection.deadline <= now {
+            if connection.is_alive() && connection.deadline.is_some_and(|at| at <= now) {
                 connection.kill();
             }
             if connection.is_over() {

@@ -12,6 +12,9 @@ impl Connection {
     pub(crate) fn receive<S: Sockets>(&mut self, around: &mut Around<'_, S>) -> bool {
         self.interest.readable = false;
         for step in 0..STEPS {
+            if self.session.transmitting() {
+                self.deadline = None;
+            }
             if self.life == Life::Dead || !self.expand(around.terms) || self.life != Life::Open {
                 return step > 0;
             }

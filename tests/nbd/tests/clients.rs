@@ -234,6 +234,7 @@ fn fio_verifies_what_several_jobs_write() {
             "--iodepth=32",
             "--size=32m",
             "--verify=crc32c",
+            "--verify_state_save=0",
             "--verify_fatal=1",
             "--randrepeat=1",
             "--fsync=64",
