@@ -81,14 +81,7 @@ fn fio_and_qemu_at_once() {
     let fio_uri = format!("--uri={uri}");
     let fio = std::thread::spawn(move || {
         let common = ["--name=verify", "--ioengine=nbd", &fio_uri, "--rw=randrw", "--bsrange=4k-128k", "--iodepth=32"];
-        let more = [
-            "--size=16m",
-            "--verify=crc32c",
-            "--verify_state_save=0",
-            "--verify_fatal=1",
-            "--fsync=50",
-            "--verify_state_save=0",
-        ];
+        let more = ["--size=16m", "--verify=crc32c", "--verify_state_save=0", "--verify_fatal=1", "--fsync=50"];
         succeeds("fio", &[&common[..], &more].concat())
     });
     let commands = [
@@ -194,7 +187,6 @@ fn clients_that_stall_vanish_or_talk_nonsense_harm_nobody() {
             "--iodepth=16",
             "--size=8m",
             "--verify=crc32c",
-            "--verify_state_save=0",
             "--verify_state_save=0",
         ],
     );
