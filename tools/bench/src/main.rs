@@ -4,6 +4,7 @@ mod allocations;
 mod host;
 mod layers;
 mod ring;
+mod sel4;
 
 use clap::Parser;
 
@@ -14,11 +15,14 @@ enum Command {
     Layers,
     /// The host world's whole chain beside `qemu-img bench`, on the same file and the same processor.
     Host(host::Host),
+    /// Instructions of the whole machine for one read, on seL4 in QEMU; needs a Microkit SDK.
+    Sel4(sel4::Sel4),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Command::parse() {
         Command::Layers => layers::run(),
         Command::Host(host) => host.run(),
+        Command::Sel4(sel4) => sel4.run(),
     }
 }

@@ -2,6 +2,7 @@
 //! `orion qemu`.
 use crate::Outcome;
 use crate::sel4::boot::{End, Verdicts, boot};
+use crate::sel4::count::Counter;
 use crate::sel4::machine::{self, File};
 use crate::sel4::{Image, ImageArgs};
 use orion_system::Options;
@@ -30,6 +31,17 @@ pub struct Args {
     /// End after so many seconds; without a verdict by then, fail [default: 120 where there is a demo]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Give every client a setting; may be repeated
+    #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
+    settings: Vec<(String, u64)>,
+    /// Count the instructions that the machine executes until the verdict
+    #[arg(long)]
+    count: bool,
+}
+
+fn setting(text: &str) -> Result<(String, u64), String> {
+    let parts = text.split_once('=').and_then(|(key, value)| Some((key.to_owned(), value.parse().ok()?)));
+    parts.ok_or_else(|| format!("{text:?} is not KEY=NUMBER, such as bench_depth=1"))
 }
 
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -41,14 +53,21 @@ impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
         let demo_writes = self.disk.is_empty() || self.demo;
-        let image = self.image.build(Options { demo_writes, ..Options::default() })?;
+        let client_settings = self.settings.iter().cloned().collect();
+        let image = self.image.build(Options { demo_writes, client_settings, ..Options::default() })?;
         let files = self.files(&image)?;
         let demos = image.plan.pds.iter().filter(|pd| pd.program == "demo").map(|pd| pd.name.clone());
         let verdicts = Verdicts::of(demos);
         let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
         let none = verdicts.is_empty();
-        let qemu = machine::command(&image.plan, &image.directory, &files);
-        match boot(qemu, verdicts, limit.map(Duration::from_secs))? {
+        let mut qemu = machine::command(&image.plan, &image.directory, &files);
+        let counter = if self.count { Some(Counter::new(&image.directory)?) } else { None };
+        counter.iter().for_each(|counter| counter.attach(&mut qemu));
+        let end = boot(qemu, verdicts, limit.map(Duration::from_secs))?;
+        if let Some(counter) = counter {
+            println!("instructions: {}", counter.total()?);
+        }
+        match end {
             End::Passed => Ok(ExitCode::SUCCESS),
             End::TimedOut if none => Ok(ExitCode::SUCCESS),
             End::Failed(line) => Err(format!("the system failed: {line}")),

@@ -13,6 +13,7 @@ use std::process::Command;
 use toolchain::Toolchain;
 
 pub mod boot;
+pub mod count;
 pub mod machine;
 mod programs;
 mod sdk;
