@@ -170,3 +170,19 @@ fn width(at: usize, left: usize) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Part;
+
+    #[test]
+    fn a_part_ends_where_it_ends() {
+        let part = Part { base: 0x100, len: 8 };
+        for (offset, size) in (0..20).flat_map(|offset| (0..20).map(move |size| (offset, size))) {
+            let expected = (offset + size <= 8).then_some(0x100 + offset);
+            assert_eq!(part.at(offset, size).ok(), expected);
+        }
+        assert!(part.at(usize::MAX, 2).is_err() && part.at(2, usize::MAX).is_err());
+        assert!(Part { base: usize::MAX, len: 8 }.at(1, 1).is_err());
+    }
+}

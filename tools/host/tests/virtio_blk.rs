@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The virtio-blk driver against QEMU's device, where it is reset or taken over with requests in flight.
+#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, reason = "a test's small numbers and certain values")]
 use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
 use orion_host::ivshmem::Kick;
 use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine, Qemu};
