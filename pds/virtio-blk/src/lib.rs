@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The driver PD of a virtio block device: wires the driver of `orion-virtio` below a node, and clients' rings above.
+//! The driver PD of a virtio block device: wires clients' rings to the driver of `orion-virtio`.
 //!
 //! It maps its device's registers and its own DMA memory. Payload passes by name: the device reaches it, this PD not.
 #![no_std]
@@ -7,17 +7,19 @@
 #[cfg(test)]
 extern crate std;
 
+mod relay;
 mod setup;
 #[cfg(test)]
 mod tests;
 
 use orion_block::{Instant, Limits};
-use orion_layer::{Around, Lowers, NoPayload, Node, Passthrough, Progress};
+use orion_layer::Lowers;
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
 use orion_virtio::blk::Counters;
 use orion_virtio::queue::SLOTS_MAX;
 use orion_virtio::{AnyBus, VirtioBlk};
+use relay::Relay;
 
 /// Faults that are printed: a device must not be able to flood the console.
 const PRINTED_MAX: u64 = 16;
@@ -35,7 +37,7 @@ mod right {
 /// The driver PD.
 #[derive(Debug)]
 pub struct VirtioBlkPd<W: World> {
-    node: Node<Passthrough, { SLOTS_MAX as usize }>,
+    relay: Relay<{ SLOTS_MAX as usize }>,
     uppers: UpperRings,
     disk: VirtioBlk<AnyBus<W::Mmio>>,
     irq: Channel,
@@ -51,7 +53,14 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
         if let Some(limits) = disk.limits(0) {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
-        Ok(Self { node: Node::new(Passthrough, 1), uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
+        Ok(Self {
+            relay: Relay::new(disk.capacity(0)),
+            uppers: UpperRings::new(world)?,
+            disk,
+            irq,
+            name,
+            misbehaved: 0,
+        })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -61,36 +70,39 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
             // Before completions are drained: one that comes later must be able to interrupt again.
             self.disk.interrupted();
         }
-        let deadline = loop {
-            let progress = self.run(world);
-            let more = progress.moved || self.disk.expire();
+        loop {
+            self.run(world);
+            let more = self.disk.expire();
             self.report(world);
-            if !more && self.uppers.sleep(|upper| self.node.has_room(upper)) {
-                break earlier(progress.deadline, self.disk.deadline());
+            let room = self.relay.has_room();
+            // What came after it was looked for shows here, or as an interrupt.
+            if !more && self.uppers.sleep(|_| room) {
+                break;
             }
-        };
+        }
         if interrupted {
             world.irq_ack(self.irq);
         }
-        deadline
+        self.disk.deadline()
     }
 }
 
 impl<W: World> VirtioBlkPd<W> {
     /// Takes what the device completed, hands it what the clients ask.
-    fn run(&mut self, world: &mut W) -> Progress {
-        let now = world.now();
-        self.disk.set_time(now);
-        let mut around = Around { uppers: &mut self.uppers, lowers: &mut self.disk, payload: &mut NoPayload, now };
-        let progress = self.node.run(&mut around);
-        self.disk.kick();
+    fn run(&mut self, world: &mut W) {
+        self.disk.set_time(world.now());
+        let Self { relay, uppers, disk, .. } = self;
+        relay.drain(uppers, disk);
+        while relay.admit(uppers, disk) && disk.has_answers() {
+            relay.drain(uppers, disk);
+        }
+        disk.kick();
         let news = !self.uppers.announced() && self.announce();
         self.uppers.publish(world, news);
-        progress
     }
 
     fn announce(&mut self) -> bool {
-        let Some(limits) = self.node.limits() else { return false };
+        let Some(limits) = self.disk.limits(0) else { return false };
         self.uppers.announce(limits, 1, |_| whole(&limits, rights(&limits)));
         true
     }
@@ -120,10 +132,6 @@ impl<W: World> VirtioBlkPd<W> {
             ));
         }
     }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
 }
 
 fn rights(limits: &Limits) -> u16 {

@@ -177,6 +177,11 @@ impl<B: Bus> VirtioBlk<B> {
         }
     }
 
+    /// Whether there are answers for which the device was not needed.
+    pub fn has_answers(&self) -> bool {
+        !self.done.is_empty()
+    }
+
     /// Requests that the device holds.
     pub fn in_flight(&self) -> usize {
         self.queue.held().count()

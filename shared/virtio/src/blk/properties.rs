@@ -5,8 +5,9 @@ use crate::{Bus, Fault};
 use orion_block::{BlockSize, DiscardReads, Limits};
 use virtio_drivers::device::common::Feature;
 
-/// Most bytes of one request. Keeps one client's request from holding the device for long; nodes above split.
-const REQUEST_BYTES: u32 = 16 << 20;
+/// Most bytes of one request: as many as a ring's entry can ask for in its largest unit, so that no client has to split
+/// for our sake. In practice the data region's size is the limit.
+const REQUEST_BYTES: u32 = 256 << 20;
 /// A device that writes fewer zeroes at a time is not worth asking.
 const LEAST_ZEROES: u32 = 64 << 10;
 /// How often the configuration is read anew because it changed meanwhile.

@@ -84,6 +84,11 @@ impl Done {
         }
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Takes the oldest.
     pub fn pop(&mut self) -> Option<(u32, Completion)> {
         self.count = self.count.checked_sub(1)?;

@@ -103,8 +103,14 @@ fn limits_say_what_the_device_promised() {
     let mut garbage = Shape::new(128, 0);
     garbage.config[8..].fill(0xff);
     let limits = Rig::new(garbage, Via::Mmio).blk.limits(0).unwrap();
-    let plain =
-        Limits { capacity: 128, max_blocks: 32_768, atomic_blocks: 1, fua: true, queue_depth: 85, ..Limits::default() };
+    let plain = Limits {
+        capacity: 128,
+        max_blocks: 524_288,
+        atomic_blocks: 1,
+        fua: true,
+        queue_depth: 85,
+        ..Limits::default()
+    };
     assert_eq!(limits, plain);
 }
 
@@ -133,7 +139,7 @@ proptest! {
         let shape = Shape { config, features: features | 1 << 32, ..full() };
         if let Ok(rig) = Rig::with(shape, Via::Mmio, |_| {}) {
             let limits = rig.blk.limits(0).unwrap();
-            prop_assert!(limits.max_blocks > 0 && limits.max_blocks << limits.block.shift() <= 16 << 20);
+            prop_assert!(limits.max_blocks > 0 && limits.max_blocks << limits.block.shift() <= 256 << 20);
             prop_assert!(limits.capacity < 1 << 55 && limits.atomic_blocks == 1);
             prop_assert!(limits.physical >= limits.block);
         }
