@@ -4,6 +4,7 @@
 use orion_host::sys;
 use orion_host_tests::{Place, Run, SYSTEM, lock_is_free, send, wait_all_ended};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
 
@@ -100,4 +101,22 @@ fn a_stale_socket_is_replaced() {
     run.signal(libc::SIGTERM);
     assert!(run.end().success());
     assert_nothing_stays(&place, &children);
+}
+
+/// A device that hangs is taken for gone: its clients get errors, and the system still ends when it is told to.
+#[test]
+fn when_a_device_hangs() {
+    let place = Place::new();
+    let system = SYSTEM.replace(r#"bus="virtio-blk"/>"#, r#"bus="virtio-blk" timeout="200ms"/>"#);
+    assert_ne!(system, SYSTEM);
+    let mut run = place.run(PROGRAM, &system, &["--export", "vault=nbd:unix:socket"]);
+    run.wait_for("verdict", "pd", "demo");
+    send(process(&run, "qemu-system"), libc::SIGSTOP);
+    let uri = format!("nbd+unix:///?socket={}", place.path("socket").display());
+    let read = Command::new("qemu-io").args(["-f", "raw", "-c", "read 0 4096", &uri]).output().expect("qemu-io");
+    let said = String::from_utf8_lossy(&read.stdout).into_owned() + &String::from_utf8_lossy(&read.stderr);
+    assert!(said.contains("read failed"), "{said}");
+    run.wait_for("line", "text", "the disk is offline");
+    run.signal(libc::SIGTERM);
+    assert!(run.end().success());
 }

@@ -124,7 +124,7 @@ impl Held {
         self.allowed.write.extend([qtest, kick]);
         let socket = UnixStream::from(sys::inherited(qtest)?);
         let kick = Kick::new(sys::inherited(kick)?.into(), qemu::BRIDGE_TABLE);
-        Ok(Rc::new(RefCell::new(Device::new(Qtest::new(socket)?, Some(kick)))))
+        Ok(Rc::new(RefCell::new(Device::new(Qtest::new(socket)?, Some(kick))?)))
     }
 
     fn bell(&mut self, launch: &Launch, irq: ChannelSet) -> io::Result<Bell> {

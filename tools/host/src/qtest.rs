@@ -15,8 +15,10 @@ use std::time::Duration;
 
 /// Most posted writes whose answers have not been read. QEMU stops at some hundreds.
 const MOST_UNANSWERED: u32 = 64;
-/// A QEMU that does not answer for so long is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A QEMU that does not answer for so long while it starts is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// As above, once it runs: its driver can't do anything meanwhile.
+const DRIVERS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How wide an access is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,8 +222,12 @@ pub struct Device {
 
 impl Device {
     /// The device behind `qtest`, one of whose doorbells may be rung through `kick`.
-    pub const fn new(qtest: Qtest, kick: Option<Kick>) -> Self {
-        Self { qtest, kick }
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(qtest: Qtest, kick: Option<Kick>) -> io::Result<Self> {
+        qtest.socket.set_read_timeout(Some(DRIVERS_PATIENCE))?;
+        Ok(Self { qtest, kick })
     }
 
     fn ring(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {

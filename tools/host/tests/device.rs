@@ -58,8 +58,9 @@ fn identifies_by_dma_and_message() {
         cpus: Cpus::ours().unwrap(),
     };
     let (_qemu, line) = machine.start(&event).unwrap();
-    let device =
-        Rc::new(RefCell::new(Device::new(Qtest::new(line.qtest).unwrap(), Some(Kick::new(line.kick, BRIDGE_TABLE)))));
+    let device = Rc::new(RefCell::new(
+        Device::new(Qtest::new(line.qtest).unwrap(), Some(Kick::new(line.kick, BRIDGE_TABLE))).unwrap(),
+    ));
     let config = Registers::new(Rc::clone(&device), ECAM + (3 << 15), 4096);
     let bar = Registers::new(device, BAR.into(), 0x20_0000);
     let (common, notify, table) = structures(&config);

@@ -57,7 +57,7 @@ impl Rig {
             cpus: Cpus::ours().unwrap(),
         };
         let (qemu, line) = machine.start(&event).unwrap();
-        let device = Device::new(Qtest::new(line.qtest).unwrap(), Some(Kick::new(line.kick, BRIDGE_TABLE)));
+        let device = Device::new(Qtest::new(line.qtest).unwrap(), Some(Kick::new(line.kick, BRIDGE_TABLE))).unwrap();
         Self { registers: Rc::new(RefCell::new(device)), event, dma, data, image, _qemu: qemu }
     }
 
