@@ -13,13 +13,11 @@ mod setup;
 mod tests;
 
 use orion_block::{Instant, Limits};
-use orion_layer::Lowers;
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
 use orion_virtio::blk::Counters;
-use orion_virtio::queue::SLOTS_MAX;
 use orion_virtio::{AnyBus, VirtioBlk};
-use relay::Relay;
+use relay::{Origin, Relay};
 
 /// Faults that are printed: a device must not be able to flood the console.
 const PRINTED_MAX: u64 = 16;
@@ -37,9 +35,9 @@ mod right {
 /// The driver PD.
 #[derive(Debug)]
 pub struct VirtioBlkPd<W: World> {
-    relay: Relay<{ SLOTS_MAX as usize }>,
+    relay: Relay,
     uppers: UpperRings,
-    disk: VirtioBlk<AnyBus<W::Mmio>>,
+    disk: VirtioBlk<AnyBus<W::Mmio>, Origin>,
     irq: Channel,
     name: &'static str,
     misbehaved: u32,
@@ -50,17 +48,10 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
         let device = setup::device(&world.config())?;
         let (disk, irq) = (setup::disk(device, world)?, setup::irq(device)?);
         let name = device.name.as_str();
-        if let Some(limits) = disk.limits(0) {
+        if let Some(limits) = disk.limits() {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
-        Ok(Self {
-            relay: Relay::new(disk.capacity(0)),
-            uppers: UpperRings::new(world)?,
-            disk,
-            irq,
-            name,
-            misbehaved: 0,
-        })
+        Ok(Self { relay: Relay::default(), uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -74,7 +65,7 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
             self.run(world);
             let more = self.disk.expire();
             self.report(world);
-            let room = self.relay.has_room();
+            let room = self.disk.has_room();
             // What came after it was looked for shows here, or as an interrupt.
             if !more && self.uppers.sleep(|_| room) {
                 break;
@@ -91,18 +82,14 @@ impl<W: World> VirtioBlkPd<W> {
     /// Takes what the device completed, hands it what the clients ask.
     fn run(&mut self, world: &mut W) {
         self.disk.set_time(world.now());
-        let Self { relay, uppers, disk, .. } = self;
-        relay.drain(uppers, disk);
-        while relay.admit(uppers, disk) && disk.has_answers() {
-            relay.drain(uppers, disk);
-        }
-        disk.kick();
+        self.relay.run(&mut self.uppers, &mut self.disk);
+        self.disk.kick();
         let news = !self.uppers.announced() && self.announce();
         self.uppers.publish(world, news);
     }
 
     fn announce(&mut self) -> bool {
-        let Some(limits) = self.disk.limits(0) else { return false };
+        let Some(limits) = self.disk.limits() else { return false };
         self.uppers.announce(limits, 1, |_| whole(&limits, rights(&limits)));
         true
     }
@@ -120,7 +107,7 @@ impl<W: World> VirtioBlkPd<W> {
 
     fn report_fault(&self, what: &str, world: &mut W) {
         let Counters { misused, timeouts, .. } = self.disk.counters();
-        let serves = self.disk.limits(0).is_some();
+        let serves = self.disk.limits().is_some();
         let state = if serves { "reset, and serves again" } else { "offline" };
         let last = misused + timeouts == PRINTED_MAX;
         let rest = if last { "; further faults are only counted" } else { "" };

@@ -77,16 +77,16 @@ pub struct Counters {
     pub timeouts: u64,
 }
 
-/// A virtio block device.
+/// A virtio block device. `T` is what the caller calls its requests by.
 #[derive(Debug)]
-pub struct VirtioBlk<B> {
+pub struct VirtioBlk<B, T = u32> {
     bus: B,
     queue: Queue,
     regions: [Span; REGIONS_MAX],
     properties: Properties,
-    slots: [Slot; SLOTS_MAX as usize],
+    slots: [Slot<T>; SLOTS_MAX as usize],
     free: Free,
-    done: Done,
+    done: Done<T>,
     iommu: bool,
     read_only: bool,
     alive: bool,
@@ -101,7 +101,7 @@ pub struct VirtioBlk<B> {
     fault: Option<&'static str>,
 }
 
-impl<B: Bus> VirtioBlk<B> {
+impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// Resets the device, whatever it was doing, and makes it ready.
     ///
     /// # Errors
@@ -177,9 +177,50 @@ impl<B: Bus> VirtioBlk<B> {
         }
     }
 
+    /// What the device can do; `None` where it is not used any more.
+    pub fn limits(&self) -> Option<Limits> {
+        let queue_depth = self.queue.layout().slots();
+        self.alive.then_some(Limits { queue_depth, ..self.properties.limits })
+    }
+
+    /// Whether there is room for a request.
+    pub fn has_room(&self) -> bool {
+        // Each answer that waits was a request that had room.
+        self.free.count() > self.done.count()
+    }
+
+    /// Takes a request, for which there must be room. The device sees it at the next [`kick`](Self::kick).
+    pub fn start(&mut self, tag: T, req: &Request) {
+        if let Err(done) = self.admit(tag, req) {
+            self.done.push(tag, done);
+        }
+    }
+
+    /// The next request that has ended. Where there is none, the device has been asked for an interrupt at the next.
+    pub fn finished(&mut self) -> Option<(T, Completion)> {
+        loop {
+            if let Some(done) = self.done.pop() {
+                return Some(done);
+            }
+            if !self.alive {
+                return None;
+            }
+            match self.queue.pop() {
+                Ok(Some(used)) => {
+                    if let Some(done) = self.used(used) {
+                        return Some(done);
+                    }
+                }
+                Ok(None) if self.queue.arm() => {}
+                Ok(None) => return None,
+                Err(misused) => self.misused(misused),
+            }
+        }
+    }
+
     /// Whether there are answers for which the device was not needed.
     pub fn has_answers(&self) -> bool {
-        !self.done.is_empty()
+        self.done.count() > 0
     }
 
     /// Requests that the device holds.
@@ -202,89 +243,87 @@ impl<B: Bus> VirtioBlk<B> {
         self.fault.take()
     }
 
-    fn admit(&mut self, submission: &Submission) -> Result<(), Completion> {
-        let req = submission.req;
-        let address = self.check(&req).map_err(Completion::error)?;
-        if req.op == Op::Flush && !self.properties.flush {
+    fn admit(&mut self, tag: T, req: &Request) -> Result<(), Completion> {
+        if req.op == Op::Flush && self.alive && !self.properties.flush {
             // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
             return Err(Completion::ok(0));
         }
+        let (sector, payload) = self.check(req).map_err(Completion::error)?;
         if self.free.is_full() {
             self.watch = self.deadline;
         }
         let slot = self.free.take().ok_or(Completion::error(Error::Again))?;
         if let Some(record) = self.slots.get_mut(usize::from(slot)) {
             *record = Slot {
-                tag: submission.tag,
+                tag,
                 blocks: req.blocks,
-                op: req.op,
+                reads: if let Payload::FromDevice(_, len) = payload { len } else { 0 },
                 flush_after: req.fua && req.op.modifies() && self.properties.limits.volatile_cache,
                 deadline: self.deadline,
             };
         }
-        self.stage(slot, &req, address);
+        self.queue.stage(slot, wire::header(req.op, sector), payload);
         Ok(())
     }
 
-    /// Checks a request against what the device can do; the bus address of its payload.
-    fn check(&self, req: &Request) -> Result<u64, Error> {
-        let limits = &self.properties.limits;
+    /// Checks a request against what the device can do; the sector for its header, and its payload.
+    fn check(&self, req: &Request) -> Result<(u64, Payload), Error> {
         if !self.alive {
             return Err(Error::Offline);
         }
+        let limits = &self.properties.limits;
         if req.op.modifies() && limits.read_only {
             return Err(Error::ReadOnly);
         }
         match req.op {
-            Op::Flush => return Ok(0),
-            Op::Discard if limits.discard_granularity == 0 => return Err(Error::Unsupported),
-            Op::WriteZeroes if !limits.write_zeroes => return Err(Error::Unsupported),
-            _ => {}
+            Op::Read => {
+                let (address, len) = self.payload(req)?;
+                Ok((self.sector(req)?, Payload::FromDevice(address, len)))
+            }
+            Op::Write => {
+                let (address, len) = self.payload(req)?;
+                Ok((self.sector(req)?, Payload::ToDevice(address, len)))
+            }
+            Op::Flush => Ok((0, Payload::None)),
+            Op::Discard if limits.discard_granularity == 0 => Err(Error::Unsupported),
+            Op::WriteZeroes if !limits.write_zeroes => Err(Error::Unsupported),
+            // A discard may be ignored, so what is too much of one is.
+            Op::Discard => self.clear(req, req.blocks.min(self.properties.discard_blocks)),
+            Op::WriteZeroes => self.clear(req, req.blocks),
         }
+    }
+
+    fn clear(&self, req: &Request, blocks: u32) -> Result<(u64, Payload), Error> {
+        let shift = self.properties.limits.block.shift() - 9;
+        let words = wire::segment(self.sector(req)?, blocks << shift);
+        Ok((0, Payload::Words(words)))
+    }
+
+    /// The first sector, if the device has the blocks.
+    fn sector(&self, req: &Request) -> Result<u64, Error> {
+        let limits = &self.properties.limits;
         if req.blocks == 0 || req.blocks > limits.max_blocks {
             return Err(Error::Invalid);
         }
         if req.end().is_none_or(|end| end > limits.capacity) {
             return Err(Error::OutOfRange);
         }
-        if req.op.has_payload() { self.address(req.buf, self.bytes(req.blocks)) } else { Ok(0) }
+        Ok(req.lba.0 << (limits.block.shift() - 9))
     }
 
-    fn address(&self, buf: Buf, len: u32) -> Result<u64, Error> {
-        let region = self.regions.get(usize::from(buf.region.0)).ok_or(Error::Invalid)?;
-        region.address(buf.offset, len).ok_or(Error::Invalid)
-    }
-
-    /// Bytes of at most `max_blocks` blocks.
-    fn bytes(&self, blocks: u32) -> u32 {
-        blocks << self.properties.limits.block.shift()
-    }
-
-    fn stage(&mut self, slot: u16, req: &Request, address: u64) {
-        let shift = self.properties.limits.block.shift() - 9;
-        let sector = req.lba.0 << shift;
-        let (sector, payload) = match req.op {
-            Op::Read => (sector, Payload::FromDevice(address, self.bytes(req.blocks))),
-            Op::Write => (sector, Payload::ToDevice(address, self.bytes(req.blocks))),
-            Op::Flush => (0, Payload::None),
-            Op::Discard | Op::WriteZeroes => {
-                self.queue.set_extra(slot, wire::segment(sector, self.cleared(req) << shift));
-                (0, Payload::Extra)
-            }
-        };
-        self.queue.stage(slot, wire::header(req.op, sector), payload);
-    }
-
-    /// Blocks of a discard or a write of zeroes that the device is told of: a discard may be ignored, so what is too
-    /// much of one is.
-    fn cleared(&self, req: &Request) -> u32 {
-        if req.op == Op::Discard { req.blocks.min(self.properties.discard_blocks) } else { req.blocks }
+    /// The bus address and the bytes of the payload, if its region has them.
+    fn payload(&self, req: &Request) -> Result<(u64, u32), Error> {
+        let limits = &self.properties.limits;
+        let Buf { region, offset } = req.buf;
+        let len = req.blocks.checked_mul(limits.block.bytes()).ok_or(Error::Invalid)?;
+        let span = self.regions.get(usize::from(region.0)).ok_or(Error::Invalid)?;
+        Ok((span.address(offset, len).ok_or(Error::Invalid)?, len))
     }
 
     /// What the use of a slot means for its request: its answer, unless it goes on.
-    fn used(&mut self, used: Used) -> Option<(u32, Completion)> {
+    fn used(&mut self, used: Used) -> Option<(T, Completion)> {
         let record = *self.slots.get(usize::from(used.slot))?;
-        let result = self.judge(&record, used);
+        let result = judge(record.reads, used);
         if result.is_ok() {
             self.resets = 0;
             if record.flush_after {
@@ -295,17 +334,6 @@ impl<B: Bus> VirtioBlk<B> {
         }
         self.free.give(used.slot);
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))
-    }
-
-    /// Whether the device did what was asked. It must have written a status, and after a read the whole payload.
-    fn judge(&self, record: &Slot, used: Used) -> Result<(), Error> {
-        let payload = if record.op == Op::Read { self.bytes(record.blocks) } else { 0 };
-        match used.status {
-            wire::status::OK if used.written > payload => Ok(()),
-            wire::status::UNSUPPORTED => Err(Error::Unsupported),
-            // IOERR does not say that the medium is bad at these blocks, so it is no reason to call it that.
-            _ => Err(Error::Io),
-        }
     }
 
     fn oldest(&self) -> Instant {
@@ -354,6 +382,16 @@ impl<B: Bus> VirtioBlk<B> {
     }
 }
 
+/// Whether the device did what was asked. It must have written a status, and after a read the whole payload.
+fn judge(reads: u32, used: Used) -> Result<(), Error> {
+    match used.status {
+        wire::status::OK if used.written > reads => Ok(()),
+        wire::status::UNSUPPORTED => Err(Error::Unsupported),
+        // IOERR does not say that the medium is bad at these blocks, so it is no reason to call it that.
+        _ => Err(Error::Io),
+    }
+}
+
 impl<B: Bus> Lowers for VirtioBlk<B> {
     fn count(&self) -> u8 {
         1
@@ -364,34 +402,15 @@ impl<B: Bus> Lowers for VirtioBlk<B> {
     }
 
     fn limits(&self, _: u8) -> Option<Limits> {
-        self.alive.then_some(Limits { queue_depth: self.queue.layout().slots(), ..self.properties.limits })
+        self.limits()
     }
 
     fn submit(&mut self, _: u8, submission: Submission) {
-        if let Err(done) = self.admit(&submission) {
-            self.done.push(submission.tag, done);
-        }
+        self.start(submission.tag, &submission.req);
     }
 
     /// Never an error: a device that misbehaves is reset, and its requests are answered.
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
-        loop {
-            if let Some((tag, done)) = self.done.pop() {
-                return Ok(Some((0, tag, done)));
-            }
-            if !self.alive {
-                return Ok(None);
-            }
-            match self.queue.pop() {
-                Ok(Some(used)) => {
-                    if let Some((tag, done)) = self.used(used) {
-                        return Ok(Some((0, tag, done)));
-                    }
-                }
-                Ok(None) if self.queue.arm() => {}
-                Ok(None) => return Ok(None),
-                Err(misused) => self.misused(misused),
-            }
-        }
+        Ok(self.finished().map(|(tag, done)| (0, tag, done)))
     }
 }

@@ -36,8 +36,8 @@ pub const NO_STATUS: u8 = 0xff;
 pub enum Payload {
     /// None.
     None,
-    /// The 16 bytes that were given to [`Queue::set_extra`].
-    Extra,
+    /// These 16 bytes, which the device reads.
+    Words([u64; 2]),
     /// `len` bytes at this bus address, which the device reads.
     ToDevice(u64, u32),
     /// `len` bytes at this bus address, which the device writes.
@@ -170,11 +170,6 @@ impl Queue {
         self.half(self.layout.used(), Ordering::Acquire).1 != self.taken
     }
 
-    /// Sets the 16 bytes that [`Payload::Extra`] sends with a slot.
-    pub fn set_extra(&mut self, slot: u16, words: [u64; 2]) {
-        self.put(self.layout.slot(slot) + EXTRA, words);
-    }
-
     /// Hands the request in `slot` to the device, which sees it at the next [`publish`](Self::publish). The slot must
     /// be one of the layout's, and free.
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
@@ -183,7 +178,10 @@ impl Queue {
         let own = self.layout.slot(slot);
         let (address, len, direction) = match payload {
             Payload::None => (0, 0, 0),
-            Payload::Extra => (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0),
+            Payload::Words(words) => {
+                self.put(own + EXTRA, words);
+                (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0)
+            }
             Payload::ToDevice(address, len) => (address, len, 0),
             Payload::FromDevice(address, len) => (address, len, flags::WRITE),
         };

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 //! The tables of a driver: requests at the device, free slots, answers that wait to be fetched.
 use crate::queue::SLOTS_MAX;
-use orion_block::{Completion, Instant, Op};
+use orion_block::{Completion, Instant};
 
 const MOST: usize = SLOTS_MAX as usize;
 
 /// A request at the device.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Slot {
-    /// Its sender's tag.
-    pub tag: u32,
+pub struct Slot<T> {
+    /// What its sender calls it.
+    pub tag: T,
     /// Its blocks.
     pub blocks: u32,
-    /// Its operation.
-    pub op: Op,
+    /// Bytes that the device must have written before the status.
+    pub reads: u32,
     /// Whether a flush follows before it is answered.
     pub flush_after: bool,
     /// When it is given up.
@@ -53,6 +53,11 @@ impl Free {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.free
+    }
+
     /// Whether no slot is taken.
     pub fn is_full(&self) -> bool {
         self.free == self.slots
@@ -62,20 +67,20 @@ impl Free {
 /// Answers that no device is needed for, or that a reset left: oldest first. The node above keeps to the capacity, so
 /// that they and the requests at the device are never more than the slots.
 #[derive(Debug)]
-pub struct Done {
-    answers: [(u32, Completion); MOST],
+pub struct Done<T> {
+    answers: [(T, Completion); MOST],
     first: usize,
     count: usize,
 }
 
-impl Done {
+impl<T: Copy + Default> Done<T> {
     /// None.
     pub fn new() -> Self {
-        Self { answers: [(0, Completion::ok(0)); MOST], first: 0, count: 0 }
+        Self { answers: [(T::default(), Completion::ok(0)); MOST], first: 0, count: 0 }
     }
 
     /// Adds an answer.
-    pub fn push(&mut self, tag: u32, done: Completion) {
+    pub fn push(&mut self, tag: T, done: Completion) {
         debug_assert!(self.count < MOST, "the node above keeps to the capacity");
         let place = (self.first + self.count) % MOST;
         if let Some(answer) = self.answers.get_mut(place).filter(|_| self.count < MOST) {
@@ -84,13 +89,13 @@ impl Done {
         }
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Takes the oldest.
-    pub fn pop(&mut self) -> Option<(u32, Completion)> {
+    pub fn pop(&mut self) -> Option<(T, Completion)> {
         self.count = self.count.checked_sub(1)?;
         let answer = self.answers.get(self.first).copied();
         self.first = (self.first + 1) % MOST;

@@ -209,7 +209,7 @@ fn fua_costs_no_flush_where_nothing_is_volatile() {
     let through = Shape::new(64, feature::FLUSH | feature::CONFIG_WCE | EVENT);
     for shape in [Shape::new(64, INDIRECT), through] {
         let mut rig = Rig::new(shape, Via::PciMessage);
-        assert!(!rig.blk.limits(0).unwrap().volatile_cache);
+        assert!(!rig.blk.limits().unwrap().volatile_cache);
         assert_eq!(rig.one(Request { fua: true, ..request(Op::Write, 0, 1, 0) }), Completion::ok(1));
         assert_eq!(rig.device.borrow().done.get(&4), None);
         assert_eq!(rig.device.borrow().durable, rig.device.borrow().content);
@@ -255,7 +255,7 @@ fn discards_and_zeroes_keep_to_the_devices_limits() {
 fn addresses_are_in_the_devices_blocks() {
     let shape = Shape::new(64, feature::BLK_SIZE).field(wire::config::BLK_SIZE, 4096u32.to_le_bytes());
     let mut rig = Rig::new(shape, Via::Mmio);
-    let limits = rig.blk.limits(0).unwrap();
+    let limits = rig.blk.limits().unwrap();
     assert_eq!((limits.block, limits.capacity), (BlockSize::B4096, 8));
     assert_eq!(rig.one(request(Op::Read, 7, 1, 8192)), Completion::ok(1));
     assert_eq!(rig.payload(8192, 4096), rig.device.borrow().content[7 * 4096..]);
@@ -290,7 +290,7 @@ fn nothing_is_written_where_the_device_or_the_policy_is_read_only() {
     let by_device = Rig::new(Shape { features: full().features | feature::RO, ..full() }, Via::Mmio);
     let by_policy = Rig::with(full(), Via::Mmio, |s| s.read_only = true).unwrap();
     for mut rig in [by_device, by_policy] {
-        assert!(rig.blk.limits(0).unwrap().read_only);
+        assert!(rig.blk.limits().unwrap().read_only);
         for op in [Op::Write, Op::Discard, Op::WriteZeroes] {
             assert_eq!(rig.one(request(op, 0, 1, 0)), Completion::error(Error::ReadOnly));
         }
