@@ -3,8 +3,10 @@
 //! verdict and ends QEMU; nothing here looks at a clock.
 #![expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
 use std::env;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// The repository.
 fn root() -> PathBuf {
@@ -17,7 +19,11 @@ pub fn skip() -> bool {
     let sdk = env::var_os("MICROKIT_SDK").filter(|sdk| !sdk.is_empty()).map(PathBuf::from).or(home);
     let found = sdk.is_some_and(|sdk| sdk.join("board").is_dir());
     if !found {
-        eprintln!("SKIPPED: no Microkit SDK: neither MICROKIT_SDK nor ~/microkit-sdk names one; nothing was booted");
+        // Not by the macro: what it prints is shown only where a test fails.
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: no Microkit SDK: neither MICROKIT_SDK nor ~/microkit-sdk names one; nothing was booted"
+        );
     }
     !found
 }
@@ -49,8 +55,12 @@ impl Boot {
     }
 }
 
+/// Boots of one board and configuration share a directory and the disks in it: they take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Boots `system`, a path below the repository, with the options `options` of `orion qemu`.
 pub fn boot(system: &str, options: &str) -> Boot {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut qemu = Command::new(orion());
     qemu.args(["qemu", system]).args(options.split_whitespace()).stdin(Stdio::null()).current_dir(root());
     let Output { status, stdout, stderr } = qemu.output().expect("orion runs");
