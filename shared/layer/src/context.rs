@@ -15,6 +15,8 @@ pub(crate) struct Desk {
     pub deadline: Option<Instant>,
     /// The layer's fan-out.
     pub fanout: usize,
+    /// The layer's own request, while it assembles itself.
+    pub own: Option<Id>,
 }
 
 /// All that a layer can see and do during one call.
@@ -46,6 +48,12 @@ impl<C> Io<'_, C> {
     #[inline]
     pub fn request(&self, id: Id) -> Request {
         self.slot(id).map_or_else(Request::default, |s| s.req)
+    }
+
+    /// A request of the layer's own, with which it reads what it needs while it assembles itself: lower requests may be
+    /// sent for it, and end as any do. `None` once the layer has started.
+    pub fn own(&self) -> Option<Id> {
+        self.desk.own
     }
 
     /// What the device below `port` offers; `None` where there is none or it is not ready.

@@ -47,14 +47,22 @@ pub trait Layer {
     /// Most lower requests outstanding for one upper request: 1 to [`FANOUT_MAX`](crate::FANOUT_MAX).
     const FANOUT: usize;
 
-    /// Assembles the layer; called when every device below is ready.
+    /// Assembles the layer; called when every device below is ready, and again after each completion until it is no
+    /// longer [`Start::Starting`]. What it needs to know from below it asks for with [`Io::own`].
     fn start(&mut self, _io: &mut Io<'_, Self::Ctx>) -> Start {
         Start::Ready
     }
 
-    /// What this layer offers, given what the devices below offer. The node splits upper requests to `max_blocks` and
+    /// What this layer offers, given what the devices below offer; asked before `start`, and once more when the layer is
+    /// ready. The node splits upper requests to `max_blocks` and
     /// `boundary`, and refuses those beyond `capacity`, before the layer sees them.
     fn limits(&self, below: &[Limits]) -> Limits;
+
+    /// What it offers the client `upper`, where that is less than `all` that it offers. The node does not hold the client
+    /// to it: the layer refuses what lies beyond.
+    fn limits_of(&self, _upper: u8, all: Limits) -> Limits {
+        all
+    }
 
     /// A request came in, or was woken. It ends with [`Io::done`], at once or after completions; a layer that does
     /// nothing with it has parked it, and must [`Io::wake`] it later.

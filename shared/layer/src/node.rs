@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What runs a layer: the table of requests in flight, splitting, back-pressure, fair admission, checked completions.
 use crate::context::{Desk, Io};
-use crate::slots::{NOTHING, Pending, SLOTS_MAX, Slot, Tag, believed};
+use crate::slots::{NOTHING, OWN, Pending, SLOTS_MAX, Slot, Tag, believed};
 use crate::split::{self, Parent};
 use crate::{Event, FANOUT_MAX, Id, Layer, Lowers, Payload, PeerMisbehaved, Start, Submission, Uppers};
 use heapless::Vec;
@@ -82,7 +82,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             usable: 0,
             turn: 0,
             started: false,
-            desk: Desk { pending: Pending::NONE, closed: 0, deadline: None, fanout: L::FANOUT },
+            desk: Desk { pending: Pending::NONE, closed: 0, deadline: None, fanout: L::FANOUT, own: None },
         }
     }
 
@@ -119,13 +119,22 @@ impl<L: Layer, const N: usize> Node<L, N> {
         self.ready().then_some(Limits { queue_depth: self.usable, ..limits })
     }
 
+    /// What this node offers one of its uppers.
+    pub fn limits_of(&self, upper: u8) -> Option<Limits> {
+        self.limits().map(|all| self.layer.limits_of(upper, all))
+    }
+
     /// Drains completions, then admits requests, until nothing more can be done now.
     pub fn run(&mut self, around: &mut Around<'_>) -> Progress {
         let mut progress = Progress { moved: false, deadline: None, misbehaved: None };
-        if self.state == Start::Starting && !self.start(around) {
-            return progress;
+        if self.state == Start::Starting {
+            // Answers to what the layer asks on its own.
+            progress.misbehaved = self.drain(around, &mut progress.moved);
+            if !self.start(around) {
+                return progress;
+            }
         }
-        progress.misbehaved = self.drain(around, &mut progress.moved);
+        progress.misbehaved = progress.misbehaved.or(self.drain(around, &mut progress.moved));
         self.tick(around);
         progress.moved |= self.admit(around);
         progress.deadline = self.desk.deadline;
@@ -160,10 +169,35 @@ impl<L: Layer, const N: usize> Node<L, N> {
         self.usable = u16::try_from(smallest.min(N)).unwrap_or(u16::MAX);
         self.share = self.usable.checked_div(u16::from(around.uppers.count())).unwrap_or(0).max(1);
         self.limits = self.layer.limits(&below);
+        self.open_own();
         let mut state = Start::Starting;
         self.call(around, |layer, io| state = layer.start(io));
+        if state == Start::Starting {
+            return false;
+        }
+        self.close_own(around);
+        self.limits = self.layer.limits(&below);
         self.state = state;
-        state != Start::Starting
+        true
+    }
+
+    /// A slot for the layer's own request.
+    fn open_own(&mut self) {
+        if self.desk.own.is_some() {
+            return;
+        }
+        let Some(id) = self.free.pop() else { return };
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            (slot.busy, slot.upper, slot.parent) = (true, u8::MAX, OWN);
+            self.desk.own = Some(id);
+        }
+    }
+
+    /// Frees that slot, or lets it be freed when what is outstanding has ended.
+    fn close_own(&mut self, around: &mut Around<'_>) {
+        if let Some(id) = self.desk.own.take() {
+            self.call(around, |_, io| io.done(id, Completion::ok(0)));
+        }
     }
 
     fn drain(&mut self, around: &mut Around<'_>, moved: &mut bool) -> Option<PeerMisbehaved> {

@@ -10,6 +10,9 @@ pub const SLOTS_MAX: usize = 1024;
 /// No slot, no parent.
 pub(crate) const NOTHING: u16 = u16::MAX;
 
+/// The parent of the layer's own request: nobody is told of its end.
+pub(crate) const OWN: u16 = u16::MAX - 1;
+
 /// `generation << 24 | id << 8 | child`: what a completion must bring back to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {

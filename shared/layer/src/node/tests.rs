@@ -282,3 +282,78 @@ fn a_failure_that_claims_every_block_has_done_none() {
         assert_eq!(answer, Completion { status: Err(Error::Io), blocks: believed });
     }
 }
+
+/// Reads two things from below before it serves.
+#[derive(Default)]
+struct Curious {
+    got: Vec<Completion>,
+    ready: bool,
+    /// It is ready while its second question is still open.
+    hasty: bool,
+}
+
+impl Layer for Curious {
+    type Ctx = ();
+    const FANOUT: usize = 2;
+    fn limits(&self, below: &[Limits]) -> Limits {
+        Limits { capacity: if self.ready { 7 } else { 0 }, ..below[0] }
+    }
+    fn limits_of(&self, upper: u8, all: Limits) -> Limits {
+        Limits { capacity: all.capacity - u64::from(upper), ..all }
+    }
+    fn start(&mut self, io: &mut Io<'_, ()>) -> Start {
+        let own = io.own().expect("while it starts");
+        if io.request(own).blocks == 0 && self.got.is_empty() {
+            io.lower(own, 0, 0, req(Op::Read, 1, 1));
+            io.lower(own, 0, 1, req(Op::Read, 2, 1));
+        }
+        self.ready = self.got.len() == if self.hasty { 1 } else { 2 };
+        if self.ready { Start::Ready } else { Start::Starting }
+    }
+    fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
+        assert!(self.ready && io.own().is_none());
+        io.lower(id, 0, 0, io.request(id));
+    }
+    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, ()>) {
+        if self.ready { io.done(id, done) } else { self.got.push(done) }
+    }
+}
+
+#[test]
+fn a_layer_reads_before_it_serves() {
+    for (hasty, gone) in [(false, false), (true, false), (false, true)] {
+        let mut node = Node::<Curious, 4>::new(Curious { hasty, ..Curious::default() }, 0);
+        let mut device = Device::new(limits(0, 0), 8);
+        let mut clients = Clients::new(2);
+        clients.ask(0, 5, req(Op::Read, 0, 4));
+        clients.ask(1, 6, req(Op::Read, 0, 8));
+        assert!(!run(&mut node, &mut clients, &mut device, 0).moved);
+        assert_eq!((device.seen.len(), node.limits(), node.in_flight()), (2, None, 1));
+        if gone {
+            let around =
+                &mut Around { uppers: &mut clients, lowers: &mut device, payload: &mut NoPayload, now: Instant(0) };
+            node.event(0, Event::Gone, around);
+            assert_eq!(node.layer().got, [Completion::error(Error::Offline); 2]);
+            device.held.clear();
+        } else {
+            device.end(1, |_| Completion::error(Error::Medium));
+            assert!(run(&mut node, &mut clients, &mut device, 0).moved);
+            assert_eq!(node.ready(), hasty, "it hears of each end, and is asked again");
+            device.end(0, |r| Completion::ok(r.blocks));
+        }
+        run(&mut node, &mut clients, &mut device, 0);
+        assert!(node.ready());
+        let capacity = |upper| node.limits_of(upper).unwrap().capacity;
+        assert_eq!((capacity(0), capacity(1)), (7, 6), "as they are once it is ready");
+        assert_eq!(node.in_flight(), if gone { 0 } else { 1 }, "only the client's request is left");
+        if !gone {
+            device.end(0, |r| Completion::ok(r.blocks));
+            run(&mut node, &mut clients, &mut device, 0);
+        }
+        let want = if gone { Completion::error(Error::Offline) } else { Completion::ok(4) };
+        clients.answers.sort_by_key(|answer| answer.0);
+        let outside = (1, 6, Completion::error(Error::OutOfRange));
+        assert_eq!(clients.answers, [(0, 5, want), outside], "nobody is told of the layer's own requests");
+        assert_eq!(node.in_flight(), 0);
+    }
+}
