@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use orion_block::Instant;
-use orion_caps::{Capability, Extent, Gatekeeper, Rights};
+use orion_caps::{Budget, Capability, Extent, Gatekeeper, Rights};
 use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings};
@@ -155,7 +155,8 @@ fn capability(config: &Config<'_>, grant: &Grant) -> Option<Capability> {
         port: number(Role::Client, grant.volume.get())?,
         extent: Extent { first: grant.first.get(), blocks: grant.blocks.get() },
         rights: Rights::from_bits(grant.rights.get()),
-        in_flight: grant.in_flight.get(),
+        budget: Budget { in_flight: grant.in_flight.get(), ..Budget::NONE },
         line: grant.line.get(),
+        ..Capability::default()
     })
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The layer that lets a request pass exactly when a capability allows it.
-use crate::{Extent, Place, Rights, WINDOWS};
-use core::fmt;
+use crate::budget::Gate;
+use crate::image::{self, Found};
+use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
+use crate::{Capability, Command, Denial, Holding, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable};
 use heapless::{Deque, Vec};
-use orion_block::{BlockSize, Completion, DiscardReads, Error, Limits, Op, POLICY_BLOCK, Request};
+use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Limits, Op, POLICY_BLOCK, Request};
 use orion_layer::{Id, Io, Layer, Start};
 
 #[cfg(test)]
@@ -13,93 +15,15 @@ mod tests;
 pub const CAPABILITIES_MAX: usize = 128;
 /// Most clients of a gatekeeper.
 pub const CLIENTS_MAX: usize = 62;
-/// Most requests that wait for their window's budget.
+/// Most requests that wait for their capability's budget.
 const WAITING_MAX: usize = 256;
 const REFUSALS_KEPT: usize = 16;
-const NO_CAPABILITY: u8 = u8::MAX;
-
-/// A capability as `system.xml` grants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capability {
-    /// The client that holds it.
-    pub client: u8,
-    /// The window of the client's connection in which it lies.
-    pub window: u8,
-    /// The volume: the gatekeeper's port to it.
-    pub port: u8,
-    /// The blocks, in units of 4096 bytes; `blocks == u64::MAX` means to the end of the volume.
-    pub extent: Extent,
-    /// What may be done with them.
-    pub rights: Rights,
-    /// Most requests in flight; 0 for no limit.
-    pub in_flight: u32,
-    /// Line of `system.xml` that gives it; 0 if none does.
-    pub line: u32,
-}
-
-/// A table is full, or two capabilities were given the same window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany;
-
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The client has no capability in that window.
-    NoCapability,
-    /// The capability lacks the right.
-    Right,
-    /// The blocks don't all lie in the capability's extent.
-    Extent,
-}
-
-/// A refused request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Who asked.
-    pub client: u8,
-    /// For what; the address as the client wrote it.
-    pub req: Request,
-    /// Why not.
-    pub reason: Reason,
-    /// Line of `system.xml` of the capability that did not suffice; 0 if none.
-    pub line: u32,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { window, block } = Place::of(self.req.lba);
-        write!(f, "{:?}", self.req.op)?;
-        if self.req.op != Op::Flush {
-            write!(f, " of blocks {block}..{}", block.saturating_add(u64::from(self.req.blocks)))?;
-        }
-        match self.reason {
-            Reason::NoCapability => write!(f, " through window {window}, which holds no capability"),
-            Reason::Right => write!(f, " without the right to {}", Rights::needed(self.req.op)),
-            Reason::Extent => write!(f, " outside its extent"),
-        }?;
-        if self.line > 0 { write!(f, " (system.xml line {})", self.line) } else { Ok(()) }
-    }
-}
-
-/// A capability at work: in the gatekeeper's block unit, with what is in flight.
-#[derive(Clone, Copy, Debug)]
-struct Active {
-    granted: Capability,
-    extent: Extent,
-    /// Binary logarithm of the volume's blocks in one of ours.
-    scale: u8,
-    /// Nothing can be written to the volume, whatever is granted.
-    read_only: bool,
-    in_flight: u32,
-    waiting: u32,
-}
 
 /// The gatekeeper's policy engine: a layer with a client above each connection and a volume below each port.
 #[derive(Debug)]
 pub struct Gatekeeper {
-    active: Vec<Active, CAPABILITIES_MAX>,
-    /// Index into `active`, by client and window.
-    windows: [[u8; WINDOWS]; CLIENTS_MAX],
+    tree: Tree,
+    /// First come, first served.
     waiting: Vec<(Id, u8), WAITING_MAX>,
     refusals: Deque<Refusal, REFUSALS_KEPT>,
     refused: u64,
@@ -109,14 +33,7 @@ pub struct Gatekeeper {
 impl Gatekeeper {
     /// A gatekeeper that refuses everything.
     pub const fn new() -> Self {
-        Self {
-            active: Vec::new(),
-            windows: [[NO_CAPABILITY; WINDOWS]; CLIENTS_MAX],
-            waiting: Vec::new(),
-            refusals: Deque::new(),
-            refused: 0,
-            passed: 0,
-        }
+        Self { tree: Tree::new(), waiting: Vec::new(), refusals: Deque::new(), refused: 0, passed: 0 }
     }
 
     /// Adds a capability. Before the volumes are known it allows nothing.
@@ -124,14 +41,7 @@ impl Gatekeeper {
     /// # Errors
     /// [`TooMany`] where a table is full, a number is out of range or the window is taken.
     pub fn grant(&mut self, granted: Capability) -> Result<(), TooMany> {
-        let index = u8::try_from(self.active.len()).map_err(|_| TooMany)?;
-        let windows = self.windows.get_mut(usize::from(granted.client)).ok_or(TooMany)?;
-        let window = windows.get_mut(usize::from(granted.window)).filter(|w| **w == NO_CAPABILITY).ok_or(TooMany)?;
-        let active =
-            Active { granted, extent: Extent::default(), scale: 0, read_only: false, in_flight: 0, waiting: 0 };
-        self.active.push(active).map_err(|_| TooMany)?;
-        *window = index;
-        Ok(())
+        self.tree.insert(Entry::new(granted, NOTHING, 0, NOTHING)).map(|_| ())
     }
 
     /// Requests that were refused since the start.
@@ -151,10 +61,8 @@ impl Gatekeeper {
 
     /// What a client's window holds: blocks in the gatekeeper's unit, and the rights that its volume lets it use.
     pub fn window(&self, client: u8, window: u8) -> Option<(u64, Rights)> {
-        let index = *self.windows.get(usize::from(client))?.get(usize::from(window))?;
-        let active = self.active.get(usize::from(index))?;
-        let rights = active.granted.rights;
-        Some((active.extent.blocks, if active.read_only { rights.without(Rights::MODIFYING) } else { rights }))
+        let (_, entry) = self.tree.held(Holding { client, window })?;
+        Some((entry.extent.blocks, entry.useful()))
     }
 
     /// The capabilities that reach beyond their volume, and so allow nothing, each with the volume's size in 4096-byte
@@ -163,31 +71,73 @@ impl Gatekeeper {
         &'a self,
         volume: impl Fn(u8) -> Option<Limits> + 'a,
     ) -> impl Iterator<Item = (Capability, u64)> + 'a {
-        self.active.iter().filter_map(move |a| {
-            let limits = volume(a.granted.port)?;
-            let size = policy_blocks(&limits);
-            fit(&a.granted, &limits).is_none().then_some((a.granted, size))
+        self.tree.entries.iter().filter(|e| e.life == Life::Live).filter_map(move |e| {
+            let limits = volume(e.granted.port)?;
+            fit(&e.granted, &limits).is_none().then_some((e.granted, policy_blocks(&limits)))
         })
     }
 
+    /// Does what client `by` asks. A capability that is taken back or suspended fails at once: requests of it that wait
+    /// here are answered as denied; what has reached a device is not recalled.
+    ///
+    /// # Errors
+    /// [`Denial`]: nothing was changed.
+    pub fn command(&mut self, by: u8, command: &Command, io: &mut Io<'_, Ctx>) -> Result<Outcome, Denial> {
+        let outcome = self.tree.command(by, command)?;
+        self.deny_waiting(io);
+        self.release(io);
+        Ok(outcome)
+    }
+
+    /// Writes an image of all capabilities into `into`, of [`IMAGE_MAX`](crate::IMAGE_MAX) bytes; how many bytes it has.
+    /// `sequence` is one more than the last image's, beginning with 1; `origin` stands for the grants of system.xml.
+    pub fn image(&self, sequence: u64, origin: u64, into: &mut [u8]) -> Option<usize> {
+        self.tree.write(sequence, origin, into)
+    }
+
+    /// Takes over what an earlier life of the gatekeeper left: the number of the image and the half that it lies in, or
+    /// `None` where there was no earlier life since boot and the grants hold. Called before anything is served.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: the state is lost, and everything is refused from now on.
+    pub fn restore(&mut self, halves: [(u32, &[u8]); 2], origin: u64) -> Result<Option<(u64, usize)>, Unreadable> {
+        match image::newest(halves, origin) {
+            Ok(Found::Fresh) => Ok(None),
+            Ok(Found::Tree(tree, sequence, half)) => {
+                self.tree = tree;
+                Ok(Some((sequence, half)))
+            }
+            Err(unreadable) => {
+                self.tree = Tree::new();
+                Err(unreadable)
+            }
+        }
+    }
+
     /// Where a request goes and as what, or why it is refused.
+    #[inline]
     fn decide(&self, client: u8, req: &Request) -> Result<(u8, Request), (Reason, u32)> {
         let (place, count) = Place::of_request(req);
-        let windows = self.windows.get(usize::from(client)).ok_or((Reason::NoCapability, 0))?;
         let window = usize::try_from(place.window).unwrap_or(usize::MAX);
-        let index = *windows.get(window).ok_or((Reason::NoCapability, 0))?;
-        let active = self.active.get(usize::from(index)).ok_or((Reason::NoCapability, 0))?;
-        let line = active.granted.line;
-        if !active.granted.rights.contains(Rights::needed(req.op)) {
-            return Err((Reason::Right, line));
+        let index = self.tree.index(client, window).ok_or((Reason::NoCapability, 0))?;
+        let entry = self.tree.entry(index).ok_or((Reason::NoCapability, 0))?;
+        let line = entry.granted.line;
+        if !entry.allowed.contains(Rights::needed(req.op)) {
+            return Err((self.why_not(index, Rights::needed(req.op)), line));
         }
         if req.op == Op::Flush {
             return Ok((index, Request { lba: orion_block::Lba(0), blocks: 0, ..*req }));
         }
-        let first = active.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
-        let lba = first.checked_mul(1 << active.scale).ok_or((Reason::Extent, line))?;
-        let blocks = req.blocks.checked_mul(1 << active.scale).ok_or((Reason::Extent, line))?;
+        let first = entry.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
+        let lba = first.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
+        let blocks = req.blocks.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         Ok((index, Request { lba: orion_block::Lba(lba), blocks, ..*req }))
+    }
+
+    #[cold]
+    fn why_not(&self, index: u8, needed: Rights) -> Reason {
+        let lacking = self.tree.entry(index).is_none_or(|e| !e.granted.rights.contains(needed));
+        if lacking { Reason::Right } else { Reason::Frozen }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -199,34 +149,105 @@ impl Gatekeeper {
     }
 
     /// Passes a request down, or lets it wait for its capability's budget.
+    #[inline]
     fn pass(&mut self, id: Id, index: u8, req: Request, io: &mut Io<'_, Ctx>) {
-        let Some(active) = self.active.get_mut(usize::from(index)) else {
-            return;
-        };
-        let limit = active.granted.in_flight;
-        if limit != 0 && active.in_flight >= limit {
-            match self.waiting.push((id, index)) {
-                Ok(()) => active.waiting += 1,
-                Err(_) => io.done(id, Completion::error(Error::Again)),
-            }
+        let Some(entry) = self.tree.entry_mut(index) else { return };
+        if entry.metered && self.waits(id, index, &req, io) {
             return;
         }
-        active.in_flight += 1;
+        self.send(id, index, req, io);
+    }
+
+    #[inline]
+    fn send(&mut self, id: Id, index: u8, req: Request, io: &mut Io<'_, Ctx>) {
+        let Some(entry) = self.tree.entry_mut(index) else { return };
+        entry.refs += 1;
+        entry.passed += 1;
+        let port = entry.granted.port;
         self.passed += 1;
         if let Some(ctx) = io.ctx(id) {
             *ctx = Ctx { capability: index };
         }
-        io.lower(id, active.granted.port, 0, req);
+        io.lower(id, port, 0, req);
     }
 
-    /// Wakes the oldest request that waits for this capability's budget.
-    fn wake_next(&mut self, index: u8, io: &mut Io<'_, Ctx>) {
-        let Some(active) = self.active.get_mut(usize::from(index)).filter(|a| a.waiting > 0) else {
-            return;
-        };
-        if let Some(at) = self.waiting.iter().position(|(_, waits_for)| *waits_for == index) {
-            active.waiting -= 1;
-            io.wake(self.waiting.remove(at).0);
+    /// Charges a request to its budgets; whether it has to wait for them.
+    #[inline(never)]
+    fn waits(&mut self, id: Id, index: u8, req: &Request, io: &mut Io<'_, Ctx>) -> bool {
+        let queue = self.tree.entry(index).map_or(0, |e| e.waiting);
+        let gate = self.tree.gate(index, io.now());
+        if queue == 0 && gate == Gate::Open {
+            self.charge(index, req, io);
+            return false;
+        }
+        if let Gate::At(at) = gate {
+            io.alarm(at);
+        }
+        match (self.waiting.push((id, index)), self.tree.entry_mut(index)) {
+            (Ok(()), Some(entry)) => entry.waiting += 1,
+            _ => io.done(id, Completion::error(Error::Again)),
+        }
+        true
+    }
+
+    fn charge(&mut self, index: u8, req: &Request, io: &Io<'_, Ctx>) {
+        let block = self.tree.entry(index).and_then(|e| io.below(e.granted.port)).map_or(0, |l| l.block.shift());
+        self.tree.charge(index, io.now(), u64::from(req.blocks) << block);
+    }
+
+    /// Sends the waiting requests whose budgets allow it now, oldest first.
+    fn release(&mut self, io: &mut Io<'_, Ctx>) {
+        let mut at = 0;
+        while let Some(&(id, index)) = self.waiting.get(at) {
+            match self.tree.gate(index, io.now()) {
+                Gate::Open => {}
+                Gate::Completion => {
+                    at += 1;
+                    continue;
+                }
+                Gate::At(opens) => {
+                    io.alarm(opens);
+                    at += 1;
+                    continue;
+                }
+            }
+            self.unlist(at);
+            match self.decide(io.upper(id), &io.request(id)) {
+                Ok((_, req)) => {
+                    self.charge(index, &req, io);
+                    self.send(id, index, req, io);
+                }
+                Err((reason, line)) => self.deny(id, reason, line, io),
+            }
+        }
+    }
+
+    fn unlist(&mut self, at: usize) {
+        let (_, index) = self.waiting.remove(at);
+        if let Some(entry) = self.tree.entry_mut(index) {
+            entry.waiting = entry.waiting.saturating_sub(1);
+        }
+    }
+
+    fn deny(&mut self, id: Id, reason: Reason, line: u32, io: &mut Io<'_, Ctx>) {
+        self.refuse(Refusal { client: io.upper(id), req: io.request(id), reason, line });
+        io.done(id, Completion::error(Error::Denied));
+    }
+
+    /// Denies the waiting requests that nothing allows any more.
+    fn deny_waiting(&mut self, io: &mut Io<'_, Ctx>) {
+        let mut at = 0;
+        while let Some(&(id, index)) = self.waiting.get(at) {
+            let entry = self.tree.entry(index);
+            let needed = Rights::needed(io.request(id).op);
+            if entry.is_some_and(|e| e.allowed.contains(needed)) {
+                at += 1;
+                continue;
+            }
+            let frozen = entry.is_some_and(|e| e.life == Life::Live);
+            let line = entry.map_or(0, |e| e.granted.line);
+            self.unlist(at);
+            self.deny(id, if frozen { Reason::Frozen } else { Reason::Revoked }, line, io);
         }
     }
 }
@@ -250,17 +271,15 @@ impl Layer for Gatekeeper {
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
         let volumes = (0..64).map_while(|port| io.below(port));
         let block = unit(volumes.map(|v| v.block));
-        for active in &mut self.active {
-            let Some(limits) = io.below(active.granted.port) else {
-                return Start::Starting;
-            };
-            let extent = fit(&active.granted, &limits).unwrap_or_default();
-            let up = POLICY_BLOCK.shift() - block.shift();
-            active.extent = Extent { first: extent.first << up, blocks: extent.blocks << up };
-            active.scale = block.shift().saturating_sub(limits.block.shift());
-            active.read_only = limits.read_only;
+        match self.tree.resolve(block, |port| io.below(port)) {
+            Some(()) => Start::Ready,
+            None => Start::Starting,
         }
-        Start::Ready
+    }
+
+    fn weight(&self, upper: u8) -> u16 {
+        let own = self.tree.entries.iter().filter(|e| e.life == Life::Live && e.granted.client == upper);
+        own.map(|e| e.granted.weight).max().unwrap_or(1).max(1)
     }
 
     /// One unit for all clients: the largest block of any volume. A request is judged whole, so none is split here.
@@ -290,41 +309,28 @@ impl Layer for Gatekeeper {
         let (client, req) = (io.upper(id), io.request(id));
         match self.decide(client, &req) {
             Ok((index, lower)) => self.pass(id, index, lower, io),
-            Err((reason, line)) => {
-                self.refuse(Refusal { client, req, reason, line });
-                io.done(id, Completion::error(Error::Denied));
-            }
+            Err((reason, line)) => self.deny(id, reason, line, io),
         }
     }
 
     fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, Ctx>) {
-        let index = io.ctx(id).map_or(NO_CAPABILITY, |ctx| ctx.capability);
-        let Some(active) = self.active.get_mut(usize::from(index)) else {
-            return;
-        };
-        active.in_flight = active.in_flight.saturating_sub(1);
-        let blocks = done.blocks >> active.scale;
-        io.done(id, Completion { blocks, ..done });
-        self.wake_next(index, io);
+        let index = io.ctx(id).map_or(NOTHING, |ctx| ctx.capability);
+        let Some(entry) = self.tree.entry(index) else { return };
+        io.done(id, Completion { blocks: done.blocks >> entry.scale, ..done });
+        self.tree.ended(index);
+        if !self.waiting.is_empty() {
+            self.release(io);
+        }
+    }
+
+    /// A budget has filled up again.
+    fn tick(&mut self, _: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
+        self.release(io);
+        None
     }
 }
 
 /// The block unit of all clients.
 fn unit(volumes: impl Iterator<Item = BlockSize>) -> BlockSize {
     volumes.max().unwrap_or(POLICY_BLOCK).min(POLICY_BLOCK)
-}
-
-fn policy_blocks(limits: &Limits) -> u64 {
-    let shift = POLICY_BLOCK.shift();
-    if limits.block.shift() <= shift { limits.capacity >> (shift - limits.block.shift()) } else { 0 }
-}
-
-/// The extent of a capability on its volume, in policy blocks; `None` where it does not lie within the volume. A volume
-/// with blocks larger than a policy block has none.
-fn fit(granted: &Capability, limits: &Limits) -> Option<Extent> {
-    let size = policy_blocks(limits);
-    let Extent { first, blocks } = granted.extent;
-    let blocks = if blocks == u64::MAX { size.checked_sub(first)? } else { blocks };
-    let extent = Extent { first, blocks };
-    extent.end().is_some_and(|end| end <= size).then_some(extent)
 }

@@ -10,10 +10,20 @@
 #[cfg(test)]
 extern crate std;
 
+mod budget;
+mod capability;
+mod commands;
 mod gatekeeper;
+mod image;
+mod refusal;
 mod rights;
+mod tree;
 mod window;
 
-pub use gatekeeper::{CAPABILITIES_MAX, Capability, Gatekeeper, Reason, Refusal, TooMany};
+pub use budget::{Budget, DEFAULT_BURST_MS};
+pub use capability::{Capability, Command, Denial, Derivation, Holding, Outcome, TooMany};
+pub use gatekeeper::{CAPABILITIES_MAX, CLIENTS_MAX, Gatekeeper};
+pub use image::{COMPLETE, IMAGE_MAX, Unreadable, WRITING, crc32c};
+pub use refusal::{Reason, Refusal};
 pub use rights::Rights;
 pub use window::{Extent, Place, WINDOW_SHIFT, WINDOWS};

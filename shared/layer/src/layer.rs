@@ -64,6 +64,12 @@ pub trait Layer {
         all
     }
 
+    /// The part of the slots and of the turns that `upper` gets beside the others when they want more than there is; read
+    /// once, after `start`. 0 counts as 1.
+    fn weight(&self, _upper: u8) -> u16 {
+        1
+    }
+
     /// A request came in, or was woken. It ends with [`Io::done`], at once or after completions; a layer that does
     /// nothing with it has parked it, and must [`Io::wake`] it later.
     fn submit(&mut self, id: Id, io: &mut Io<'_, Self::Ctx>);

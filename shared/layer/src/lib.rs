@@ -16,6 +16,7 @@ mod layers;
 mod local;
 mod node;
 mod payload;
+mod share;
 mod slots;
 mod split;
 

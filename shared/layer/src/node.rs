@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What runs a layer: the table of requests in flight, splitting, back-pressure, fair admission, checked completions.
 use crate::context::{Desk, Io};
+use crate::share::{self, Share};
 use crate::slots::{NOTHING, OWN, Pending, SLOTS_MAX, Slot, Tag, believed};
 use crate::split::{self, Parent};
 use crate::{Event, FANOUT_MAX, Id, Layer, Lowers, Payload, PeerMisbehaved, Start, Submission, Uppers};
@@ -53,12 +54,14 @@ pub struct Node<L: Layer, const N: usize> {
     splitting: [u16; UPPERS_MAX as usize],
     /// Slots that each upper holds.
     held: [u16; UPPERS_MAX as usize],
-    /// Slots that each upper may hold.
-    share: u16,
+    /// What each upper gets beside the others.
+    shares: [Share; UPPERS_MAX as usize],
     /// Slots that may be in use, so that no port below can overflow.
     usable: u16,
     turn: u8,
     started: bool,
+    /// The time of the last call.
+    seen: Instant,
     desk: Desk,
 }
 
@@ -78,10 +81,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
             splitting: [NOTHING; UPPERS_MAX as usize],
             held: [0; UPPERS_MAX as usize],
-            share: 0,
+            shares: [Share::NONE; UPPERS_MAX as usize],
             usable: 0,
             turn: 0,
             started: false,
+            seen: Instant(0),
             desk: Desk { pending: Pending::NONE, closed: 0, deadline: None, fanout: L::FANOUT, own: None },
         }
     }
@@ -109,7 +113,8 @@ impl<L: Layer, const N: usize> Node<L, N> {
     /// Whether a request of `upper` would be taken now.
     pub fn has_room(&self, upper: u8) -> bool {
         let held = self.held.get(usize::from(upper)).copied().unwrap_or(u16::MAX);
-        held < self.share && self.in_flight() < usize::from(self.usable)
+        let share = self.shares.get(usize::from(upper)).map_or(0, |s| s.slots);
+        held < share && self.in_flight() < usize::from(self.usable)
     }
 
     /// What this node offers its uppers. It splits what is too large, so it has no largest request.
@@ -141,6 +146,17 @@ impl<L: Layer, const N: usize> Node<L, N> {
         progress
     }
 
+    /// Calls the layer between two calls of [`run`](Self::run), as control commands do, and does what that caused.
+    pub fn control<R>(
+        &mut self,
+        around: &mut Around<'_>,
+        f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>) -> R,
+    ) -> Option<R> {
+        let mut result = None;
+        self.call(around, |layer, io| result = Some(f(layer, io)));
+        result
+    }
+
     /// Tells the layer that the device below `port` left or came back. After [`Event::Gone`] everything outstanding
     /// there has failed with [`Error::Offline`].
     pub fn event(&mut self, port: u8, event: Event, around: &mut Around<'_>) {
@@ -167,7 +183,6 @@ impl<L: Layer, const N: usize> Node<L, N> {
         }
         let smallest = (0..ports).map(|p| usize::from(around.lowers.capacity(p)) / L::FANOUT).min().unwrap_or(N);
         self.usable = u16::try_from(smallest.min(N)).unwrap_or(u16::MAX);
-        self.share = self.usable.checked_div(u16::from(around.uppers.count())).unwrap_or(0).max(1);
         self.limits = self.layer.limits(&below);
         self.open_own();
         let mut state = Start::Starting;
@@ -178,6 +193,8 @@ impl<L: Layer, const N: usize> Node<L, N> {
         self.close_own(around);
         self.limits = self.layer.limits(&below);
         self.state = state;
+        let layer = &self.layer;
+        share::divide(&mut self.shares, around.uppers.count(), self.usable, |upper| layer.weight(upper));
         true
     }
 
@@ -261,7 +278,10 @@ impl<L: Layer, const N: usize> Node<L, N> {
     }
 
     fn tick(&mut self, around: &mut Around<'_>) {
-        if self.started && self.desk.deadline.is_none_or(|at| around.now < at) {
+        // A deadline of a clock that went back would be far away.
+        let back = around.now < self.seen && self.desk.deadline.is_some();
+        self.seen = around.now;
+        if self.started && !back && self.desk.deadline.is_none_or(|at| around.now < at) {
             return;
         }
         self.started = true;
@@ -274,46 +294,58 @@ impl<L: Layer, const N: usize> Node<L, N> {
         });
     }
 
-    /// One request of each upper in turn, until nobody has one or no slot is left.
+    /// Deficit round robin: each upper in turn, for as long as its credit lasts, until nobody has a request or no slot is
+    /// left.
     fn admit(&mut self, around: &mut Around<'_>) -> bool {
         let uppers = around.uppers.count().min(UPPERS_MAX);
-        let (mut moved, mut idle) = (false, 0);
-        while idle < uppers {
+        let (mut moved, mut idle, mut owing) = (false, 0, false);
+        while idle < uppers && self.in_flight() < usize::from(self.usable) {
             if self.turn >= uppers {
                 self.turn = 0;
             }
             let upper = self.turn;
-            self.turn += 1;
-            if self.admit_one(upper, around) {
-                (moved, idle) = (true, 0);
-            } else {
-                idle += 1;
+            let Some(share) = self.shares.get(usize::from(upper)) else { break };
+            let cost = if share.credit > 0 { self.admit_one(upper, around) } else { None };
+            let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
+            match cost {
+                Some(cost) => {
+                    (moved, idle) = (true, 0);
+                    self.turn += u8::from(share.spend(cost));
+                }
+                None => {
+                    (idle, self.turn) = (idle + 1, upper + 1);
+                    owing |= share.pass();
+                }
+            }
+            if idle == uppers && owing {
+                share::settle(&mut self.shares, uppers);
+                (idle, owing) = (0, false);
             }
         }
         moved
     }
 
-    /// Each upper may hold its share of the slots, so that none can starve another.
-    fn admit_one(&mut self, upper: u8, around: &mut Around<'_>) -> bool {
+    /// Admits one request, or the next part of one, and says what it costs. Each upper may hold its share of the slots, so
+    /// that none can starve another.
+    fn admit_one(&mut self, upper: u8, around: &mut Around<'_>) -> Option<u16> {
         if !self.has_room(upper) {
-            return false;
+            return None;
         }
         match self.splitting.get(usize::from(upper)).copied() {
             Some(NOTHING) => {}
-            Some(parent) => return self.issue_part(parent, around),
-            None => return false,
+            Some(parent) => return Some(self.issue_part(parent, around)),
+            None => return None,
         }
-        let Some(Submission { tag, req }) = around.uppers.next(upper) else {
-            return false;
-        };
+        let Submission { tag, req } = around.uppers.next(upper)?;
+        let mut cost = share::cost(&req, &self.limits);
         if let Err(error) = self.acceptable(&req) {
             around.uppers.complete(upper, tag, Completion::error(error));
         } else if req.op == Op::Flush || split::fits(&req, &self.limits) {
             self.issue(req, tag, upper, NOTHING, 0, around);
         } else {
-            self.split(req, tag, upper, around);
+            cost = self.split(req, tag, upper, around);
         }
-        true
+        Some(cost)
     }
 
     fn acceptable(&self, req: &Request) -> Result<(), Error> {
@@ -333,12 +365,12 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if fits { Ok(()) } else { Err(Error::OutOfRange) }
     }
 
-    fn split(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_>) {
+    fn split(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_>) -> u16 {
         // As many as there are slots, and each but the one being issued holds a slot: this fails only where more clients
         // than slots are being split at once.
         let Some(index) = self.free_parents.pop() else {
             around.uppers.complete(upper, tag, Completion::error(Error::Again));
-            return;
+            return 1;
         };
         if let Some(parent) = self.parents.get_mut(usize::from(index)) {
             *parent = Parent { req, tag, upper, ..Parent::FREE };
@@ -346,13 +378,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if let Some(splitting) = self.splitting.get_mut(usize::from(upper)) {
             *splitting = index;
         }
-        self.issue_part(index, around);
+        self.issue_part(index, around)
     }
 
-    fn issue_part(&mut self, index: u16, around: &mut Around<'_>) -> bool {
+    fn issue_part(&mut self, index: u16, around: &mut Around<'_>) -> u16 {
         let limits = self.limits;
         let Some(parent) = self.parents.get_mut(usize::from(index)) else {
-            return false;
+            return 1;
         };
         let (skip, upper, tag) = (parent.issued, parent.upper, parent.tag);
         let req = split::part(&parent.req, skip, &limits);
@@ -363,7 +395,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             *splitting = NOTHING;
         }
         self.issue(req, tag, upper, index, skip, around);
-        true
+        share::cost(&req, &limits)
     }
 
     fn issue(&mut self, req: Request, tag: u32, upper: u8, parent: u16, skip: u32, around: &mut Around<'_>) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //! The gatekeeper against an obvious oracle: the list of blocks that each client may touch.
 use super::*;
-use crate::WINDOW_SHIFT;
+use crate::{Budget, Derivation, Extent, WINDOW_SHIFT};
 use orion_block::{Buf, Instant, Lba};
 use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved, Submission, Uppers};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::vec::Vec;
 use std::{format, vec};
+
+mod fair;
+mod oracle;
 
 /// Clients above, volumes below, nothing in between but the gatekeeper.
 struct Bench {
@@ -89,7 +92,15 @@ fn volume(block: BlockSize, policy_blocks: u64) -> Limits {
 
 fn capability(window: u8, first: u64, blocks: u64, rights: u16) -> Capability {
     let extent = Extent { first, blocks };
-    Capability { client: 0, window, port: 0, extent, rights: Rights::from_bits(rights), in_flight: 0, line: 9 }
+    Capability {
+        client: 0,
+        window,
+        port: 0,
+        extent,
+        rights: Rights::from_bits(rights),
+        line: 9,
+        ..Capability::default()
+    }
 }
 
 fn req(op: Op, lba: u64, blocks: u32) -> Request {
@@ -107,8 +118,7 @@ fn a_read_only_volume_lets_nobody_hope_to_write() {
         port,
         extent: Extent { first: 0, blocks: 100 },
         rights: Rights::from_bits(0x3f),
-        in_flight: 0,
-        line: 0,
+        ..Capability::default()
     };
     let mut bench = Bench::new(1, vec![limits(true), limits(false)], &[grant(0, 0), grant(1, 1)]);
     bench.run();
@@ -215,8 +225,11 @@ proptest! {
 
 #[test]
 fn a_budget_holds_back_and_never_refuses() {
-    let mut bench =
-        Bench::new(1, vec![volume(BlockSize::B4096, 8)], &[Capability { in_flight: 2, ..capability(0, 0, 8, 1) }]);
+    let mut bench = Bench::new(
+        1,
+        vec![volume(BlockSize::B4096, 8)],
+        &[Capability { budget: Budget { in_flight: 2, ..Budget::NONE }, ..capability(0, 0, 8, 1) }],
+    );
     for tag in 0..5 {
         bench.queues[0].push_back(Submission { tag, req: req(Op::Read, u64::from(tag), 1) });
     }
@@ -258,4 +271,99 @@ fn refusals_say_who_what_why_and_where_it_is_written() {
             "Read of blocks 0..1 through window 3, which holds no capability",
         ]
     );
+}
+
+#[test]
+fn what_is_taken_back_is_denied_while_it_waits_and_its_place_is_free_again() {
+    let budget = Budget { in_flight: 1, ..Budget::NONE };
+    let mut bench =
+        Bench::new(2, vec![volume(BlockSize::B4096, 8)], &[Capability { budget, ..capability(0, 0, 8, 255) }]);
+    bench.run();
+    let to = Holding { client: 1, window: 2 };
+    let extent = Extent { first: 2, blocks: 2 };
+    let wish = Derivation { to, extent, rights: Rights::READ, ..Derivation::default() };
+    let (lend, take_back) = (Command::Derive(wish), Command::Revoke(to));
+    bench.command(0, &lend).unwrap();
+    let reads = |bench: &mut Bench, tags: core::ops::Range<u32>| {
+        tags.for_each(|tag| bench.queues[1].push_back(Submission { tag, req: req(Op::Read, 2 << WINDOW_SHIFT, 1) }));
+    };
+    reads(&mut bench, 0..3);
+    bench.run();
+    assert_eq!((bench.held.len(), bench.answers.len()), (1, 0), "one is at the device, two wait for the budget");
+    reads(&mut bench, 3..4);
+    bench.command(0, &take_back).unwrap();
+    bench.run();
+    let denied = |answers: &[(u8, u32, Completion)]| -> Vec<u32> {
+        answers.iter().filter(|a| a.2.status == Err(Error::Denied)).map(|a| a.1).collect()
+    };
+    assert_eq!(denied(&bench.answers), [1, 2, 3], "those that wait at once, and what comes later");
+    // Lent again before the first one ends: its end is not the new one's.
+    bench.command(0, &lend).unwrap();
+    reads(&mut bench, 4..5);
+    bench.run();
+    assert_eq!(bench.held.len(), 1, "the budget above is still spent");
+    let (port, first) = bench.held.pop().unwrap();
+    bench.ended.push_back((port, first.tag, Completion::ok(1)));
+    bench.run();
+    assert_eq!(bench.held.len(), 1, "now the next one goes");
+    for _ in 0..200 {
+        bench.command(0, &take_back).unwrap();
+        bench.command(0, &lend).unwrap();
+    }
+}
+
+#[test]
+fn suspended_requests_are_denied_and_say_so() {
+    let mut bench = Bench::new(2, vec![volume(BlockSize::B4096, 8)], &[capability(0, 0, 8, 255)]);
+    bench.run();
+    let to = Holding { client: 1, window: 0 };
+    let wish = Derivation { to, extent: Extent { first: 0, blocks: 8 }, rights: Rights::READ, ..Derivation::default() };
+    bench.command(0, &Command::Derive(wish)).unwrap();
+    assert_eq!(bench.command(0, &Command::Freeze(to)).unwrap().rights, Rights::NONE);
+    assert_eq!(bench.ask(1, req(Op::Read, 0, 1)), Err(Error::Denied));
+    let refusal = bench.node.layer_mut().take_refusal().unwrap();
+    assert_eq!(format!("{refusal}"), "Read of blocks 0..1 through a suspended capability (system.xml line 9)");
+    assert_eq!(bench.command(1, &Command::Unfreeze(to)), Err(Denial::NotYours));
+    bench.command(0, &Command::Unfreeze(to)).unwrap();
+    assert!(bench.ask(1, req(Op::Read, 0, 1)).is_ok());
+    let seen = bench.command(0, &Command::Look(to)).unwrap();
+    assert_eq!((seen.blocks, seen.rights, seen.passed), (8, Rights::READ, 1));
+}
+
+/// Each way in which the two halves of the state can stand.
+#[test]
+fn a_torn_half_is_passed_over_and_a_spoiled_one_is_not() {
+    use crate::{COMPLETE, IMAGE_MAX, WRITING};
+    let bench = Bench::new(1, vec![volume(BlockSize::B4096, 8)], &[capability(0, 0, 8, 255)]);
+    let image = |sequence| {
+        let mut bytes = vec![0; IMAGE_MAX];
+        bench.node.layer().image(sequence, 7, &mut bytes).unwrap();
+        bytes
+    };
+    let (one, two, three, zero) = (image(1), image(2), image(3), vec![0; IMAGE_MAX]);
+    let mut spoiled = three.clone();
+    spoiled[300] ^= 1;
+    let restore = |a: (u32, &Vec<u8>), b: (u32, &Vec<u8>), origin| {
+        Gatekeeper::new().restore([(a.0, &a.1[..]), (b.0, &b.1[..])], origin)
+    };
+    for (a, b, want) in [
+        ((0, &zero), (0, &zero), Ok(None)),
+        ((WRITING, &spoiled), (0, &zero), Ok(None)),
+        ((COMPLETE, &one), (0, &zero), Ok(Some((1, 0)))),
+        ((COMPLETE, &one), (WRITING, &spoiled), Ok(Some((1, 0)))),
+        ((COMPLETE, &one), (COMPLETE, &two), Ok(Some((2, 1)))),
+        ((COMPLETE, &three), (COMPLETE, &two), Ok(Some((3, 0)))),
+        ((WRITING, &spoiled), (COMPLETE, &two), Ok(Some((2, 1)))),
+        ((COMPLETE, &spoiled), (COMPLETE, &two), Err(Unreadable)),
+        ((COMPLETE, &three), (COMPLETE, &one), Err(Unreadable)),
+        ((COMPLETE, &two), (COMPLETE, &two), Err(Unreadable)),
+        ((COMPLETE, &two), (0, &zero), Err(Unreadable)),
+        ((0, &zero), (COMPLETE, &two), Err(Unreadable)),
+        ((WRITING, &zero), (WRITING, &zero), Err(Unreadable)),
+        ((7, &one), (0, &zero), Err(Unreadable)),
+    ] {
+        assert_eq!(restore(a, b, 7), want, "words {} and {}", a.0, b.0);
+    }
+    assert_eq!(restore((COMPLETE, &one), (0, &zero), 8), Err(Unreadable), "of another system.xml");
+    assert_eq!(crate::crc32c(b"123456789"), 0xe306_9283, "the check value of CRC-32C");
 }
