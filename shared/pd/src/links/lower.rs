@@ -119,22 +119,24 @@ impl Lowers for LowerRings {
         debug_assert!(fits.is_ok(), "the node keeps to the capacity");
     }
 
+    #[inline]
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
-        for _ in 0..self.lowers.len() {
-            let index = if self.next < self.lowers.len() { self.next } else { 0 };
-            let Some(lower) = self.lowers.get_mut(index) else { break };
-            let port = u8::try_from(index).unwrap_or(u8::MAX);
+        // Where the last answer came from, there are most likely more.
+        let count = self.lowers.len();
+        for _ in 0..count {
+            let Some(lower) = self.lowers.get_mut(self.next) else { break };
+            let port = u8::try_from(self.next).unwrap_or(u8::MAX);
             match lower.ring.pop() {
                 Ok(Some(a)) => {
                     let done = Completion { status: a.status, blocks: u32::from(a.blocks) };
                     return Ok(Some((port, a.id, done)));
                 }
-                Ok(None) => self.next = index + 1,
                 Err(misbehaved) if lower.limits.take().is_some() => {
                     return Err(PeerMisbehaved { port, what: misbehaved.what });
                 }
-                Err(_) => self.next = index + 1,
+                Ok(None) | Err(_) => {}
             }
+            self.next = if self.next + 1 < count { self.next + 1 } else { 0 };
         }
         Ok(None)
     }

@@ -34,12 +34,14 @@ impl Regions {
     }
 
     /// The bytes `offset..offset + len` of a region, if they lie in it.
+    #[inline]
     pub fn within(&self, region: RegionId, offset: u64, len: u64) -> Option<Buf> {
         let span = self.spans.get(usize::from(region.0))?;
         (offset.checked_add(len)? <= span.size).then_some(Buf { region, offset })
     }
 
     /// The bytes that devices know as `bus..bus + len`, if they lie in one region.
+    #[inline]
     pub fn at_bus(&self, bus: u64, len: u64) -> Option<Buf> {
         self.spans.iter().enumerate().find_map(|(index, span)| {
             let offset = bus.checked_sub(span.bus)?;
@@ -49,6 +51,7 @@ impl Regions {
     }
 
     /// The bus address of a payload, and the bytes from there to its region's end.
+    #[inline]
     pub fn bus(&self, buf: Buf) -> Option<(u64, u64)> {
         let span = self.spans.get(usize::from(buf.region.0)).filter(|s| s.bus != 0)?;
         Some((span.bus.checked_add(buf.offset)?, span.size.checked_sub(buf.offset)?))

@@ -4,7 +4,7 @@ use super::{Regions, WINDOW_BLOCKS, server};
 use crate::config::{NONE, Role};
 use crate::{Channel, InitError, World};
 use heapless::Vec;
-use orion_block::{Buf, Completion, Error, Lba, Limits, RegionId, Request};
+use orion_block::{BlockSize, Buf, Completion, Error, Lba, Limits, RegionId, Request};
 use orion_layer::{Submission, Uppers};
 use orion_ring::{Answer, Incoming, Server, ServerInfo, WindowInfo};
 
@@ -126,6 +126,7 @@ pub(super) fn channel(number: u16) -> Result<Channel, InitError> {
 
 /// Where a request's blocks lie in the node's unit, of which one of the client's has `1 << scale`. They stay within their
 /// window, so that no request reaches into the next one.
+#[inline]
 pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
     let (window, block) = (block / WINDOW_BLOCKS * WINDOW_BLOCKS, block % WINDOW_BLOCKS);
     let blocks = u32::from(count).checked_mul(1 << scale).ok_or(Error::Invalid)?;
@@ -135,10 +136,11 @@ pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Err
 }
 
 impl Upper {
-    fn request(&self, s: &orion_ring::Submission, limits: &Limits, regions: &Regions) -> Result<Request, Error> {
+    #[inline]
+    fn request(&self, s: &orion_ring::Submission, block: BlockSize, regions: &Regions) -> Result<Request, Error> {
         let (lba, blocks) = place(s.block, s.count, self.scale)?;
         let buf = if s.op.has_payload() {
-            let len = u64::from(blocks) << limits.block.shift();
+            let len = u64::from(blocks) << block.shift();
             self.payload(s.address, len, regions).ok_or(Error::Invalid)?
         } else {
             Buf::default()
@@ -146,6 +148,7 @@ impl Upper {
         Ok(Request { op: s.op, fua: s.fua, lba, blocks, buf })
     }
 
+    #[inline]
     fn payload(&self, address: u64, len: u64, regions: &Regions) -> Option<Buf> {
         if !address.is_multiple_of(ALIGNMENT) {
             return None;
@@ -162,18 +165,20 @@ impl Uppers for UpperRings {
         u8::try_from(self.uppers.len()).unwrap_or(0)
     }
 
+    #[inline]
     fn next(&mut self, number: u8) -> Option<Submission> {
-        let limits = self.limits?;
+        // Not by value: limits are large, and this is called for every request.
+        let block = self.limits.as_ref()?.block;
         let upper = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed)?;
         loop {
             let (tag, refused) = match upper.ring.pop() {
                 Ok(None) => return None,
                 Ok(Some(Incoming::Request(s))) => {
                     // A plain client counts in 4096 bytes: it can't name the blocks of a device with larger ones.
-                    let scale = upper.ring.unit().shift().checked_sub(limits.block.shift());
+                    let scale = upper.ring.unit().shift().checked_sub(block.shift());
                     upper.scale = scale.unwrap_or(0);
                     let request = match scale {
-                        Some(_) => upper.request(&s, &limits, &self.regions),
+                        Some(_) => upper.request(&s, block, &self.regions),
                         None => Err(Error::Unsupported),
                     };
                     match request {
@@ -193,6 +198,7 @@ impl Uppers for UpperRings {
         }
     }
 
+    #[inline]
     fn complete(&mut self, number: u8, tag: u32, done: Completion) {
         let Some(upper) = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed) else {
             return;
