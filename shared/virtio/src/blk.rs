@@ -7,7 +7,7 @@
 //! and the device is used again if it came back as the same one.
 use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
 use crate::{Bus, Fault};
-use orion_block::{Buf, Completion, Error, Instant, Limits, Op, Request};
+use orion_block::{Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{Lowers, PeerMisbehaved, Submission};
 use orion_region::Window;
 
@@ -39,8 +39,8 @@ pub struct Span {
 
 impl Span {
     /// The bus address of `len` bytes at `offset`, if the region has them.
-    fn address(&self, offset: u64, len: u32) -> Option<u64> {
-        let end = offset.checked_add(len.into())?;
+    fn address(&self, offset: u64, len: u64) -> Option<u64> {
+        let end = offset.checked_add(len)?;
         if end > self.size {
             return None;
         }
@@ -190,13 +190,15 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     }
 
     /// Takes a request, for which there must be room. The device sees it at the next [`kick`](Self::kick).
+    #[inline]
     pub fn start(&mut self, tag: T, req: &Request) {
-        if let Err(done) = self.admit(tag, req) {
-            self.done.push(tag, done);
+        if let Err(error) = self.admit(tag, req) {
+            self.done.push(tag, Completion::error(error));
         }
     }
 
     /// The next request that has ended. Where there is none, the device has been asked for an interrupt at the next.
+    #[inline]
     pub fn finished(&mut self) -> Option<(T, Completion)> {
         loop {
             if let Some(done) = self.done.pop() {
@@ -243,60 +245,73 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         self.fault.take()
     }
 
-    fn admit(&mut self, tag: T, req: &Request) -> Result<(), Completion> {
-        if req.op == Op::Flush && self.alive && !self.properties.flush {
-            // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
-            return Err(Completion::ok(0));
+    #[inline]
+    fn admit(&mut self, tag: T, req: &Request) -> Result<(), Error> {
+        if !self.alive {
+            return Err(Error::Offline);
         }
-        let (sector, payload) = self.check(req).map_err(Completion::error)?;
-        if self.free.is_full() {
-            self.watch = self.deadline;
-        }
-        let slot = self.free.take().ok_or(Completion::error(Error::Again))?;
-        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
-            *record = Slot {
-                tag,
-                blocks: req.blocks,
-                reads: if let Payload::FromDevice(_, len) = payload { len } else { 0 },
-                flush_after: req.fua && req.op.modifies() && self.properties.limits.volatile_cache,
-                deadline: self.deadline,
-            };
-        }
+        let payload = match req.op {
+            Op::Read => Payload::from_device(self.payload(req)?, self.bytes(req)),
+            Op::Write if self.properties.limits.read_only => return Err(Error::ReadOnly),
+            Op::Write => Payload::to_device(self.payload(req)?, self.bytes(req)),
+            _ => return self.admit_other(tag, req),
+        };
+        let sector = self.sector(req)?;
+        let reads = if req.op == Op::Read { self.bytes(req) } else { 0 };
+        let slot = self.take(tag, req, reads)?;
         self.queue.stage(slot, wire::header(req.op, sector), payload);
         Ok(())
     }
 
-    /// Checks a request against what the device can do; the sector for its header, and its payload.
-    fn check(&self, req: &Request) -> Result<(u64, Payload), Error> {
-        if !self.alive {
-            return Err(Error::Offline);
-        }
-        let limits = &self.properties.limits;
-        if req.op.modifies() && limits.read_only {
-            return Err(Error::ReadOnly);
-        }
-        match req.op {
-            Op::Read => {
-                let (address, len) = self.payload(req)?;
-                Ok((self.sector(req)?, Payload::FromDevice(address, len)))
+    /// Operations without payload: rare enough to be kept out of the others' way.
+    #[inline(never)]
+    fn admit_other(&mut self, tag: T, req: &Request) -> Result<(), Error> {
+        if req.op == Op::Flush {
+            if !self.properties.flush {
+                // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
+                self.done.push(tag, Completion::ok(0));
+                return Ok(());
             }
-            Op::Write => {
-                let (address, len) = self.payload(req)?;
-                Ok((self.sector(req)?, Payload::ToDevice(address, len)))
-            }
-            Op::Flush => Ok((0, Payload::None)),
-            Op::Discard if limits.discard_granularity == 0 => Err(Error::Unsupported),
-            Op::WriteZeroes if !limits.write_zeroes => Err(Error::Unsupported),
-            // A discard may be ignored, so what is too much of one is.
-            Op::Discard => self.clear(req, req.blocks.min(self.properties.discard_blocks)),
-            Op::WriteZeroes => self.clear(req, req.blocks),
+            let slot = self.take(tag, req, 0)?;
+            self.queue.stage(slot, wire::header(Op::Flush, 0), Payload::NONE);
+            return Ok(());
         }
+        let (words, slot) = (self.segment(req)?, self.take(tag, req, 0)?);
+        let payload = self.queue.words(slot, words);
+        self.queue.stage(slot, wire::header(req.op, 0), payload);
+        Ok(())
     }
 
-    fn clear(&self, req: &Request, blocks: u32) -> Result<(u64, Payload), Error> {
-        let shift = self.properties.limits.block.shift() - 9;
-        let words = wire::segment(self.sector(req)?, blocks << shift);
-        Ok((0, Payload::Words(words)))
+    /// What the device is told of a discard or a write of zeroes.
+    fn segment(&self, req: &Request) -> Result<[u64; 2], Error> {
+        let limits = &self.properties.limits;
+        let (offered, most) = match req.op {
+            // A discard may be ignored, so what is too much of one is.
+            Op::Discard => (limits.discard_granularity != 0, self.properties.discard_blocks),
+            _ => (limits.write_zeroes, limits.max_blocks),
+        };
+        if limits.read_only {
+            return Err(Error::ReadOnly);
+        }
+        if !offered {
+            return Err(Error::Unsupported);
+        }
+        let sector = self.sector(req)?;
+        Ok(wire::segment(sector, req.blocks.min(most) << (limits.block.shift() - 9)))
+    }
+
+    /// A slot for a request, of which the device must write `reads` bytes of payload.
+    #[inline]
+    fn take(&mut self, tag: T, req: &Request, reads: u32) -> Result<u16, Error> {
+        if self.free.is_full() {
+            self.watch = self.deadline;
+        }
+        let slot = self.free.take().ok_or(Error::Again)?;
+        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
+            let flush_after = req.fua && req.op.modifies() && self.properties.limits.volatile_cache;
+            *record = Slot { tag, blocks: req.blocks, reads, flush_after, deadline: self.deadline };
+        }
+        Ok(slot)
     }
 
     /// The first sector, if the device has the blocks.
@@ -311,29 +326,43 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         Ok(req.lba.0 << (limits.block.shift() - 9))
     }
 
-    /// The bus address and the bytes of the payload, if its region has them.
-    fn payload(&self, req: &Request) -> Result<(u64, u32), Error> {
-        let limits = &self.properties.limits;
-        let Buf { region, offset } = req.buf;
-        let len = req.blocks.checked_mul(limits.block.bytes()).ok_or(Error::Invalid)?;
-        let span = self.regions.get(usize::from(region.0)).ok_or(Error::Invalid)?;
-        Ok((span.address(offset, len).ok_or(Error::Invalid)?, len))
+    /// The bus address of the payload, if its region has it.
+    #[inline]
+    fn payload(&self, req: &Request) -> Result<u64, Error> {
+        let span = self.regions.get(usize::from(req.buf.region.0)).ok_or(Error::Invalid)?;
+        let len = u64::from(req.blocks) << self.properties.limits.block.shift();
+        span.address(req.buf.offset, len).ok_or(Error::Invalid)
+    }
+
+    /// Bytes of the payload, which is too much only where [`sector`](Self::sector) refuses the request.
+    fn bytes(&self, req: &Request) -> u32 {
+        req.blocks << self.properties.limits.block.shift()
     }
 
     /// What the use of a slot means for its request: its answer, unless it goes on.
+    #[inline]
     fn used(&mut self, used: Used) -> Option<(T, Completion)> {
         let record = *self.slots.get(usize::from(used.slot))?;
         let result = judge(record.reads, used);
         if result.is_ok() {
             self.resets = 0;
             if record.flush_after {
-                self.slots.get_mut(usize::from(used.slot))?.flush_after = false;
-                self.queue.stage(used.slot, wire::header(Op::Flush, 0), Payload::None);
+                self.flush(used.slot);
                 return None;
             }
         }
         self.free.give(used.slot);
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))
+    }
+
+    /// The second half of a write with FUA.
+    #[inline(never)]
+    fn flush(&mut self, slot: u16) {
+        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
+            record.flush_after = false;
+            record.reads = 0;
+            self.queue.stage(slot, wire::header(Op::Flush, 0), Payload::NONE);
+        }
     }
 
     fn oldest(&self) -> Instant {

@@ -31,17 +31,27 @@ const NO_NOTIFY: u32 = 1;
 /// What a status byte holds until the device writes it: no status that virtio defines.
 pub const NO_STATUS: u8 = 0xff;
 
-/// Payload of one request.
+/// Payload of one request: memory that the device reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub struct Payload {
+    address: u64,
+    len: u32,
+    flags: u16,
+}
+
+impl Payload {
     /// None.
-    None,
-    /// These 16 bytes, which the device reads.
-    Words([u64; 2]),
+    pub const NONE: Self = Self { address: 0, len: 0, flags: 0 };
+
     /// `len` bytes at this bus address, which the device reads.
-    ToDevice(u64, u32),
+    pub const fn to_device(address: u64, len: u32) -> Self {
+        Self { address, len, flags: 0 }
+    }
+
     /// `len` bytes at this bus address, which the device writes.
-    FromDevice(u64, u32),
+    pub const fn from_device(address: u64, len: u32) -> Self {
+        Self { address, len, flags: flags::WRITE }
+    }
 }
 
 /// A request that the device has used.
@@ -170,21 +180,21 @@ impl Queue {
         self.half(self.layout.used(), Ordering::Acquire).1 != self.taken
     }
 
+    /// Lays 16 bytes for the device into `slot`: the payload for the [`stage`](Self::stage) that follows.
+    pub fn words(&mut self, slot: u16, words: [u64; 2]) -> Payload {
+        let at = self.layout.slot(slot) + EXTRA;
+        self.put(at, words);
+        Payload::to_device(self.bus.wrapping_add(at as u64), 16)
+    }
+
     /// Hands the request in `slot` to the device, which sees it at the next [`publish`](Self::publish). The slot must
     /// be one of the layout's, and free.
+    #[inline(always)]
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
         let fresh = self.held.set(slot, true);
         debug_assert!(fresh, "the slot is free");
         let own = self.layout.slot(slot);
-        let (address, len, direction) = match payload {
-            Payload::None => (0, 0, 0),
-            Payload::Words(words) => {
-                self.put(own + EXTRA, words);
-                (self.bus.wrapping_add((own + EXTRA) as u64), 16, 0)
-            }
-            Payload::ToDevice(address, len) => (address, len, 0),
-            Payload::FromDevice(address, len) => (address, len, flags::WRITE),
-        };
+        let Payload { address, len, flags: direction } = payload;
         // A request without payload has its header linked to its status.
         let second = if len == 0 { 2 } else { 1 };
         let header_tail = tail(16, flags::NEXT, self.layout.link(slot, second));
@@ -235,6 +245,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`Misused`] where the device used what it does not hold. Only a reset helps then.
+    #[inline]
     pub fn pop(&mut self) -> Result<Option<Used>, Misused> {
         if self.taken == self.seen && !self.look()? {
             return Ok(None);

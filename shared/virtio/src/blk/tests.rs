@@ -4,7 +4,7 @@ use super::wire::feature;
 use super::*;
 use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Shape, Shared};
 use crate::{AnyBus, MmioTransport, Msi, PciTransport};
-use orion_block::{BlockSize, Lba, RegionId};
+use orion_block::{BlockSize, Buf, Lba, RegionId};
 use std::vec;
 use std::vec::Vec;
 

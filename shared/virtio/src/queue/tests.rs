@@ -79,7 +79,7 @@ impl Hand {
     }
 
     fn send(&mut self, slot: u16) {
-        self.queue.stage(slot, [1, 2], Payload::FromDevice(0x8000, 512));
+        self.queue.stage(slot, [1, 2], Payload::from_device(0x8000, 512));
         self.queue.publish();
     }
 

@@ -90,7 +90,7 @@ fn driver(queue: &mut Queue, depth: u16, bells: &Bells) -> u32 {
     while ended < TOTAL {
         // One at a time, so that the two sides meet between nearly any two instructions.
         if let Some(slot) = free.pop().filter(|_| sent < TOTAL) {
-            queue.stage(slot, [0; 2], Payload::None);
+            queue.stage(slot, [0; 2], Payload::NONE);
             sent += 1;
             if queue.publish() {
                 bells.ring(DEVICE);

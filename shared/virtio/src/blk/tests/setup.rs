@@ -123,7 +123,7 @@ fn a_size_limit_of_the_device_is_a_limit_of_ours() {
 proptest! {
     /// Every payload that is accepted lies in its region, by arithmetic that cannot overflow.
     #[test]
-    fn a_payload_lies_in_its_region(bus: u64, size: u64, offset: u64, len: u32) {
+    fn a_payload_lies_in_its_region(bus: u64, size: u64, offset: u64, len: u64) {
         let span = Span { bus, size };
         let end = u128::from(offset) + u128::from(len);
         let fits = end <= u128::from(size) && u128::from(bus) + end <= u128::from(u64::MAX);
