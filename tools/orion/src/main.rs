@@ -12,6 +12,7 @@ mod common;
 mod graph;
 mod image;
 mod qemu;
+mod reach;
 mod run;
 mod sdf;
 mod sel4;
@@ -39,6 +40,8 @@ enum Command {
     Qemu(qemu::Args),
     /// Draw the system as an SVG picture
     Graph(graph::Args),
+    /// List what a protection domain could reach if it were compromised
+    Reach(reach::Args),
     /// Run the system on this machine: a sandboxed process per protection domain, real emulated disks
     Run(run::Args),
     /// Be a protection domain; for `orion run` only
@@ -53,6 +56,7 @@ fn run(command: Command) -> Outcome {
         Command::Image(args) => args.run(),
         Command::Qemu(args) => args.run(),
         Command::Graph(args) => args.run(),
+        Command::Reach(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Pd(args) => args.run(),
     }

@@ -68,7 +68,7 @@ fn domains(plan: &Plan) -> String {
     table("Protection domains", &headings, &rows)
 }
 
-fn source(source: &IrqSource) -> String {
+pub(crate) fn source(source: &IrqSource) -> String {
     match source {
         IrqSource::Gic { number, edge } => format!("GIC {number} {}", if *edge { "edge" } else { "level" }),
         IrqSource::Msi { device, vector } => format!("message of {device}, vector {vector}"),
@@ -166,7 +166,7 @@ fn regions(plan: &Plan) -> String {
     table("Memory regions", &["name", "kind", "size", "physical", "bus", "devices", "mapped by"], &rows)
 }
 
-const fn kind(kind: RegionKind) -> &'static str {
+pub(crate) const fn kind(kind: RegionKind) -> &'static str {
     match kind {
         RegionKind::Queue => "queue",
         RegionKind::Page => "page",
@@ -186,7 +186,7 @@ fn channels(plan: &Plan) -> String {
 }
 
 /// A number of bytes with the largest unit that fits exactly.
-fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let exact = units.iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
     exact.map_or_else(|| format!("{bytes} B"), |(shift, unit)| format!("{} {unit}", bytes >> shift))

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//! `orion reach` against the emitted text, for every good system and board, without an SDK.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use orion_reach_tests::emitted::{Grant, account, grants, spaces};
+use orion_reach_tests::{Case, cases, claimed, default_cases, same};
+use orion_system::emit;
+use orion_system::plan::{Board, Slot};
+use orion_system::reach::{Dma, Reach};
+use std::collections::BTreeSet;
+
+#[test]
+fn what_is_claimed_is_what_the_emitted_text_gives() {
+    let mut compared = 0;
+    for case in cases().iter().filter(|case| emit::has_description(case.plan.board)) {
+        same(&case.name, &claimed(&case.reach), &account(&emit::sdf(&case.plan)));
+        compared += 1;
+    }
+    assert!(compared >= 90, "only {compared} systems");
+}
+
+/// What is shared, and with whom, is the same seen from both sides.
+#[test]
+fn sharing_is_mutual() {
+    for case in cases() {
+        let find = |pd: &str| case.reach.iter().find(|reach| reach.pd == pd).unwrap();
+        for reach in &case.reach {
+            for memory in &reach.memory {
+                for (other, write) in &memory.shared {
+                    let there = find(other).memory.iter().find(|there| there.region == memory.region).unwrap();
+                    assert_eq!(there.write, *write, "{}: {}", case.name, memory.region);
+                    assert!(there.shared.contains(&(reach.pd.clone(), memory.write)), "{}", case.name);
+                }
+            }
+        }
+    }
+}
+
+/// A client's blocks are exactly its grants as `system.xml` has them; nobody but drivers and the gatekeeper has others.
+#[test]
+fn a_client_reaches_exactly_the_blocks_of_its_grants() {
+    for case in cases() {
+        let granted = grants(&case.text);
+        for reach in &case.reach {
+            let server = reach.pd == "gatekeeper" || case.plan.disks.iter().any(|disk| disk.driver == reach.pd);
+            let mut blocks: Vec<Grant> = reach.blocks.iter().map(of_blocks).collect();
+            blocks.sort();
+            let none = Vec::new();
+            let expected = granted.get(&reach.pd).unwrap_or(&none);
+            if !server {
+                assert_eq!(blocks, *expected, "{}: {}", case.name, reach.pd);
+                assert!(reach.orders.is_empty() && reach.answers.is_empty(), "{}: {}", case.name, reach.pd);
+            }
+        }
+    }
+}
+
+fn of_blocks(blocks: &orion_system::reach::Blocks) -> Grant {
+    let mut rights: Vec<String> =
+        orion_system::rights_text(blocks.rights).split_whitespace().map(str::to_owned).collect();
+    rights.sort();
+    Grant { disk: blocks.disk.clone(), first: blocks.first, count: blocks.count, rights }
+}
+
+/// The gatekeeper and each driver can misuse every block, and are believed by every client of their disks.
+#[test]
+fn servers_are_trusted_with_all_blocks_of_their_disks() {
+    for case in cases() {
+        let granted = grants(&case.text);
+        for disk in &case.plan.disks {
+            let whole = |reach: &&Reach| {
+                reach
+                    .blocks
+                    .iter()
+                    .any(|b| b.disk == disk.name && b.first == 0 && b.count.is_none() && b.grant.is_none())
+            };
+            let trusted: BTreeSet<&str> = case.reach.iter().filter(whole).map(|reach| reach.pd.as_str()).collect();
+            assert_eq!(trusted, BTreeSet::from([disk.driver.as_str(), "gatekeeper"]), "{}", case.name);
+            let driver = case.reach.iter().find(|reach| reach.pd == disk.driver).unwrap();
+            let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| grant.disk == disk.name));
+            for (client, _) in clients {
+                assert!(driver.answers.contains(client), "{}: {client}", case.name);
+            }
+        }
+    }
+}
+
+/// From the emitted text alone: a client's payload is mapped by that client and by nobody else.
+#[test]
+fn payload_is_reached_by_its_client_alone() {
+    for case in cases() {
+        for reach in &case.reach {
+            for memory in reach.memory.iter().filter(|memory| memory.kind == "data") {
+                assert_eq!(memory.region, format!("data_{}", reach.pd), "{}", case.name);
+                assert!(memory.write && memory.shared.is_empty(), "{}", case.name);
+            }
+        }
+        if emit::has_description(case.plan.board) {
+            let account = account(&emit::sdf(&case.plan));
+            for client in grants(&case.text).keys() {
+                let region = format!("data_{client}");
+                let holders: Vec<&String> =
+                    account.iter().filter(|(_, holds)| holds.memory.contains_key(&region)).map(|(pd, _)| pd).collect();
+                assert_eq!(holders, [client], "{}", case.name);
+            }
+        }
+    }
+}
+
+/// What a disk's device is to reach: its driver's memory, and the payload of every client with a grant on the disk.
+fn needed(case: &Case, disk: &str) -> BTreeSet<String> {
+    let granted = grants(&case.text);
+    let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| grant.disk == disk));
+    clients.map(|(client, _)| format!("data_{client}")).chain([format!("dma_{disk}")]).collect()
+}
+
+#[test]
+fn devices_reach_what_their_board_lets_them_reach() {
+    let mut guarded = 0;
+    for case in cases() {
+        let emitted = spaces(&emit::sdf(&case.plan));
+        for disk in &case.plan.disks {
+            let driver = case.reach.iter().find(|reach| reach.pd == disk.driver).unwrap();
+            let device = driver.devices.iter().find(|device| device.disk).unwrap();
+            assert_eq!(device.name, disk.name);
+            let pci = matches!(disk.slot, Slot::Pci(_));
+            assert_eq!(device.messages, pci && case.plan.board != Board::Host, "{}", case.name);
+            match (&device.dma, case.plan.board, case.plan.iommu) {
+                (Dma::Everything, Board::QemuVirtAarch64, false) | (Dma::Everything, Board::X86_64Generic, false) => {}
+                (Dma::Regions(regions), Board::Host, false) | (Dma::Regions(regions), Board::X86_64Generic, true) => {
+                    let regions: BTreeSet<String> = regions.iter().cloned().collect();
+                    assert_eq!(regions, needed(&case, &disk.name), "{}", case.name);
+                    if let (Slot::Pci(number), true) = (disk.slot, case.plan.iommu) {
+                        assert_eq!(regions, emitted[&format!("0:{number:x}.0")], "{}", case.name);
+                    }
+                    guarded += 1;
+                }
+                (dma, ..) => unreachable!("{}: {dma:?}", case.name),
+            }
+        }
+    }
+    assert!(guarded >= 60, "only {guarded} guarded devices");
+}
+
+/// The default system, said out.
+#[test]
+fn in_the_default_system_each_reaches_what_the_threat_model_says() {
+    for case in default_cases() {
+        let find = |pd: &str| case.reach.iter().find(|reach| reach.pd == pd).unwrap();
+        let maps = |pd: &str, region: &str| find(pd).memory.iter().any(|memory| memory.region == region);
+        assert!(maps("demo", "data_demo"), "{}", case.name);
+        assert!(!maps("gatekeeper", "data_demo") && !maps("blk_d0", "data_demo"), "{}", case.name);
+        let (demo, gatekeeper, driver) = (find("demo"), find("gatekeeper"), find("blk_d0"));
+        assert!(demo.devices.is_empty() && demo.controls.is_empty() && demo.ports.is_empty(), "{}", case.name);
+        assert!(gatekeeper.devices.is_empty(), "{}", case.name);
+        assert!(
+            gatekeeper
+                .orders
+                .iter()
+                .any(|order| order.driver == "blk_d0" && order.regions.contains(&"data_demo".into()))
+        );
+        assert!(driver.devices.len() == 1 && driver.answers.contains(&"demo".into()), "{}", case.name);
+        for other in case.reach.iter().filter(|reach| !["gatekeeper", "blk_d0"].contains(&reach.pd.as_str())) {
+            assert!(other.devices.is_empty() && other.orders.is_empty(), "{}: {}", case.name, other.pd);
+        }
+        if case.plan.board != Board::Host {
+            assert!(find("tick").starves.is_empty() && find("tick").blocks.is_empty(), "{}", case.name);
+            assert!(find("serial").blocks.is_empty() && !find("serial").starves.contains(&"gatekeeper".into()));
+        }
+    }
+}
