@@ -34,6 +34,7 @@ bench: build ## measure each part, and the whole chain beside qemu-img on the sa
 	.ci/cargo run --release --quiet --package orion-bench -- layers
 	.ci/cargo run --release --quiet --package orion-bench -- host --orion $(ORION)
 	@if [ -d "$(or $(MICROKIT_SDK),$(HOME)/microkit-sdk)/board" ]; then .ci/need bare boards && \
+	 .ci/cargo build --release --package orion-insns && \
 	 .ci/cargo run --release --quiet --package orion-bench -- sel4 --orion $(ORION); \
 	else echo 'seL4 not measured: no Microkit SDK (MICROKIT_SDK or ~/microkit-sdk)'; fi
 

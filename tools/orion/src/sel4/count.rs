@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Counts the instructions that a machine executes: kernel, PDs and boot alike.
-use super::programs::run;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// QEMU's plugin that counts.
-const PLUGIN: &str = include_str!("count.c");
+/// QEMU's plugin that counts (`tools/insns`), as cargo names it beside our own program.
+const PLUGIN: &str = "liborion_insns.so";
 
 /// A counter of a machine that is going to run.
 #[derive(Debug)]
@@ -17,25 +16,25 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Makes the plugin in `directory`.
+    /// A counter whose total is kept in `directory`.
     ///
     /// # Errors
-    /// Where it cannot be compiled.
+    /// Where the plugin was not built, or the total cannot be written.
     pub fn new(directory: &Path) -> Result<Self, String> {
-        let [source, plugin, total] = ["count.c", "count.so", "count"].map(|name| directory.join(name));
-        let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|e| format!("{}: {e}", path.display()));
-        write(&source, PLUGIN.as_bytes())?;
-        write(&total, &[0; 8])?;
-        let mut cc = Command::new("cc");
-        cc.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&plugin).arg(&source);
-        run(&mut cc, "cc could not compile QEMU's plugin; its messages above say why (Debian: gcc, libc6-dev)")?;
+        let program = std::env::current_exe().map_err(|error| format!("cannot tell where this program is: {error}"))?;
+        let (plugin, total) = (program.with_file_name(PLUGIN), directory.join("count"));
+        if !plugin.exists() {
+            let shown = plugin.display();
+            return Err(format!("{shown} is not there; build it with cargo build --release --package orion-insns"));
+        }
+        fs::write(&total, [0; 8]).map_err(|error| format!("{}: {error}", total.display()))?;
         Ok(Self { plugin, total })
     }
 
     /// Makes `qemu` count.
     pub fn attach(&self, qemu: &mut Command) {
         let [plugin, total] = [&self.plugin, &self.total].map(|path| path.display().to_string().replace(',', ",,"));
-        qemu.arg("-plugin").arg(format!("file={plugin},into={total}"));
+        qemu.arg("-plugin").arg(format!("file={plugin},count={total}"));
     }
 
     /// The instructions so far.
