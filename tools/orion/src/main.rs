@@ -11,6 +11,7 @@ mod check;
 mod common;
 mod graph;
 mod image;
+mod inspect;
 mod qemu;
 mod reach;
 mod run;
@@ -38,6 +39,8 @@ enum Command {
     Image(image::Args),
     /// Boot that image in QEMU; ends with the demo's verdict
     Qemu(qemu::Args),
+    /// Look at disk images: their partition tables
+    Inspect(inspect::Args),
     /// Draw the system as an SVG picture
     Graph(graph::Args),
     /// List what a protection domain could reach if it were compromised
@@ -55,6 +58,7 @@ fn run(command: Command) -> Outcome {
         Command::Sdf(args) => args.run(),
         Command::Image(args) => args.run(),
         Command::Qemu(args) => args.run(),
+        Command::Inspect(args) => args.run(),
         Command::Graph(args) => args.run(),
         Command::Reach(args) => args.run(),
         Command::Run(args) => args.run(),
