@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use orion_block::Instant;
-use orion_caps::{Budget, Capability, Extent, Gatekeeper, Rights};
+use orion_caps::{Budget, Capability, Extent, Gatekeeper, Refusal, Rights};
 use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings};
@@ -65,7 +65,8 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let news = !self.uppers.announced() && self.node.ready() && self.announce(world);
             self.uppers.publish(world, news);
             self.report(progress.misbehaved, world);
-            if !progress.moved && !news && self.sleep() {
+            // What came after the node looked for it, sleeping finds.
+            if !news && self.sleep() {
                 return progress.deadline;
             }
         }
@@ -97,25 +98,20 @@ impl GatekeeperPd {
     }
 
     fn report<W: World>(&mut self, misbehaved: Option<PeerMisbehaved>, world: &mut W) {
-        let config = world.config();
-        if let Some(PeerMisbehaved { port, what }) = misbehaved {
-            let volume = config.links_as(Role::Client).nth(usize::from(port)).map_or("?", |(_, l)| l.volume.as_str());
-            world.print(format_args!("volume {volume} is closed: its server {what}"));
+        if let Some(misbehaved) = misbehaved {
+            report_misbehaved(misbehaved, world);
         }
         while let Some(refusal) = self.node.layer_mut().take_refusal() {
             self.printed += 1;
-            let client = client_name(&config, refusal.client);
-            match self.printed {
-                ..PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}")),
-                PRINTED_MAX => {
-                    world.print(format_args!("refused {client}: {refusal}; further refusals are only counted"))
-                }
-                _ => {}
-            }
+            report_refusal(refusal, self.printed, world);
         }
-        self.report_counts(world);
+        let counts = (self.uppers.malformed(), self.uppers.misbehaved());
+        if counts != (self.malformed, self.misbehaved) {
+            self.report_counts(world);
+        }
     }
 
+    #[cold]
     fn report_counts<W: World>(&mut self, world: &mut W) {
         let (malformed, misbehaved) = (self.uppers.malformed(), self.uppers.misbehaved());
         if malformed > 0 && self.malformed == 0 {
@@ -127,6 +123,25 @@ impl GatekeeperPd {
             world.print(format_args!("a client broke the ring protocol; its connection is closed"));
         }
         (self.malformed, self.misbehaved) = (malformed, misbehaved);
+    }
+}
+
+#[cold]
+fn report_misbehaved<W: World>(PeerMisbehaved { port, what }: PeerMisbehaved, world: &mut W) {
+    let config = world.config();
+    let volume = config.links_as(Role::Client).nth(usize::from(port)).map_or("?", |(_, l)| l.volume.as_str());
+    world.print(format_args!("volume {volume} is closed: its server {what}"));
+}
+
+/// Prints the refusal that is the `number`th.
+#[cold]
+fn report_refusal<W: World>(refusal: Refusal, number: u32, world: &mut W) {
+    let config = world.config();
+    let client = client_name(&config, refusal.client);
+    match number {
+        ..PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}")),
+        PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}; further refusals are only counted")),
+        _ => {}
     }
 }
 
@@ -155,7 +170,13 @@ fn capability(config: &Config<'_>, grant: &Grant) -> Option<Capability> {
         port: number(Role::Client, grant.volume.get())?,
         extent: Extent { first: grant.first.get(), blocks: grant.blocks.get() },
         rights: Rights::from_bits(grant.rights.get()),
-        budget: Budget { in_flight: grant.in_flight.get(), ..Budget::NONE },
+        budget: Budget {
+            in_flight: grant.in_flight.get(),
+            iops: grant.iops.get(),
+            bytes: grant.bandwidth.get(),
+            burst_ms: grant.burst_ms.get(),
+        },
+        weight: u16::try_from(grant.weight.get()).unwrap_or(u16::MAX),
         line: grant.line.get(),
         ..Capability::default()
     })

@@ -160,6 +160,16 @@ pub struct Grant {
     pub in_flight: U32,
     /// Line of `system.xml` that gives the grant; 0 for one that `orion` derived.
     pub line: U32,
+    /// Most requests per second; 0: no limit.
+    pub iops: U32,
+    /// What may be saved up of the rates while idle, in milliseconds; 0: the gatekeeper's default.
+    pub burst_ms: U32,
+    /// Most bytes per second; 0: no limit.
+    pub bandwidth: U64,
+    /// The client's part beside other clients'; 0 counts as 1.
+    pub weight: U32,
+    /// Zero.
+    pub pad: U32,
 }
 
 /// How a driver reaches its device.

@@ -41,6 +41,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Notifications sent.
     pub notified: u64,
+    /// The time at its end, in nanoseconds.
+    pub now: u64,
 }
 
 /// A plan, running.
@@ -80,7 +82,7 @@ impl Machine {
             self.step(next);
         }
         let common = self.common.take();
-        Outcome { verdicts: common.verdicts, lines: common.lines, steps, notified: common.notified }
+        Outcome { verdicts: common.verdicts, lines: common.lines, steps, notified: common.notified, now: common.now }
     }
 
     fn ready(&self) -> Option<Vec<usize>> {

@@ -57,6 +57,25 @@ fn a_client_that_writes_garbage_harms_nobody_else() {
     assert!(closed > 30, "garbage was noticed in {closed} of 60 runs");
 }
 
+/// Virtual time: the run takes as long as the budgets say, though the disk would take none.
+#[test]
+fn a_rate_of_the_grant_holds_whatever_the_schedule() {
+    for (rate, requests, ns) in [
+        ("iops=\"1000\"", 100, 80_000_000..105_000_000),
+        ("iops=\"1000\" burst=\"50ms\"", 100, 45_000_000..70_000_000),
+        ("bandwidth=\"4M\" weight=\"3\"", 100, 75_000_000..105_000_000),
+    ] {
+        let grant = format!("blocks=\"0..512\" rights=\"read\" {rate}");
+        let xml = system(&[("demo", "demo", &grant), ("b", "demo", "blocks=\"512..640\" rights=\"read write flush\"")]);
+        let settings = [("bench_op", 1), ("bench_count", requests), ("bench_blocks", 8), ("bench_depth", 16)];
+        for seed in 0..5 {
+            let outcome = Machine::new(&xml, seed, &settings).run();
+            passed(&outcome, "demo");
+            assert!(ns.contains(&outcome.now), "{rate}: {} ns", outcome.now);
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let xml = system(&[("demo", "demo", "blocks=\"0..64\" rights=\"read write flush\"")]);

@@ -116,13 +116,26 @@ fn grants(system: &System) -> String {
                 size,
                 rights_text(grant.rights),
                 grant.in_flight.map_or("queue".into(), |(most, _)| most.to_string()),
+                rates(grant),
                 if grant.shared { "yes" } else { "no" }.into(),
                 grant.at.line.to_string(),
             ]
         })
         .collect();
-    let headings = ["client", "of", "disk", "blocks", "bytes", "rights", "in flight", "shared", "line"];
+    let headings = ["client", "of", "disk", "blocks", "bytes", "rights", "in flight", "rates", "shared", "line"];
     table("Grants (blocks of 4096 bytes, end not included)", &headings, &rows)
+}
+
+/// What a grant may use per second, and the client's weight where it is not 1.
+fn rates(grant: &crate::model::Grant) -> String {
+    let parts = [
+        grant.iops.map(|n| format!("{n}/s")),
+        grant.bandwidth.map(|n| format!("{}/s", bytes(n))),
+        grant.burst_ms.map(|ms| format!("burst {ms}ms")),
+        grant.weight.map(|n| format!("weight {n}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "-".into() } else { parts.join(", ") }
 }
 
 fn rings(plan: &Plan) -> String {

@@ -185,6 +185,19 @@ pub struct Volume {
     pub at: Position,
     /// What it lies on; `None` only while that is a problem.
     pub on: Option<Target>,
+    /// The partition of that disk that it is; `None`: all of what it lies on.
+    pub partition: Option<Partition>,
+}
+
+/// Which partition of a disk a volume is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Where the element stands.
+    pub at: Position,
+    /// `number=2`, `name=rootfs` or `uuid=...`, as [`orion_gpt::Select`] reads it.
+    pub select: String,
+    /// Whether the table's layer runs in the driver's PD.
+    pub fuse: bool,
 }
 
 /// A grant.
@@ -208,6 +221,14 @@ pub struct Grant {
     pub rights_at: Position,
     /// Most requests in flight, and where that is said; `None`: no limit but the ring's.
     pub in_flight: Option<(u32, Position)>,
+    /// Most requests per second.
+    pub iops: Option<u32>,
+    /// Most bytes per second.
+    pub bandwidth: Option<u64>,
+    /// Milliseconds of these rates that may be saved up while idle.
+    pub burst_ms: Option<u32>,
+    /// The client's part beside other clients'.
+    pub weight: Option<u16>,
     /// Whether its blocks may be granted to others as well.
     pub shared: bool,
     /// The window, where given, and where that is said.
@@ -235,6 +256,32 @@ impl System {
             }
         }
         None
+    }
+}
+
+impl System {
+    /// The volume at the bottom of `target` that is a partition; `None` where it is a whole disk.
+    pub fn partition_below(&self, target: &Target) -> Option<&Volume> {
+        let mut target = target;
+        for _ in 0..=self.volumes.len() {
+            let Target::Volume(name, _) = target else { return None };
+            let volume = self.volume(name)?;
+            if volume.partition.is_some() {
+                return Some(volume);
+            }
+            target = volume.on.as_ref()?;
+        }
+        None
+    }
+
+    /// The volumes that are partitions of `disk`, by name.
+    pub fn partitions_of(&self, disk: &str) -> Vec<(&str, &Partition)> {
+        let on = |volume: &Volume| matches!(&volume.on, Some(Target::Disk(name, _)) if name == disk);
+        let here = self.volumes.iter().filter(|volume| on(volume));
+        let mut found: Vec<_> =
+            here.filter_map(|volume| Some((volume.name.as_str(), volume.partition.as_ref()?))).collect();
+        found.sort_unstable_by_key(|(name, _)| *name);
+        found
     }
 }
 

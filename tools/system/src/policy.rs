@@ -2,21 +2,25 @@
 //! Our elements: disks, volumes, grants.
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
-use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, System, Target, Transport, Volume, WINDOWS};
+use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, Partition, System, Target, Transport, Volume, WINDOWS};
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
 use orion_caps::Rights;
 
 /// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
 pub const MAX_NAME: usize = 40;
+/// Most bytes of what names a partition: the key of a setting.
+const SELECT_MAX: usize = 63;
 /// Rights by name and bit.
-pub const RIGHTS: [(&str, u16); 6] = [
+pub const RIGHTS: [(&str, u16); 8] = [
     ("read", Rights::READ.bits()),
     ("write", Rights::WRITE.bits()),
     ("flush", Rights::FLUSH.bits()),
     ("discard", Rights::DISCARD.bits()),
     ("zero", Rights::ZERO.bits()),
     ("observe", Rights::OBSERVE.bits()),
+    ("derive", Rights::DERIVE.bits()),
+    ("admin", Rights::ADMIN.bits()),
 ];
 /// Kinds of devices of the mission that have no driver yet.
 const LATER_BUSES: &[&str] =
@@ -94,19 +98,52 @@ fn bus<'a>(attribute: &'a Attribute, problems: &mut Problems) -> Option<&'a str>
 
 fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
     let name = read::name(element, MAX_NAME, problems);
-    let mut below = element.children.iter().filter(|child| child.ours && child.name == "on");
+    let mut below = element.children.iter().filter(|child| child.ours && matches!(&*child.name, "on" | "partition"));
     let Some(on) = below.next() else {
         if element.children.is_empty() {
             problems.add(element.at, "a volume lies on nothing", "add <orion:on disk=\"...\"/> in it");
         }
-        return Some(Volume { name: name?.to_owned(), at: element.at, on: None });
+        return Some(Volume { name: name?.to_owned(), at: element.at, on: None, partition: None });
     };
     if let Some(second) = below.next() {
         let what = "a volume lies on two things, and this version of Orion has no layer that joins them";
         problems.add(second.at, what, "remove one <orion:on>");
     }
-    let on = target(on, problems);
-    Some(Volume { name: name?.to_owned(), at: element.at, on })
+    let (on, partition) = if on.name == "on" { (target(on, problems), None) } else { partition(on, problems) };
+    Some(Volume { name: name?.to_owned(), at: element.at, on, partition })
+}
+
+/// What a partition lies on, and which it is.
+fn partition(element: &Element, problems: &mut Problems) -> (Option<Target>, Option<Partition>) {
+    let on = element.children.iter().find(|child| child.ours && child.name == "on");
+    if on.is_none() {
+        problems.add(element.at, "a partition lies on nothing", "add <orion:on disk=\"...\"/> in it");
+    }
+    let mut on = on.and_then(|on| target(on, problems));
+    if let Some(Target::Volume(name, at)) = &on {
+        let what = format!("a partition lies on the volume {name:?}");
+        problems.add(*at, what, "in this version of Orion a partition lies on a disk: write disk=\"...\"");
+        on = None;
+    }
+    let ways: Vec<&Attribute> = ["number", "name", "uuid"].iter().filter_map(|how| element.attribute(how)).collect();
+    let [way] = ways[..] else {
+        let what = "a partition is named in one way: by its number, its name or its uuid";
+        problems.add(element.at, what, "write number=\"2\", or name=\"...\", or uuid=\"...\"");
+        return (on, None);
+    };
+    let fuse = element.attribute("fuse").and_then(|a| read::yes(a, problems)).unwrap_or(false);
+    let select = format!("{}={}", way.name, way.value);
+    if orion_gpt::Select::parse(&select).is_none() || select.len() > SELECT_MAX {
+        let what = format!("{}={:?} names no partition", way.name, way.value);
+        let remedy = match way.name.as_str() {
+            "number" => "write a number from 1, as `orion inspect` lists them",
+            "name" => "write 1 to 58 bytes, or name it by its number",
+            _ => "write its own identifier, as in 01234567-89ab-cdef-0123-456789abcdef",
+        };
+        problems.add(way.at, what, remedy);
+        return (on, None);
+    }
+    (on, Some(Partition { at: element.at, select, fuse }))
 }
 
 /// `disk="..."` or `volume="..."`: exactly one of them.
@@ -140,6 +177,21 @@ fn grant(element: &Element, problems: &mut Problems) -> Option<Grant> {
     let bits = rights.and_then(|a| self::rights(a, problems));
     let in_flight = element.attribute("in-flight");
     let in_flight = in_flight.and_then(|a| Some((u32::try_from(read::number(a, 1, 32_768, problems)?).ok()?, a.at)));
+    let number = |name, most, problems: &mut Problems| {
+        element.attribute(name).and_then(|a| u32::try_from(read::number(a, 1, most, problems)?).ok())
+    };
+    let iops = number("iops", 10_000_000, problems);
+    let weight = number("weight", 1000, problems).and_then(|weight| u16::try_from(weight).ok());
+    let bandwidth = element.attribute("bandwidth").and_then(|a| read::size(a, 4096, 1 << 40, problems));
+    let burst = element.attribute("burst");
+    if let Some(a) = burst.filter(|_| element.attribute("iops").is_none() && element.attribute("bandwidth").is_none()) {
+        problems.add(
+            a.at,
+            "burst without a rate that could burst",
+            "add iops=\"...\" or bandwidth=\"...\", or remove it",
+        );
+    }
+    let burst_ms = burst.and_then(|a| read::milliseconds(a, problems));
     let shared = element.attribute("shared").and_then(|a| read::yes(a, problems)).unwrap_or(false);
     let window = element.attribute("window");
     let last = u64::from(WINDOWS - 1);
@@ -156,6 +208,10 @@ fn grant(element: &Element, problems: &mut Problems) -> Option<Grant> {
         rights: bits?,
         rights_at: rights?.at,
         in_flight,
+        iops,
+        bandwidth,
+        burst_ms,
+        weight,
         shared,
         window,
     })
@@ -197,8 +253,7 @@ fn rights(attribute: &Attribute, problems: &mut Problems) -> Option<u16> {
                 problems.add(attribute.at, what, "separate rights by spaces, as in \"read write\"");
                 return None;
             }
-            let later = matches!(word, "derive" | "admin");
-            let what = format!("{word:?} is not a right{}", if later { " in this version of Orion" } else { "" });
+            let what = format!("{word:?} is not a right");
             problems.add(attribute.at, what, suggest(word, known.clone(), "remove it"));
             return None;
         };

@@ -76,9 +76,26 @@ const MICROKIT: &[Rule] = &[
 
 const OURS: &[Rule] = &[
     leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout"]),
-    Rule { our_children: &["on"], ..leaf("volume", &["name"]) },
+    Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
+    Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),
-    leaf("grant", &["client", "volume", "disk", "blocks", "rights", "in-flight", "shared", "window"]),
+    leaf(
+        "grant",
+        &[
+            "client",
+            "volume",
+            "disk",
+            "blocks",
+            "rights",
+            "in-flight",
+            "shared",
+            "window",
+            "iops",
+            "bandwidth",
+            "burst",
+            "weight",
+        ],
+    ),
 ];
 
 /// Layers of the mission that are still to come.
@@ -96,7 +113,6 @@ const LATER_LAYERS: &[&str] = &[
     "dedup",
     "compress",
     "integrity",
-    "partition",
     "gpt",
     "nbd",
     "iscsi",
@@ -105,8 +121,7 @@ const LATER_LAYERS: &[&str] = &[
     "prefetch",
 ];
 /// Attributes of the design that are still to come.
-const LATER_ATTRIBUTES: &[&str] =
-    &["iops", "bandwidth", "fuse", "workers", "cpu", "key", "policy", "write", "level", "chunk"];
+const LATER_ATTRIBUTES: &[&str] = &["fuse", "workers", "cpu", "key", "policy", "write", "level", "chunk"];
 
 /// Checks places and names below the root.
 pub fn check(root: &Element, problems: &mut Problems) {

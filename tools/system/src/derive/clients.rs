@@ -28,6 +28,10 @@ pub struct Held {
     first: u64,
     blocks: u64,
     in_flight: u32,
+    iops: u32,
+    bandwidth: u64,
+    burst_ms: u32,
+    weight: u16,
     line: u32,
 }
 
@@ -97,6 +101,10 @@ impl Build<'_> {
                 first: grant.first,
                 blocks: grant.end.map_or(u64::MAX, |end| end - grant.first),
                 in_flight: grant.in_flight.map_or(0, |(most, _)| most),
+                iops: grant.iops.unwrap_or(0),
+                bandwidth: grant.bandwidth.unwrap_or(0),
+                burst_ms: grant.burst_ms.unwrap_or(0),
+                weight: grant.weight.unwrap_or(0),
                 line: grant.at.line,
             });
         }
@@ -123,6 +131,10 @@ impl Build<'_> {
             first: 0,
             blocks: u64::MAX,
             in_flight: 0,
+            iops: 0,
+            bandwidth: 0,
+            burst_ms: 0,
+            weight: 0,
             line: 0,
         })
     }
@@ -246,6 +258,11 @@ impl Build<'_> {
                     blocks: held.blocks.into(),
                     in_flight: held.in_flight.into(),
                     line: held.line.into(),
+                    iops: held.iops.into(),
+                    burst_ms: held.burst_ms.into(),
+                    bandwidth: held.bandwidth.into(),
+                    weight: u32::from(held.weight).into(),
+                    pad: 0.into(),
                 });
             }
         }
