@@ -2,7 +2,7 @@
 //! `orion`: checks, derives, draws, builds and runs the storage system that a `system.xml` describes.
 //!
 //! Each command is a file of its own: a `clap` argument struct with `fn run(self) -> Outcome`. To add one, name it in
-//! `mod`, in [`Command`] and in [`run`].
+//! `mod`, in [`Command`] and in [`run()`].
 #![forbid(unsafe_code)]
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
