@@ -23,6 +23,34 @@ fn every_bad_file_gets_exactly_its_messages() {
     assert!(failures.is_empty(), "{failures}");
 }
 
+/// What is in order and hardly meant is warned of, and still derived.
+#[test]
+fn every_odd_file_gets_exactly_its_warnings() {
+    let cases = cases("odd");
+    assert!(cases.len() >= 20, "only {} files", cases.len());
+    let mut failures = String::new();
+    for case in cases {
+        assert!(!case.plans().is_empty(), "{}", case.name);
+        let found: Vec<String> = case.warnings().iter().map(ToString::to_string).collect();
+        if found != case.expected || found.is_empty() {
+            writeln!(failures, "{}\n  expected {:#?}\n  found {found:#?}", case.name, case.expected).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// The default system, and good files that just miss a warning: those say `<?quiet ...?>`.
+#[test]
+fn what_is_meant_is_not_warned_of() {
+    let system = orion_system::parse(include_str!("../../../system.xml")).unwrap();
+    assert_eq!(orion_system::warnings(&system), []);
+    let quiet: Vec<_> = cases("good").into_iter().filter(|case| case.text.contains("<?quiet ")).collect();
+    assert!(quiet.len() >= 6, "only {} files", quiet.len());
+    for case in quiet {
+        assert_eq!(case.warnings(), [], "{}", case.name);
+    }
+}
+
 #[test]
 fn every_good_file_is_derived_for_its_boards() {
     let mut failures = String::new();
@@ -38,9 +66,9 @@ fn every_good_file_is_derived_for_its_boards() {
 
 #[test]
 fn every_message_says_where_and_what_to_do() {
-    for case in cases("bad") {
+    for case in cases("bad").into_iter().chain(cases("odd")) {
         let lines = case.text.lines().count().max(1);
-        for problem in case.problems() {
+        for problem in case.problems().into_iter().chain(case.warnings()) {
             let shown = format!("{}: {problem}", case.name);
             assert!(problem.at.line >= 1 && problem.at.column >= 1, "{shown}");
             assert!(problem.at.line as usize <= lines, "{shown}: the file has {lines} lines");

@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::common::{self, SystemArg};
 use orion_system::plan::Board;
-use orion_system::{Options, derive, report};
+use orion_system::{Options, derive, report, report_warnings, warnings};
 use std::process::ExitCode;
 
 /// Arguments of `orion check`.
@@ -17,6 +17,9 @@ pub struct Args {
     /// Put the devices behind an IOMMU (x86_64_generic)
     #[arg(long)]
     iommu: bool,
+    /// Fail where there is a warning
+    #[arg(long)]
+    strict: bool,
     /// Print all that is derived
     #[arg(long)]
     explain: bool,
@@ -49,7 +52,14 @@ impl Args {
             good.iter().for_each(|plan| print!("{}", orion_system::explain(&system, plan)));
         }
         let names: Vec<&str> = good.iter().map(|plan| plan.board.name()).collect();
-        println!("{}: in order for {}", self.system.name(), names.join(", "));
-        Ok(ExitCode::SUCCESS)
+        let warnings = warnings(&system);
+        eprint!("{}", report_warnings(&self.system.name(), &warnings));
+        let with = match warnings.len() {
+            0 => String::new(),
+            1 => ", with 1 warning".to_owned(),
+            count => format!(", with {count} warnings"),
+        };
+        println!("{}: in order for {}{with}", self.system.name(), names.join(", "));
+        Ok(if self.strict && !warnings.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }

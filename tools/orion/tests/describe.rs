@@ -46,6 +46,21 @@ fn what_is_wrong_is_said_with_its_place_and_the_exit_code() {
 }
 
 #[test]
+fn warnings_are_told_from_errors_and_fail_where_that_is_wanted() {
+    let odd = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/xml/odd/flush-without-write.xml");
+    let (output, out, err) = orion(&["check", odd]);
+    assert!(output.status.success(), "{err}");
+    assert!(
+        err.ends_with("remove \"flush\", or add \"write\"\n") && err.contains(":6:62: warning: the right"),
+        "{err}"
+    );
+    assert!(out.ends_with(": in order for host, qemu_virt_aarch64, x86_64_generic, with 1 warning\n"), "{out}");
+    let (output, again, _) = orion(&["check", odd, "--strict"]);
+    assert!(!output.status.success() && again == out, "{again}");
+    assert!(orion(&["check", DEFAULT, "--strict"]).0.status.success());
+}
+
+#[test]
 fn a_file_that_is_missing_or_no_text_is_named() {
     let (output, _, err) = orion(&["check", "no/such.xml"]);
     assert!(!output.status.success() && err.starts_with("no/such.xml: cannot be read"), "{err}");

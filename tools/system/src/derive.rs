@@ -16,6 +16,7 @@ mod services;
 mod space;
 
 use build::Build;
+pub(crate) use clients::DRIVER_QUEUE_MAX;
 
 /// What the command line adds to a system.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@
 //! description and one configuration blob per PD (for seL4), or processes (by `orion-host`).
 #![forbid(unsafe_code)]
 
+mod calls;
 mod check;
 mod derive;
 pub mod element;
@@ -19,14 +20,16 @@ pub mod problem;
 pub mod reach;
 mod read;
 mod schema;
+mod warn;
 mod xml;
 
 pub use derive::{DiskOptions, Export, Options, derive};
 pub use explain::explain;
 pub use graph::graph;
 pub use policy::rights_text;
-pub use problem::{Problem, report};
+pub use problem::{Problem, report, report_warnings};
 pub use read::size_text;
+pub use warn::warnings;
 pub use xml::NAMESPACE;
 
 use model::System;
@@ -44,6 +47,7 @@ pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
         schema::check(&root, &mut problems);
         microkit::read(&root, &mut system, &mut problems);
         policy::read(&root, &mut system, &mut problems);
+        calls::check(&system, &mut problems);
         check::check(&system, &mut problems);
         check::nothing(&system, &mut problems);
     }

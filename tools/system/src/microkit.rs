@@ -14,6 +14,8 @@ mod pds;
 pub(crate) const MAX_ID: u64 = 61;
 /// Most protection domains of a system.
 pub(crate) const MAX_PDS: usize = 63;
+/// Beginnings of the names of derived regions.
+const DERIVED_REGIONS: &[&str] = &["data_", "dma_", "regs_", "bars_", "link_", "console_", "cfg_"];
 /// First address that a PD cannot map (aarch64 and x86-64 keep the stack near the top of user space).
 const END_OF_USER: u64 = 0x7f_ffff_e000;
 
@@ -117,6 +119,10 @@ fn known_region(name: &crate::element::Attribute, system: &System, problems: &mu
     if !system.regions.contains_key(&name.value) {
         let known = system.regions.keys().map(String::as_str);
         let what = format!("there is no memory region {:?}", name.value);
+        if DERIVED_REGIONS.iter().any(|prefix| name.value.starts_with(prefix)) {
+            let remedy = "remove this: what orion derives under such a name is mapped where it is needed, nowhere else";
+            return problems.add(name.at, what, remedy);
+        }
         problems.add(name.at, what, suggest(&name.value, known, "add a <memory_region> of that name"));
     }
 }

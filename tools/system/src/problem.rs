@@ -61,6 +61,16 @@ pub fn report(file: &str, problems: &[Problem]) -> String {
     text
 }
 
+/// One line for each warning: `file:line:column: warning: what is odd; what to do`.
+pub fn report_warnings(file: &str, warnings: &[Problem]) -> String {
+    let mut text = String::new();
+    for Problem { at, what, remedy } in warnings {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{file}:{}:{}: warning: {what}; {remedy}", at.line, at.column);
+    }
+    text
+}
+
 /// A remedy for a name that is not among `known`: the nearest one, or all, or `otherwise` where there are none.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
     let mut known: Vec<&str> = known.into_iter().collect();

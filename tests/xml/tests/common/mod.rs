@@ -54,6 +54,11 @@ impl Case {
         }
     }
 
+    /// What is odd in the file; nothing where it is wrong.
+    pub fn warnings(&self) -> Vec<Problem> {
+        parse(&self.text).map_or_else(|_| Vec::new(), |system| orion_system::warnings(&system))
+    }
+
     /// The plan for each board that the file is about; panics where there is none.
     pub fn plans(&self) -> Vec<Plan> {
         let say = |problems: Vec<Problem>| -> Plan { panic!("{}", orion_system::report(&self.name, &problems)) };

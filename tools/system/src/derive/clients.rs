@@ -17,6 +17,8 @@ const EXPORT_QUEUE: u16 = 128;
 const EXPORT_PRIORITY: u8 = 100;
 /// Rights of an export: read, write, flush, discard, zero.
 const EXPORT_RIGHTS: u16 = 1 | 2 | 4 | 8 | 16;
+/// Most entries of each queue between the gatekeeper and a driver: what a device's queue holds.
+pub const DRIVER_QUEUE_MAX: u16 = 256;
 const _: () = assert!(EXPORT_PRIORITY < SERIAL_PRIORITY);
 
 /// What one window of a client may do.
@@ -232,7 +234,7 @@ impl Build<'_> {
     pub fn driver_queue(disk: &str, clients: &BTreeMap<String, Client>) -> u16 {
         let users = clients.values().filter(|client| client.disks().contains(disk));
         let sum: u32 = users.map(|client| u32::from(client.queue)).sum();
-        let entries = sum.clamp(u32::from(DEFAULT_QUEUE), 256).next_power_of_two();
+        let entries = sum.clamp(u32::from(DEFAULT_QUEUE), u32::from(DRIVER_QUEUE_MAX)).next_power_of_two();
         u16::try_from(entries).unwrap_or(DEFAULT_QUEUE)
     }
 

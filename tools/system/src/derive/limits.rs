@@ -58,6 +58,23 @@ impl Build<'_> {
             self.problems.add(start, what, remedy);
         }
         self.check_configurations();
+        self.check_registers();
+    }
+
+    /// Nothing of the user's may be where the registers of a derived PD's device are.
+    fn check_registers(&mut self) {
+        let devices = self.regions.values().filter(|region| region.kind == RegionKind::Device);
+        let places = devices.filter_map(|device| Some((device.phys?, device.size, device.name.clone())));
+        for (start, size, device) in places.collect::<Vec<_>>() {
+            for (name, region) in &self.system.regions {
+                let Some(phys) = region.phys else { continue };
+                let end = phys.saturating_add(region.size.unwrap_or(region.page));
+                if phys < start + size && start < end {
+                    let what = format!("the memory region {name:?} has the registers {device:?} in it, at {start:#x}");
+                    self.problems.add(region.at, what, "use other addresses: whoever maps these programs the device");
+                }
+            }
+        }
     }
 
     /// What each region costs: one for each page, and one more for each mapping, IOMMU mappings included.

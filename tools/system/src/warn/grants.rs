@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//! Rights that nothing can use, grants that add nothing, disks that nobody uses.
+use crate::check::MODIFYING;
+use crate::model::{Disk, Grant, System};
+use crate::policy::rights_text;
+use crate::problem::Problems;
+use orion_caps::Rights;
+
+pub fn check(system: &System, found: &mut Problems) {
+    for grant in &system.grants {
+        flush(grant, system, found);
+        shared_alone(grant, system, found);
+        repeated(grant, system, found);
+    }
+    for disk in &system.disks {
+        unused(disk, system, found);
+    }
+}
+
+fn end(grant: &Grant) -> u64 {
+    grant.end.unwrap_or(u64::MAX)
+}
+
+/// Other grants that have blocks of `grant`.
+fn overlapping<'a>(grant: &'a Grant, system: &'a System) -> impl Iterator<Item = &'a Grant> {
+    let same = |other: &&Grant| !std::ptr::eq(*other, grant) && other.target.name() == grant.target.name();
+    let meets = |other: &&Grant| other.first < end(grant) && grant.first < end(other);
+    system.grants.iter().filter(same).filter(meets)
+}
+
+/// A flush makes writes durable: of its own, or those of others in shared blocks.
+fn flush(grant: &Grant, system: &System, found: &mut Problems) {
+    if grant.rights & Rights::FLUSH.bits() == 0 || grant.rights & MODIFYING != 0 {
+        return;
+    }
+    if overlapping(grant, system).any(|other| other.rights & MODIFYING != 0) {
+        return;
+    }
+    let read_only = system.disk_below(&grant.target).is_some_and(|disk| disk.read_only);
+    let (why, remedy) = if read_only {
+        ("on a disk that is read-only", "remove \"flush\"")
+    } else {
+        ("without write, discard or zero", "remove \"flush\", or add \"write\"")
+    };
+    let what = format!("the right \"flush\" {why} has nothing to make durable");
+    found.add(grant.rights_at, what, remedy);
+}
+
+fn shared_alone(grant: &Grant, system: &System, found: &mut Problems) {
+    if grant.shared && overlapping(grant, system).next().is_none() {
+        let what = format!("shared=\"yes\", and no other grant has any of these blocks of {:?}", grant.target.name());
+        found.add(grant.at, what, "remove it, so that a later grant of these blocks is noticed");
+    }
+}
+
+/// A grant that lies in another one of the same client, with no right that the other does not have.
+fn repeated(grant: &Grant, system: &System, found: &mut Problems) {
+    let within = |other: &&Grant| {
+        let holds = other.first <= grant.first && end(grant) <= end(other) && grant.rights & !other.rights == 0;
+        // Of two that are the same, only the second.
+        let same = other.first == grant.first && end(other) == end(grant) && other.rights == grant.rights;
+        other.client.0 == grant.client.0 && holds && (!same || other.at < grant.at)
+    };
+    if let Some(other) = overlapping(grant, system).find(within) {
+        let (client, rights) = (&grant.client.0, rights_text(grant.rights));
+        let what = format!("{client:?} has {rights:?} on all of these blocks by the grant of line {}", other.at.line);
+        found.add(grant.at, what, "remove this grant, or narrow the other");
+    }
+}
+
+fn unused(disk: &Disk, system: &System, found: &mut Problems) {
+    let used = |grant: &Grant| system.disk_below(&grant.target).is_some_and(|below| below.name == disk.name);
+    if !system.grants.iter().any(used) {
+        let what = format!("no grant comes down to the disk {:?}: its driver serves nobody", disk.name);
+        found.add(disk.at, what, "grant it or a volume on it, or remove it; only `orion run --export` needs no grant");
+    }
+}
