@@ -105,7 +105,7 @@ fn disk(root: Node<'_, '_>, node: Node<'_, '_>) -> String {
         return disk.to_owned();
     }
     let volume = named(root, "volume").find(|volume| volume.attribute("name") == node.attribute("volume"));
-    let on = named(volume.unwrap(), "on").next().unwrap();
+    let on = volume.unwrap().descendants().find(|node| node.tag_name().name() == "on").unwrap();
     let (disk_name, volume_name) = (on.attribute("disk"), on.attribute("volume"));
     match (disk_name, volume_name) {
         (Some(disk), _) => disk.to_owned(),

@@ -105,13 +105,18 @@ fn granted(pd: &str, server: &Pd, config: &Config<'_>, system: &System) -> Vec<B
 pub fn orders(pd: &Pd, plan: &Plan) -> Vec<Order> {
     let mut orders = Vec::new();
     for server in peers(pd, Role::Server, plan) {
-        let disk = plan.disks.iter().find(|disk| disk.driver == server.name);
-        if let (Some(disk), Some(config)) = (disk, config(server)) {
+        let Some(config) = config(server) else { continue };
+        if let Some(disk) = plan.disks.iter().find(|disk| disk.driver == server.name) {
             let regions = config.regions.iter().map(|region| region.name.as_str().to_owned());
             let regions = sorted(regions.collect());
             orders.push(Order { disk: disk.name.clone(), driver: server.name.clone(), regions });
+        } else if config.grants.is_empty() {
+            // A layer between passes addresses on as they are.
+            orders.extend(self::orders(server, plan));
         }
     }
+    orders.sort_by(|a, b| (&a.disk, &a.driver).cmp(&(&b.disk, &b.driver)));
+    orders.dedup();
     orders
 }
 

@@ -4,9 +4,12 @@ use super::{Blocks, Device, Dma, Memory, Order, Reach};
 use crate::explain::bytes;
 use crate::plan::{Board, Plan};
 use crate::policy::rights_text;
+use orion_caps::Rights;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// The right to pass rights on.
+const DERIVE: u16 = Rights::DERIVE.bits();
 /// Columns of a line.
 const WIDTH: usize = 116;
 /// Columns before what is listed.
@@ -131,5 +134,6 @@ fn blocks(blocks: &Blocks) -> String {
         (Some(server), None) => format!("{server}, on any request"),
     };
     let rights = rights_text(blocks.rights);
-    format!("{of}{} {}..{end}{size}: {rights}; by {how}", blocks.disk, blocks.first)
+    let on = if blocks.rights & DERIVE == 0 { "" } else { "; may be passed on to other clients" };
+    format!("{of}{} {}..{end}{size}: {rights}; by {how}{on}", blocks.disk, blocks.first)
 }

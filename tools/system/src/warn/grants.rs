@@ -30,7 +30,9 @@ fn overlapping<'a>(grant: &'a Grant, system: &'a System) -> impl Iterator<Item =
 
 /// A flush makes writes durable: of its own, or those of others in shared blocks.
 fn flush(grant: &Grant, system: &System, found: &mut Problems) {
-    if grant.rights & Rights::FLUSH.bits() == 0 || grant.rights & MODIFYING != 0 {
+    // Who may derive may pass the right on to one who writes.
+    let others = MODIFYING | Rights::DERIVE.bits();
+    if grant.rights & Rights::FLUSH.bits() == 0 || grant.rights & others != 0 {
         return;
     }
     if overlapping(grant, system).any(|other| other.rights & MODIFYING != 0) {
@@ -53,8 +55,11 @@ fn shared_alone(grant: &Grant, system: &System, found: &mut Problems) {
     }
 }
 
-/// A grant that lies in another one of the same client, with no right that the other does not have.
+/// A grant that lies in another one of the same client, with no right that the other does not have, and no limits.
 fn repeated(grant: &Grant, system: &System, found: &mut Problems) {
+    if grant.in_flight.is_some() || grant.iops.is_some() || grant.bandwidth.is_some() {
+        return;
+    }
     let within = |other: &&Grant| {
         let holds = other.first <= grant.first && end(grant) <= end(other) && grant.rights & !other.rights == 0;
         // Of two that are the same, only the second.
