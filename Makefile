@@ -31,12 +31,7 @@ check: ## formatting, lints, house rules, documentation
 
 bench: build ## measure each part, and the whole chain beside qemu-img on the same file
 	@.ci/need run
-	.ci/cargo run --release --quiet --package orion-bench -- layers
-	.ci/cargo run --release --quiet --package orion-bench -- host --orion $(ORION)
-	@if [ -d "$(or $(MICROKIT_SDK),$(HOME)/microkit-sdk)/board" ]; then .ci/need bare boards && \
-	 .ci/cargo build --release --package orion-insns && \
-	 .ci/cargo run --release --quiet --package orion-bench -- sel4 --orion $(ORION); \
-	else echo 'seL4 not measured: no Microkit SDK (MICROKIT_SDK or ~/microkit-sdk)'; fi
+	.ci/bench
 
 image: build ## make the seL4 Microkit image for BOARD, with MICROKIT_SDK
 	@.ci/need bare boards
