@@ -8,6 +8,7 @@ use orion_system::emit;
 use orion_system::plan::Slot;
 use orion_system::reach::Dma;
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// A guest's memory stands in an address space of its own, and its vCPUs' capabilities beside the PD's.
@@ -49,7 +50,8 @@ fn what_is_claimed_is_what_the_microkit_tool_gives() {
         regions(case, &capdl);
         compared += 1;
     }
-    println!(
+    let _ = writeln!(
+        io::stderr(),
         "{compared} systems compared with the report, the capabilities and the mappings that {} makes",
         sdk.display()
     );

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// The right to pass rights on.
 const DERIVE: u16 = Rights::DERIVE.bits();
+/// The right to freeze and revoke what others hold.
+const ADMIN: u16 = Rights::ADMIN.bits();
 /// Columns of a line.
 const WIDTH: usize = 116;
 /// Columns before what is listed.
@@ -134,6 +136,7 @@ fn blocks(blocks: &Blocks) -> String {
         (Some(server), None) => format!("{server}, on any request"),
     };
     let rights = rights_text(blocks.rights);
-    let on = if blocks.rights & DERIVE == 0 { "" } else { "; may be passed on to other clients" };
-    format!("{of}{} {}..{end}{size}: {rights}; by {how}{on}", blocks.disk, blocks.first)
+    let pass = if blocks.rights & DERIVE == 0 { "" } else { "; may be passed on to other clients" };
+    let take = if blocks.rights & ADMIN == 0 { "" } else { "; rights of others to them may be taken back" };
+    format!("{of}{} {}..{end}{size}: {rights}; by {how}{pass}{take}", blocks.disk, blocks.first)
 }

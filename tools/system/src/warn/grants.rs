@@ -9,6 +9,8 @@ use orion_caps::Rights;
 pub fn check(system: &System, found: &mut Problems) {
     for grant in &system.grants {
         flush(grant, system, found);
+        derive_alone(grant, found);
+        weight_alone(grant, system, found);
         shared_alone(grant, system, found);
         repeated(grant, system, found);
     }
@@ -46,6 +48,22 @@ fn flush(grant: &Grant, system: &System, found: &mut Problems) {
     };
     let what = format!("the right \"flush\" {why} has nothing to make durable");
     found.add(grant.rights_at, what, remedy);
+}
+
+/// What is derived is part of what is held.
+fn derive_alone(grant: &Grant, found: &mut Problems) {
+    if grant.rights == Rights::DERIVE.bits() {
+        let what = "the right \"derive\" alone has no other right to pass on";
+        found.add(grant.rights_at, what, "add the rights that may be passed on, or remove the grant");
+    }
+}
+
+/// A weight is a part beside other clients'.
+fn weight_alone(grant: &Grant, system: &System, found: &mut Problems) {
+    if grant.weight.is_some() && system.grants.iter().all(|other| other.client.0 == grant.client.0) {
+        let what = format!("a weight, and {:?} is the only client", grant.client.0);
+        found.add(grant.at, what, "remove it: weights divide what several clients want at once");
+    }
 }
 
 fn shared_alone(grant: &Grant, system: &System, found: &mut Problems) {
