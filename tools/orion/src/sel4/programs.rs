@@ -117,8 +117,11 @@ fn link(cargo: &mut Command, toolchain: &Toolchain) {
     for target in ["AARCH64_UNKNOWN_NONE", "X86_64_ORION"] {
         cargo.env(format!("CARGO_TARGET_{target}_LINKER"), &toolchain.linker);
     }
+    // LLVM's own measure of what is worth inlining leaves the data path in pieces: 12 % more instructions for a read.
+    let inline = "-Cllvm-args=-inline-threshold=2000";
+    cargo.env("CARGO_TARGET_X86_64_ORION_RUSTFLAGS", inline);
     // Pages of 4 KiB: with the default of 64 KiB each segment begins at a page of that size.
-    let flags = "-Clink-arg=-zmax-page-size=4096 -Ctarget-feature=+aes,+sha2,+crc";
+    let flags = format!("{inline} -Clink-arg=-zmax-page-size=4096 -Ctarget-feature=+aes,+sha2,+crc");
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_RUSTFLAGS", flags);
 }
 
