@@ -61,6 +61,30 @@ fn has_partition(case: &Case) -> bool {
     case.text.contains("<orion:partition")
 }
 
+/// What a client may be lent is what others hold with the right to derive, as `system.xml` has it.
+#[test]
+fn a_client_may_be_lent_what_others_may_pass_on() {
+    let mut lent = 0;
+    for case in cases().iter().filter(|case| !has_partition(case)) {
+        let granted = grants(&case.text);
+        for reach in case.reach.iter().filter(|reach| !reach.derived) {
+            let others = granted.iter().filter(|(client, _)| **client != reach.pd && granted.contains_key(&reach.pd));
+            let derive = |grant: &&Grant| grant.rights.contains(&"derive".to_owned());
+            let mut expected: Vec<(&String, &Grant)> = others
+                .flat_map(|(client, list)| list.iter().filter(derive).map(move |grant| (client, grant)))
+                .collect();
+            let claimed: Vec<(String, Grant)> =
+                reach.lent.iter().map(|(lender, held)| (lender.clone(), of_blocks(held))).collect();
+            let mut claimed: Vec<(&String, &Grant)> = claimed.iter().map(|(lender, grant)| (lender, grant)).collect();
+            claimed.sort();
+            expected.sort();
+            assert_eq!(claimed, expected, "{}: {}", case.name, reach.pd);
+            lent += claimed.len();
+        }
+    }
+    assert!(lent > 0, "no file lends anything");
+}
+
 fn of_blocks(blocks: &orion_system::reach::Blocks) -> Grant {
     let mut rights: Vec<String> =
         orion_system::rights_text(blocks.rights).split_whitespace().map(str::to_owned).collect();

@@ -115,6 +115,7 @@ fn value(reach: &Reach) -> Value {
         "devices": reach.devices.iter().map(device).collect::<Vec<_>>(),
         "orders": reach.orders.iter().map(order).collect::<Vec<_>>(),
         "blocks": reach.blocks.iter().map(blocks).collect::<Vec<_>>(),
+        "lent": reach.lent.iter().map(|(pd, held)| json!({ "by": pd, "of": blocks(held) })).collect::<Vec<_>>(),
         "answers": reach.answers,
         "starves": reach.starves,
     })

@@ -51,6 +51,8 @@ pub struct Reach {
     pub orders: Vec<Order>,
     /// Blocks that it can misuse, and how.
     pub blocks: Vec<Blocks>,
+    /// What other clients may pass on to it while the system runs: who, and what that one holds.
+    pub lent: Vec<(String, Blocks)>,
     /// PDs that believe its answers about blocks, directly or through others.
     pub answers: Vec<String>,
     /// PDs that never run while it does not want to sleep.
@@ -96,6 +98,7 @@ fn of(pd: &Pd, system: &System, plan: &Plan) -> Reach {
         devices: device::devices(pd, plan),
         orders: blocks::orders(pd, plan),
         blocks: blocks::blocks(pd, system, plan),
+        lent: blocks::lent(pd, system, plan),
         answers: blocks::answers(pd, plan),
         starves: starves(pd, plan),
     }

@@ -7,6 +7,7 @@ use super::sorted;
 use crate::check::MODIFYING;
 use crate::model::System;
 use crate::plan::{Disk, Pd, Plan};
+use orion_caps::Rights;
 use orion_pd::Config;
 use orion_pd::config::{Grant, Link, Role};
 
@@ -99,6 +100,21 @@ fn granted(pd: &str, server: &Pd, config: &Config<'_>, system: &System) -> Vec<B
         grant: Some((grant.window.get(), grant.line.get())),
     });
     grants.collect()
+}
+
+/// What other clients of the servers of `pd` hold and may pass on to it while the system runs, with who holds it.
+pub fn lent(pd: &Pd, system: &System, plan: &Plan) -> Vec<(String, Blocks)> {
+    let mut lent = Vec::new();
+    for server in peers(pd, Role::Server, plan) {
+        let Some(config) = config(server).filter(|config| !config.grants.is_empty()) else { continue };
+        for lender in peers(server, Role::Client, plan).into_iter().filter(|lender| lender.name != pd.name) {
+            let grants = granted(&lender.name, server, &config, system);
+            let derive = Rights::DERIVE.bits();
+            let passed = grants.into_iter().filter(|blocks| blocks.rights & derive != 0);
+            lent.extend(passed.map(|blocks| (lender.name.clone(), blocks)));
+        }
+    }
+    lent
 }
 
 /// What `pd` could have the devices of its drivers move: a driver takes any address within its clients' regions.

@@ -44,6 +44,7 @@ pub fn text(reach: &Reach) -> String {
         ("devices", reach.devices.iter().map(device).collect()),
         ("orders", reach.orders.iter().map(|order| self::order(order, &reach.memory)).collect()),
         ("blocks", reach.blocks.iter().map(blocks).collect()),
+        ("lent", reach.lent.iter().map(lent).collect()),
         ("answers", names(&reach.answers)),
         ("starves", names(&reach.starves)),
     ] {
@@ -126,10 +127,19 @@ fn order(order: &Order, memory: &[Memory]) -> String {
     format!("{} to move blocks of {} into and out of {}, {looks}", order.driver, order.disk, seen.join(", "))
 }
 
-fn blocks(blocks: &Blocks) -> String {
+fn lent((lender, held): &(String, Blocks)) -> String {
+    format!("what {lender} may pass on of {}: {}", extent(held), rights_text(held.rights))
+}
+
+/// The volume, the disk and the blocks.
+fn extent(blocks: &Blocks) -> String {
     let end = blocks.count.map_or("end".to_owned(), |count| blocks.first.saturating_add(count).to_string());
     let size = blocks.count.map_or(String::new(), |count| format!(" ({})", bytes(count.saturating_mul(4096))));
     let of = blocks.volume.as_ref().map_or(String::new(), |volume| format!("{volume} on "));
+    format!("{of}{} {}..{end}{size}", blocks.disk, blocks.first)
+}
+
+fn blocks(blocks: &Blocks) -> String {
     let how = match (&blocks.server, blocks.grant) {
         (None, _) => "its device".to_owned(),
         (Some(server), Some((window, line))) => format!("{server}, window {window}, granted in line {line}"),
@@ -138,5 +148,5 @@ fn blocks(blocks: &Blocks) -> String {
     let rights = rights_text(blocks.rights);
     let pass = if blocks.rights & DERIVE == 0 { "" } else { "; may be passed on to other clients" };
     let take = if blocks.rights & ADMIN == 0 { "" } else { "; rights of others to them may be taken back" };
-    format!("{of}{} {}..{end}{size}: {rights}; by {how}{pass}{take}", blocks.disk, blocks.first)
+    format!("{}: {rights}; by {how}{pass}{take}", extent(blocks))
 }
