@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: a job on a ring.
 use crate::job::{Ask, Data, Grant, Next, Server, Slot, right};
+use crate::lend::{LOOK_NS, Lend, Step};
 use crate::setup::{self, Work};
 use crate::slots::Slots;
 use crate::text::Name;
 use core::fmt::{self, Display, Formatter};
-use orion_block::Op;
+use orion_block::{Op, POLICY_BLOCK};
+use orion_control::{Ask as Command, End};
 use orion_pd::config::{Link, Role};
 use orion_pd::links;
 use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
 use orion_ring::{Client, ServerInfo, Submission};
 
+/// Bits of rights, as in [`orion_caps::Rights`].
+const READ: u16 = 1;
+const DERIVE: u16 = 64;
 /// How long the demo waits before it looks again for a server that is not ready.
 const READY_POLL_NS: u64 = 10_000_000;
 
@@ -32,6 +37,8 @@ pub struct Demo {
     client: Client,
     data: Window,
     state: State,
+    /// The gatekeeper's, where the grant has the right `derive` or `admin`.
+    control: Option<orion_control::Client>,
 }
 
 #[derive(Debug)]
@@ -40,6 +47,8 @@ enum State {
     /// The server has not said what it offers.
     Waiting,
     Running(Run),
+    /// The job is done, and blocks are lent; and what is asked when.
+    Lending(Lend, Option<(Instant, Command)>),
     Over,
 }
 
@@ -62,7 +71,8 @@ impl<W: World> ProtectionDomain<W> for Demo {
         let region = config.regions.get(usize::from(link.data.get())).ok_or(no_data)?;
         let data = world.window(region.vaddr.get()).ok_or(no_data)?;
         let client = links::client(world, index)?;
-        Ok(Self { config, link, client, data, state: State::Waiting })
+        let control = control(world, index)?;
+        Ok(Self { config, link, client, data, state: State::Waiting, control })
     }
 
     fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -73,12 +83,16 @@ impl<W: World> ProtectionDomain<W> for Demo {
                 let peer = self.link.peer.as_str();
                 self.fail(world, format_args!("{peer} misbehaved: {what}"));
             }
-            if self.client.publish() {
+            let asked = self.lend(world);
+            if self.client.publish() || asked {
                 world.notify(Channel(u8::try_from(self.link.channel.get()).unwrap_or(u8::MAX)));
             }
             if self.client.sleep() {
-                let waiting = matches!(self.state, State::Waiting);
-                return waiting.then(|| world.now().after(READY_POLL_NS));
+                return match &self.state {
+                    State::Waiting => Some(world.now().after(READY_POLL_NS)),
+                    State::Lending(_, next) => next.map(|(at, _)| at),
+                    _ => None,
+                };
             }
             self.client.wake();
         }
@@ -147,14 +161,66 @@ impl Demo {
                 Next::Done => {
                     let elapsed = world.now().0.saturating_sub(run.began.0);
                     let verdict = job.end(elapsed, &mut |line| world.print(line));
-                    world.finish(verdict);
-                    self.state = State::Over;
+                    self.state = self.after(verdict, world.now());
+                    if matches!(self.state, State::Over) {
+                        world.finish(verdict);
+                    }
                     break;
                 }
             }
         }
         Ok(())
     }
+}
+
+impl Demo {
+    /// What comes after the job: where it went well and there is something to lend from, that.
+    fn after(&mut self, verdict: Verdict, now: Instant) -> State {
+        let State::Running(Run { work: Work::Verify(job), .. }) = &self.state else { return State::Over };
+        let written = job.written() >> POLICY_BLOCK.shift();
+        let Some(info) = self.client.server().filter(|_| verdict == Verdict::Passed && self.control.is_some()) else {
+            return State::Over;
+        };
+        let window = info.windows[0];
+        if window.rights & (DERIVE | READ) != DERIVE | READ {
+            return State::Over;
+        }
+        let small = POLICY_BLOCK.shift().saturating_sub(info.limits.block.shift());
+        let (lend, ask) = Lend::new(window.blocks >> small, written);
+        State::Lending(lend, Some((now, ask)))
+    }
+
+    /// Goes on with the lending; whether the gatekeeper must be woken.
+    fn lend<W: World>(&mut self, world: &mut W) -> bool {
+        let (State::Lending(lend, next), Some(control)) = (&mut self.state, &mut self.control) else { return false };
+        let mut asked = false;
+        loop {
+            if let Some((_, ask)) = next.take_if(|(at, _)| *at <= world.now()) {
+                asked |= control.ask(&ask).is_some();
+            }
+            let Some((_, result)) = control.answer() else { return asked };
+            match lend.answered(result, &mut |line| world.print(line)) {
+                Step::Ask(ask) => *next = Some((world.now(), ask)),
+                Step::Later(ask) => *next = Some((world.now().after(LOOK_NS), ask)),
+                Step::Over(well) => {
+                    world.finish(if well { Verdict::Passed } else { Verdict::Failed });
+                    self.state = State::Over;
+                    return asked;
+                }
+            }
+        }
+    }
+}
+
+/// The control connection beside the link `index`; `None` where there is none.
+fn control<W: World>(world: &mut W, index: usize) -> Result<Option<orion_control::Client>, InitError> {
+    let unmapped = InitError("a control page is not mapped: build the image and its configuration together");
+    let Some(control) = world.config().controls.iter().find(|c| usize::from(c.link.get()) == index) else {
+        return Ok(None);
+    };
+    let own = world.window(control.own.get()).ok_or(unmapped)?;
+    let peer = world.window(control.peer.get()).ok_or(unmapped)?;
+    Ok(Some(orion_control::Client::new(End::attach(own, peer).ok_or(unmapped)?)))
 }
 
 fn submission(slot: Slot, ask: Ask) -> Submission {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The demo client: does verified I/O within its grant and shows that it is refused beyond it.
+//! The demo client: does verified I/O within its grant and shows that it is refused beyond it. Where its grant has the right
+//! `derive`, it then lends blocks to the client `reader`, the second program here, and takes them back.
 //!
 //! Settings: `writes` (0: only read), `demo_bytes` (of each window), `demo_chunk` (blocks of a request), `seed`.
 //! With `bench_op` (1 read, 2 write) it measures instead: `bench_count`, `bench_blocks`, `bench_depth`,
@@ -11,6 +12,7 @@ extern crate std;
 
 pub mod bench;
 pub mod job;
+pub mod lend;
 pub mod pattern;
 pub mod probe;
 pub mod setup;
@@ -19,7 +21,9 @@ pub mod text;
 pub mod verify;
 
 mod client;
+mod reader;
 #[cfg(test)]
 mod tests;
 
 pub use client::Demo;
+pub use reader::Reader;

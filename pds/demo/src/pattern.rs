@@ -15,6 +15,19 @@ pub const fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+/// What [`mix`] makes `x` of.
+const fn unmix(x: u64) -> u64 {
+    let x = (x ^ (x >> 31) ^ (x >> 62)).wrapping_mul(0x3196_42b2_d24d_8ec3);
+    let x = (x ^ (x >> 27) ^ (x >> 54)).wrapping_mul(0x96de_1b17_3f11_9089);
+    x ^ (x >> 30) ^ (x >> 60)
+}
+
+/// The run in which the bytes at `offset` would be the content of `block`; `None` outside the region.
+pub fn seed(data: &dyn Data, offset: u64, block: u64) -> Option<u64> {
+    let mut first = [0; 8];
+    data.get(offset, &mut first).then(|| unmix(u64::from_le_bytes(first)) ^ mix(block))
+}
+
 /// Bytes `at..at + 512` of block `block` in run `seed`.
 fn bytes(seed: u64, block: u64, at: u64) -> [u8; STEP] {
     let first = mix(seed ^ mix(block)).wrapping_add(at);
@@ -65,4 +78,16 @@ pub fn untouched(data: &dyn Data, offset: u64, len: u64) -> bool {
 /// Each step of `count` blocks of `size` bytes: which block, and the byte in it.
 fn steps(count: u16, size: u64) -> impl Iterator<Item = (u64, u64)> {
     (0..u64::from(count)).flat_map(move |nth| (0..size).step_by(STEP).map(move |at| (nth, at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unmixed_numbers_are_those_that_were_mixed() {
+        for x in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef].into_iter().chain((0..64).map(|n| 1 << n)) {
+            assert_eq!(unmix(mix(x)), x);
+        }
+    }
 }

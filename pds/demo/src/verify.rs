@@ -75,6 +75,15 @@ impl Verify {
         job
     }
 
+    /// Bytes from the start of window 0 that hold what this job wrote.
+    pub fn written(&self) -> u64 {
+        let [first, ..] = self.server.grants;
+        let writes =
+            self.task.writes && !self.server.limits.read_only && first.allows(Op::Read) && first.allows(Op::Write);
+        let size = self.server.block();
+        if writes { (self.task.bytes / size).min(first.blocks).saturating_mul(size) } else { 0 }
+    }
+
     fn allows(&self, op: Op) -> bool {
         self.server.grants.get(usize::from(self.window)).is_some_and(|g| g.allows(op))
     }

@@ -5,23 +5,31 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod control;
+mod state;
+
+use control::Control;
 use orion_block::Instant;
-use orion_caps::{Budget, Capability, Extent, Gatekeeper, Refusal, Rights};
+use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
 use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
 use orion_ring::WindowInfo;
+use state::State;
 
 /// Requests in flight in the whole gatekeeper.
 const SLOTS: usize = 256;
+/// The engine and what runs it.
+type Capabilities = Node<Gatekeeper, SLOTS>;
 /// Refusals that are printed between two summaries, so that a client can't flood the console.
 const PRINTED_MAX: u32 = 64;
 
 /// The gatekeeper PD.
 #[derive(Debug)]
 pub struct GatekeeperPd {
-    node: Node<Gatekeeper, SLOTS>,
+    node: Capabilities,
+    control: Control,
     uppers: UpperRings,
     lowers: LowerRings,
     printed: u32,
@@ -37,8 +45,16 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let full = InitError("a grant does not fit the gatekeeper's tables: see `orion check`");
             layer.grant(capability(&config, grant).ok_or(full)?).map_err(|_| full)?;
         }
+        let state = State::restore(world, &mut layer).unwrap_or_else(|_| {
+            world.print(format_args!(
+                "the state of an earlier life can't be read: everything is denied until the system is booted again"
+            ));
+            None
+        });
+        let life = if state.as_ref().is_some_and(State::restored) { 2 } else { 1 };
         Ok(Self {
-            node: Node::new(layer, 1),
+            node: Node::new(layer, life),
+            control: Control::new(world, state)?,
             uppers: UpperRings::new(world)?,
             lowers: LowerRings::new(world)?,
             printed: 0,
@@ -61,13 +77,15 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
                 now: world.now(),
             };
             let progress = self.node.run(&mut around);
+            let served = self.control.serve(&mut self.node, &mut around, world);
             self.lowers.publish(world);
-            let news = !self.uppers.announced() && self.node.ready() && self.announce(world);
-            self.uppers.publish(world, news);
+            let first = !self.uppers.announced() && self.node.ready();
+            let news = if first { self.announce(world) } else { served.changed && self.tell() };
+            self.uppers.publish(world, news || served.answered);
             self.report(progress.misbehaved, world);
             // What came after the node looked for it, sleeping finds.
-            if !news && self.sleep() {
-                return progress.deadline;
+            if !news && !served.answered && self.sleep() {
+                return progress.deadline.into_iter().chain(served.deadline).min();
             }
         }
     }
@@ -93,6 +111,14 @@ impl GatekeeperPd {
                 first.saturating_add(blocks),
             ));
         }
+        self.uppers.announce(limits, 1, |client| windows(layer, client));
+        true
+    }
+
+    /// Tells the clients what they hold now.
+    fn tell(&mut self) -> bool {
+        let Some(limits) = self.node.limits() else { return false };
+        let layer = self.node.layer();
         self.uppers.announce(limits, 1, |client| windows(layer, client));
         true
     }

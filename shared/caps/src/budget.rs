@@ -89,6 +89,32 @@ impl Rate {
     }
 }
 
+/// How often something may be done: for commands, which cost more than requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace(Meter);
+
+impl Pace {
+    /// `per_second` times a second, of which those of `burst_ms` may be saved up.
+    pub fn new(per_second: u32, burst_ms: u32) -> Self {
+        Self(Meter::new(&Budget { iops: per_second, burst_ms, ..Budget::NONE }))
+    }
+
+    /// Does it once, or says when it may be done.
+    ///
+    /// # Errors
+    /// The instant from which it may be done.
+    pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        match self.0.gate(now) {
+            Gate::At(at) => Err(at),
+            _ => {
+                self.0.charge(now, 0);
+                self.0.ended();
+                Ok(())
+            }
+        }
+    }
+}
+
 /// What stands between a request and its admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gate {

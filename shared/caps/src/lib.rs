@@ -20,7 +20,7 @@ mod rights;
 mod tree;
 mod window;
 
-pub use budget::{Budget, DEFAULT_BURST_MS};
+pub use budget::{Budget, DEFAULT_BURST_MS, Pace};
 pub use capability::{Capability, Command, Denial, Derivation, Holding, Outcome, TooMany};
 pub use gatekeeper::{CAPABILITIES_MAX, CLIENTS_MAX, Gatekeeper};
 pub use image::{COMPLETE, IMAGE_MAX, Unreadable, WRITING, crc32c};

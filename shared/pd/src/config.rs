@@ -63,7 +63,7 @@ pub struct Header {
     pub len: U32,
     /// The PD's name in `system.xml`.
     pub name: Name,
-    /// In this order: regions, links, grants, devices, consoles, channels, settings, one to spare.
+    /// In this order: regions, links, grants, devices, consoles, channels, settings, controls.
     pub tables: [Table; TABLES],
 }
 
@@ -238,6 +238,20 @@ pub struct Wake {
     pub peer: Name,
 }
 
+/// One end of a control connection (see `orion-control`), beside a [`Link`] of the same peer, whose channel it shares.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Control {
+    /// Index of that link in the table of links.
+    pub link: U16,
+    /// Zero.
+    pub pad: [U16; 3],
+    /// Where the page is mapped that we write.
+    pub own: U64,
+    /// Where the page is mapped that the peer writes.
+    pub peer: U64,
+}
+
 /// A named number.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -267,6 +281,8 @@ pub struct Config<'a> {
     pub wakes: &'a [Wake],
     /// Settings.
     pub settings: &'a [Setting],
+    /// Control connections.
+    pub controls: &'a [Control],
 }
 
 /// What is wrong with a configuration, and at which byte.
@@ -293,7 +309,7 @@ impl<'a> Config<'a> {
             return Err(bad("made by another version of orion; build the image again", 8));
         }
         let bytes = bytes.get(..header.len.get() as usize).ok_or(bad("truncated", 12))?;
-        let [regions, links, grants, devices, consoles, wakes, settings, _] = header.tables;
+        let [regions, links, grants, devices, consoles, wakes, settings, controls] = header.tables;
         Ok(Self {
             name: header.name.as_str(),
             regions: table(bytes, regions)?,
@@ -303,12 +319,18 @@ impl<'a> Config<'a> {
             consoles: table(bytes, consoles)?,
             wakes: table(bytes, wakes)?,
             settings: table(bytes, settings)?,
+            controls: table(bytes, controls)?,
         })
     }
 
     /// The value of the setting `key`.
     pub fn setting(&self, key: &str) -> Option<u64> {
         self.settings.iter().find(|s| s.key.as_str() == key).map(|s| s.value.get())
+    }
+
+    /// The bytes of the table of grants: what stands for them where a state is to be of the same system.
+    pub fn grants_bytes(&self) -> &'a [u8] {
+        self.grants.as_bytes()
     }
 
     /// The links on which we are `role`, each with its index.
@@ -355,6 +377,8 @@ mod build {
         pub wakes: Vec<Wake>,
         /// Settings.
         pub settings: Vec<Setting>,
+        /// Control connections.
+        pub controls: Vec<Control>,
     }
 
     impl Builder {
@@ -362,7 +386,7 @@ mod build {
         pub fn bytes(&self) -> Vec<u8> {
             let mut body = Vec::new();
             let mut tables = [Table::default(); TABLES];
-            let parts: [(usize, &[u8]); 7] = [
+            let parts: [(usize, &[u8]); 8] = [
                 (self.regions.len(), self.regions.as_bytes()),
                 (self.links.len(), self.links.as_bytes()),
                 (self.grants.len(), self.grants.as_bytes()),
@@ -370,6 +394,7 @@ mod build {
                 (self.consoles.len(), self.consoles.as_bytes()),
                 (self.wakes.len(), self.wakes.as_bytes()),
                 (self.settings.len(), self.settings.as_bytes()),
+                (self.controls.len(), self.controls.as_bytes()),
             ];
             for (table, (count, bytes)) in tables.iter_mut().zip(parts) {
                 *table = Table { offset: number(size_of::<Header>() + body.len()), count: number(count) };

@@ -209,5 +209,7 @@ pub fn lock_is_free(image: &Path) -> bool {
     output.expect("qemu-io (Debian: qemu-utils)").status.success()
 }
 
+/// The system of most tests: one client and one disk.
+pub const SYSTEM: &str = include_str!("one-client.xml");
 /// The default system of the project, as the repository has it.
-pub const SYSTEM: &str = include_str!("../../../system.xml");
+pub const DEFAULT: &str = include_str!("../../../system.xml");

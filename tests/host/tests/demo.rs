@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The default system, whole: client, gatekeeper, driver, device, file.
-use orion_host_tests::{Place, Run, SYSTEM};
+use orion_host_tests::{DEFAULT, Place, Run, SYSTEM};
 use std::fs;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
@@ -26,6 +26,25 @@ fn verifies_on_a_file_of_our_own() {
     assert!(outside.iter().all(|&byte| byte == 0));
     // Again, on what it left.
     assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--cpus", "all"]));
+}
+
+/// The demo lends blocks to another process at run time, and takes them back.
+#[test]
+fn lends_and_takes_back() {
+    for options in [&[][..], &["--cpus", "all"]] {
+        let place = Place::new();
+        let mut run = place.run(PROGRAM, DEFAULT, options);
+        assert!(run.end().success(), "{} {:#?}", run.error(), run.events);
+        let lines = [
+            ("demo", "lent: blocks 0..16 of window 0, read only, to reader as its window 1"),
+            ("reader", "read: 128 blocks of 512 bytes that demo lent (window 1) hold what demo wrote"),
+            ("gatekeeper", "demo: Revoke of window 1 of reader: 1 capability"),
+            ("reader", "denied: read of window 1, which demo has taken back"),
+        ];
+        for (pd, line) in lines {
+            assert!(run.said(pd).contains(&line), "{pd}: {line}: {:#?}", run.said(pd));
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::garbage::Garbage;
 use crate::memory::Memory;
 use crate::random::Random;
 use crate::world::{Common, SimWorld};
-use orion_demo::Demo;
+use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
 use orion_pd::{ChannelSet, Config, Instant, ProtectionDomain, Verdict};
 use orion_system::plan::{Board, Plan};
@@ -126,6 +126,7 @@ fn start(program: &str, mut world: SimWorld) -> Domain {
         "gatekeeper" => Box::new(init::<GatekeeperPd>(&mut world)),
         "virtio-blk" => Box::new(init::<Disk>(&mut world)),
         "demo" => Box::new(init::<Demo>(&mut world)),
+        "reader" => Box::new(init::<Reader>(&mut world)),
         "garbage" => Box::new(init::<Garbage>(&mut world)),
         other => panic!("the simulated world has no program {other}"),
     };

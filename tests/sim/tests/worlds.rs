@@ -57,6 +57,57 @@ fn a_client_that_writes_garbage_harms_nobody_else() {
     assert!(closed > 30, "garbage was noticed in {closed} of 60 runs");
 }
 
+/// The demo lends to the reader, which reads, is denied once it is taken back, and neither learns anything else.
+#[test]
+fn what_is_lent_is_read_and_what_is_taken_back_is_denied_under_every_schedule() {
+    let xml = system(&[
+        ("demo", "demo", "blocks=\"8..72\" rights=\"read write flush derive\" in-flight=\"4\""),
+        ("reader", "reader", "blocks=\"72..73\" rights=\"read\""),
+    ]);
+    for seed in 0..100 {
+        let outcome = Machine::new(&xml, seed, &[]).run();
+        ["demo", "reader"].iter().for_each(|client| passed(&outcome, client));
+        let at = |text: &str| outcome.lines.iter().position(|line| line.starts_with(text)).expect(text);
+        let order = [
+            at("demo: verified:"),
+            at("gatekeeper: demo gave window 1 of reader 16 blocks with the rights: read"),
+            at("reader: read: 128 blocks of 512 bytes that demo lent (window 1) hold what demo wrote"),
+            at("gatekeeper: demo: Revoke of window 1 of reader: 1 capability"),
+            at("reader: denied: read of window 1, which demo has taken back"),
+        ];
+        assert!(order.is_sorted(), "seed {seed}: {:#?}", outcome.lines);
+    }
+}
+
+#[test]
+fn what_the_demo_did_not_write_is_lent_and_taken_back_too() {
+    let xml = system(&[
+        ("demo", "demo", "blocks=\"8..72\" rights=\"read derive\""),
+        ("reader", "reader", "blocks=\"72..73\" rights=\"read\""),
+    ]);
+    for (seed, settings) in [(1, &[][..]), (2, &[("writes", 0)]), (3, &[("demo_bytes", 512)])] {
+        let outcome = Machine::new(&xml, seed, settings).run();
+        ["demo", "reader"].iter().for_each(|client| passed(&outcome, client));
+        assert!(
+            outcome.lines.iter().any(|l| l.starts_with("reader: denied: read of window 2")),
+            "{:#?}",
+            outcome.lines
+        );
+    }
+}
+
+#[test]
+fn without_a_reader_nothing_is_lent() {
+    let xml = system(&[("demo", "demo", "blocks=\"8..72\" rights=\"read write flush derive\"")]);
+    let outcome = Machine::new(&xml, 1, &[]).run();
+    passed(&outcome, "demo");
+    assert!(
+        outcome.lines.iter().any(|l| l == "demo: nothing is lent: there is no client reader"),
+        "{:#?}",
+        outcome.lines
+    );
+}
+
 /// Virtual time: the run takes as long as the budgets say, though the disk would take none.
 #[test]
 fn a_rate_of_the_grant_holds_whatever_the_schedule() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Which program each name in `system.xml` stands for in this world.
 use crate::world::{HostWorld, serve};
-use orion_demo::Demo;
+use orion_demo::{Demo, Reader};
 use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
 use orion_pd::{ProtectionDomain, Verdict};
@@ -42,6 +42,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
         Program::new::<Demo>("demo", Role::Job),
+        Program::new::<Reader>("reader", Role::Job),
         Program::new::<Export>("export", Role::Service),
     ]
 }

@@ -56,7 +56,12 @@ impl Args {
         let client_settings = self.settings.iter().cloned().collect();
         let image = self.image.build(Options { demo_writes, client_settings, ..Options::default() })?;
         let files = self.files(&image)?;
-        let demos = image.plan.pds.iter().filter(|pd| pd.program == "demo").map(|pd| pd.name.clone());
+        let demos = image
+            .plan
+            .pds
+            .iter()
+            .filter(|pd| ["demo", "reader"].contains(&pd.program.as_str()))
+            .map(|pd| pd.name.clone());
         let verdicts = Verdicts::of(demos);
         let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
         let none = verdicts.is_empty();

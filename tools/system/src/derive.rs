@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 mod build;
 mod clients;
+mod controls;
 mod disks;
 mod limits;
 mod services;
@@ -76,6 +77,7 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.parts(&clients);
         build.data_regions(&clients);
         build.client_links(&clients);
+        build.controls(&clients);
         build.drivers(&slots, &clients);
         build.grants(&clients);
         build.services();

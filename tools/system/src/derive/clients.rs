@@ -4,6 +4,7 @@ use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
 use crate::check::{GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIORITY};
 use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
+use orion_caps::Rights;
 use orion_pd::config::{self, NONE, Name, Setting};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +51,12 @@ impl Client {
     /// The disks that its grants come down to.
     pub fn disks(&self) -> BTreeSet<&str> {
         self.held.iter().map(|held| held.disk.as_str()).collect()
+    }
+
+    /// Whether it may change capabilities at run time.
+    pub fn commands(&self) -> bool {
+        let changes = Rights::DERIVE.with(Rights::ADMIN).bits();
+        self.held.iter().any(|held| held.rights & changes != 0)
     }
 
     /// The one volume that it reaches; empty where they are several.
