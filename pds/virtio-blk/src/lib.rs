@@ -7,17 +7,19 @@
 #[cfg(test)]
 extern crate std;
 
+mod above;
 mod relay;
 mod setup;
 #[cfg(test)]
 mod tests;
+
+pub use above::{Above, Disk, Whole};
 
 use orion_block::{Instant, Limits};
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
 use orion_virtio::blk::Counters;
 use orion_virtio::{AnyBus, VirtioBlk};
-use relay::{Origin, Relay};
 
 /// Faults that are printed: a device must not be able to flood the console.
 const PRINTED_MAX: u64 = 16;
@@ -32,26 +34,26 @@ mod right {
     pub const ZERO: u16 = 16;
 }
 
-/// The driver PD.
+/// The driver PD, with `A` between its clients and the device.
 #[derive(Debug)]
-pub struct VirtioBlkPd<W: World> {
-    relay: Relay,
+pub struct VirtioBlkPd<W: World, A: Above<W> = Whole> {
+    above: A,
     uppers: UpperRings,
-    disk: VirtioBlk<AnyBus<W::Mmio>, Origin>,
+    disk: VirtioBlk<AnyBus<W::Mmio>, A::Tag>,
     irq: Channel,
     name: &'static str,
     misbehaved: u32,
 }
 
-impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
+impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
     fn init(world: &mut W) -> Result<Self, InitError> {
         let device = setup::device(&world.config())?;
-        let (disk, irq) = (setup::disk(device, world)?, setup::irq(device)?);
+        let (disk, irq): (Disk<W, A::Tag>, _) = (setup::disk(device, world)?, setup::irq(device)?);
         let name = device.name.as_str();
         if let Some(limits) = disk.limits() {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
-        Ok(Self { relay: Relay::default(), uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
+        Ok(Self { above: A::assemble(world)?, uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -62,12 +64,12 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
             self.disk.interrupted();
         }
         loop {
-            self.run(world);
-            let more = self.disk.expire();
+            let moved = self.run(world);
+            let more = self.disk.expire() || moved;
             self.report(world);
-            let room = self.disk.has_room();
+            let (above, disk) = (&self.above, &self.disk);
             // What came after it was looked for shows here, or as an interrupt.
-            if !more && self.uppers.sleep(|_| room) {
+            if !more && self.uppers.sleep(|upper| above.has_room(upper, disk)) {
                 break;
             }
         }
@@ -78,19 +80,23 @@ impl<W: World> ProtectionDomain<W> for VirtioBlkPd<W> {
     }
 }
 
-impl<W: World> VirtioBlkPd<W> {
-    /// Takes what the device completed, hands it what the clients ask.
-    fn run(&mut self, world: &mut W) {
-        self.disk.set_time(world.now());
-        self.relay.run(&mut self.uppers, &mut self.disk);
+impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
+    /// Takes what the device completed, hands it what the clients ask; whether there may be more to do at once.
+    fn run(&mut self, world: &mut W) -> bool {
+        let now = world.now();
+        self.disk.set_time(now);
+        let moved = self.above.run(&mut self.uppers, &mut self.disk, now);
         self.disk.kick();
-        let news = !self.uppers.announced() && self.announce();
+        let news = !self.uppers.announced() && self.announce(world);
         self.uppers.publish(world, news);
+        moved
     }
 
-    fn announce(&mut self) -> bool {
-        let Some(limits) = self.disk.limits() else { return false };
-        self.uppers.announce(limits, 1, |_| whole(&limits, rights(&limits)));
+    fn announce(&mut self, world: &mut W) -> bool {
+        let Some(limits) = self.above.limits(&self.disk) else { return false };
+        self.above.report(world);
+        let above = &self.above;
+        self.uppers.announce(limits, 1, |upper| whole(&above.limits_of(upper, limits), rights(&limits)));
         true
     }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 //! From the PD's configuration to a device that serves.
-use crate::relay::Origin;
 use core::fmt;
 use orion_block::Limits;
 use orion_pd::config::{self, Config, Device};
@@ -33,7 +32,10 @@ pub fn irq(device: &Device) -> Result<Channel, InitError> {
 }
 
 /// The device, ready.
-pub fn disk<W: World>(device: &Device, world: &mut W) -> Result<VirtioBlk<AnyBus<W::Mmio>, Origin>, InitError> {
+pub fn disk<W: World, T: Copy + Default>(
+    device: &Device,
+    world: &mut W,
+) -> Result<VirtioBlk<AnyBus<W::Mmio>, T>, InitError> {
     let bus = bus(device, world)?;
     let regions = regions(&world.config())?;
     let flags = device.flags.get();

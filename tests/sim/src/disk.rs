@@ -17,9 +17,22 @@ pub struct Disk {
     dma: Dma,
 }
 
+impl SimWorld {
+    /// What the disk of this driver holds at first: zeroes, where the test does not say.
+    pub(crate) fn medium(&self) -> Memory<Vec<u8>> {
+        let mut bytes = vec![0; SIZE];
+        let common = self.common.borrow();
+        let name = self.config.devices.first().map_or("", |device| device.name.as_str());
+        if let Some(start) = common.media.get(name) {
+            bytes[..start.len()].copy_from_slice(start);
+        }
+        Memory::new(bytes, BlockSize::B512)
+    }
+}
+
 impl ProtectionDomain<SimWorld> for Disk {
     fn init(world: &mut SimWorld) -> Result<Self, InitError> {
-        let node = Node::new(Memory::new(vec![0; SIZE], BlockSize::B512), 1);
+        let node = Node::new(world.medium(), 1);
         Ok(Self { node, uppers: UpperRings::new(world)?, dma: Dma::new(&world.memory, &world.config()) })
     }
 

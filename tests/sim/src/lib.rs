@@ -13,6 +13,7 @@
 )]
 
 mod disk;
+mod fused;
 mod garbage;
 mod machine;
 mod memory;

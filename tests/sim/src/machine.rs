@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! A plan, running: the scheduler picks one PD that has something to do, by the seed, until none has.
 use crate::disk::Disk;
+use crate::fused::Fused;
 use crate::garbage::Garbage;
 use crate::memory::Memory;
 use crate::random::Random;
 use crate::world::{Common, SimWorld};
 use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
+use orion_gpt_pd::GptPd;
 use orion_pd::{ChannelSet, Config, Instant, ProtectionDomain, Verdict};
 use orion_system::plan::{Board, Plan};
 use std::cell::RefCell;
@@ -60,11 +62,17 @@ const STEPS_MAX: u64 = 20_000_000;
 impl Machine {
     /// The system that `xml` describes, scheduled by `seed`; `settings` are given to every client.
     pub fn new(xml: &str, seed: u64, settings: &[(&str, u64)]) -> Self {
+        Self::with_media(xml, seed, settings, &[])
+    }
+
+    /// The same with disks, by name, that begin with these bytes.
+    pub fn with_media(xml: &str, seed: u64, settings: &[(&str, u64)], media: &[(&str, &[u8])]) -> Self {
         let client_settings = settings.iter().map(|(k, v)| ((*k).to_string(), *v)).collect();
         let options = orion_system::Options { client_settings, ..orion_system::Options::default() };
         let plan = orion_system::plan(xml, Board::Host, &options).expect("the test's system is in order");
         let memory = Memory::new(&plan);
-        let common = Common { pending: vec![0; plan.pds.len()], ..Common::default() };
+        let media = media.iter().map(|(disk, bytes)| ((*disk).to_string(), bytes.to_vec())).collect();
+        let common = Common { pending: vec![0; plan.pds.len()], media, ..Common::default() };
         let common = Rc::new(RefCell::new(common));
         let worlds: Vec<_> = (0..plan.pds.len()).map(|pd| world(&plan, pd, &memory, &common)).collect();
         let programs = plan.pds.iter().map(|p| p.program.clone());
@@ -125,6 +133,8 @@ fn start(program: &str, mut world: SimWorld) -> Domain {
     let pd: Box<dyn Step> = match program {
         "gatekeeper" => Box::new(init::<GatekeeperPd>(&mut world)),
         "virtio-blk" => Box::new(init::<Disk>(&mut world)),
+        "virtio-blk-gpt" => Box::new(init::<Fused>(&mut world)),
+        "gpt" => Box::new(init::<GptPd>(&mut world)),
         "demo" => Box::new(init::<Demo>(&mut world)),
         "reader" => Box::new(init::<Reader>(&mut world)),
         "garbage" => Box::new(init::<Garbage>(&mut world)),

@@ -21,6 +21,8 @@ pub struct Common {
     pub verdicts: BTreeMap<String, Verdict>,
     /// Notifications sent.
     pub notified: u64,
+    /// The first bytes of disks that don't begin with zeroes, by name.
+    pub media: BTreeMap<String, Vec<u8>>,
 }
 
 /// What one PD sees.

@@ -4,7 +4,9 @@ use crate::world::{HostWorld, serve};
 use orion_demo::{Demo, Reader};
 use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
+use orion_gpt_pd::GptPd;
 use orion_pd::{ProtectionDomain, Verdict};
+use orion_stack::VirtioBlkGpt;
 use orion_virtio_blk::VirtioBlkPd;
 
 /// What a program's end means for the system.
@@ -41,6 +43,8 @@ pub fn all() -> Vec<Program> {
     vec![
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
+        Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
+        Program::new::<GptPd>("gpt", Role::Service),
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Reader>("reader", Role::Job),
         Program::new::<Export>("export", Role::Service),

@@ -46,7 +46,7 @@ fn images_are_listed_for_people_and_as_json() {
     }
     let output = inspect(&[&["--json"], &paths[..]].concat());
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(all[0]["table"]["partitions"][2]["blocks"], 17_179_816_960_u64);
+    assert_eq!(all[0]["table"]["partitions"][2]["blocks"], 17_179_815_936_u64);
     assert_eq!(all[1]["block"], 4096);
     assert_eq!(all[2]["table"]["kind"], "mbr");
     assert_eq!(all[3]["table"]["primary_fault"], "block 1: there is no GPT header");

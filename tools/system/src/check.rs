@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub const TICK_PRIORITY: u8 = 254;
 /// Priority of a driver.
 pub const DRIVER_PRIORITY: u8 = 240;
+/// Priority of a layer between a driver and the gatekeeper.
+pub const LAYER_PRIORITY: u8 = 220;
 /// Priority of the gatekeeper.
 pub const GATEKEEPER_PRIORITY: u8 = 200;
 /// Priority of the console: below the data path, above every client, so that what clients print is seen.
@@ -28,7 +30,7 @@ pub fn nothing(system: &System, problems: &mut Problems) {
 /// PD names that `orion` gives itself.
 const RESERVED: &[&str] = &["gatekeeper", "tick", "serial", "supervisor", "manager", "monitor"];
 /// Beginnings of such names.
-const RESERVED_PREFIXES: &[&str] = &["blk_", "export_"];
+const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "export_"];
 /// Rights that change a disk: write, discard, zero.
 pub const MODIFYING: u16 = 2 | 8 | 16;
 
@@ -103,10 +105,35 @@ fn volumes(system: &System, problems: &mut Problems) {
         }
         let key = (matches!(on, Target::Disk(..)), on.name());
         if let Some(first) = users.insert(key, &volume.name) {
+            let both = volume.partition.is_some() && system.volume(first).is_some_and(|v| v.partition.is_some());
+            if both {
+                continue;
+            }
             let what = format!("{:?} lies under the volume {first:?} already", on.name());
             problems.add(on.at(), what, "put each disk under one volume, and grant parts of that volume");
         }
         circle(&volume.name, volume.at, system, problems);
+    }
+    for disk in &system.disks {
+        partitions(&disk.name, system, problems);
+    }
+}
+
+/// A partition is one volume, and all of a disk's are read in one place.
+fn partitions(disk: &str, system: &System, problems: &mut Problems) {
+    let mut all = system.partitions_of(disk);
+    all.sort_unstable_by_key(|(_, partition)| partition.at);
+    for (index, (_, partition)) in all.iter().enumerate() {
+        let Some((first, other)) = all.iter().take(index).find(|(_, other)| other.select == partition.select) else {
+            continue;
+        };
+        let what = format!("{first:?}, on line {}, is the same partition of {disk:?}", other.at.line);
+        problems.add(partition.at, what, "give each partition one volume, and grant parts of that");
+    }
+    let Some((first, other)) = all.first() else { return };
+    if let Some((name, partition)) = all.iter().find(|(_, partition)| partition.fuse != other.fuse) {
+        let what = format!("of {first:?} and {name:?}, partitions of {disk:?}, only one is fused into its driver");
+        problems.add(partition.at, what, "write fuse=\"yes\" on all of them, or on none");
     }
 }
 
@@ -153,7 +180,10 @@ fn target(grant: &Grant, system: &System, problems: &mut Problems) {
         let what = format!("{name:?} lies under the volume {:?}", over.name);
         problems.add(grant.target.at(), what, format!("grant the volume: volume={:?}", over.name));
     }
+    // What a partition holds only its disk says.
+    let whole = system.partition_below(&grant.target).is_none();
     if let Some(disk) = system.disk_below(&grant.target) {
+        let grant = if whole { grant } else { &Grant { end: None, ..grant.clone() } };
         within_disk(grant, disk, problems);
     }
 }

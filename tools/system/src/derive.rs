@@ -13,6 +13,7 @@ mod clients;
 mod controls;
 mod disks;
 mod limits;
+mod partitions;
 mod services;
 mod space;
 

@@ -221,7 +221,19 @@ impl<'a> Build<'a> {
     /// Joins `client` to `server` by a ring with `capacity` entries a queue. `data` are the indices, in the server's
     /// and the client's tables, of the data region that offsets count in.
     pub fn connect(&mut self, client: &str, server: &str, capacity: u16, data: (u16, u16), volume: &str) {
-        let name = |part: &str| format!("link_{client}_{server}_{part}");
+        self.connect_as(&format!("{client}_{server}"), (client, server), capacity, data, volume);
+    }
+
+    /// As [`connect`](Self::connect), for two PDs that may have several rings: `label` tells this one from the others.
+    pub fn connect_as(
+        &mut self,
+        label: &str,
+        (client, server): (&str, &str),
+        capacity: u16,
+        data: (u16, u16),
+        volume: &str,
+    ) {
+        let name = |part: &str| format!("link_{label}_{part}");
         let queue_bytes = (u64::from(capacity) * 128).next_multiple_of(PAGE);
         let parts = [
             (name("info"), RegionKind::Page, PAGE, (true, false)),

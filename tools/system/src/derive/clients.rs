@@ -27,6 +27,8 @@ pub struct Held {
     window: u8,
     disk: String,
     volume: String,
+    /// The volume at its bottom that is a partition of the disk.
+    partition: Option<String>,
     rights: u16,
     first: u64,
     blocks: u64,
@@ -106,6 +108,7 @@ impl Build<'_> {
                 window,
                 disk: disk.name.clone(),
                 volume: grant.target.name().to_owned(),
+                partition: self.system.partition_below(&grant.target).map(|volume| volume.name.clone()),
                 rights: grant.rights,
                 first: grant.first,
                 blocks: grant.end.map_or(u64::MAX, |end| end - grant.first),
@@ -132,10 +135,18 @@ impl Build<'_> {
             self.problems.add(nowhere, format!("there is no volume {volume:?} to export"), remedy);
             return None;
         };
+        let partition = self.system.partition_below(&target).map(|volume| volume.name.clone());
+        let parts = self.system.partitions_of(&disk.name);
+        if let (None, Some((first, _))) = (&partition, parts.first()) {
+            let what = format!("{volume:?} cannot be exported whole: partitions of it are volumes");
+            self.problems.add(nowhere, what, format!("export one of them, as in --export {first}"));
+            return None;
+        }
         Some(Held {
             window: 0,
             disk: disk.name.clone(),
             volume: volume.to_owned(),
+            partition,
             rights: if disk.read_only { EXPORT_RIGHTS & !MODIFYING } else { EXPORT_RIGHTS },
             first: 0,
             blocks: u64::MAX,
@@ -239,7 +250,16 @@ impl Build<'_> {
     /// Entries of each queue between the gatekeeper and the driver of `disk`: enough for all of its clients, within
     /// what a device's queue holds; the gatekeeper holds back what does not fit.
     pub fn driver_queue(disk: &str, clients: &BTreeMap<String, Client>) -> u16 {
-        let users = clients.values().filter(|client| client.disks().contains(disk));
+        Self::queue(clients.values().filter(|client| client.disks().contains(disk)))
+    }
+
+    /// The same of the partition `volume`.
+    pub fn partition_queue(volume: &str, clients: &BTreeMap<String, Client>) -> u16 {
+        let uses = |client: &&Client| client.held.iter().any(|held| held.partition.as_deref() == Some(volume));
+        Self::queue(clients.values().filter(uses))
+    }
+
+    fn queue<'a>(users: impl Iterator<Item = &'a Client>) -> u16 {
         let sum: u32 = users.map(|client| u32::from(client.queue)).sum();
         let entries = sum.clamp(u32::from(DEFAULT_QUEUE), u32::from(DRIVER_QUEUE_MAX)).next_power_of_two();
         u16::try_from(entries).unwrap_or(DEFAULT_QUEUE)
@@ -250,9 +270,14 @@ impl Build<'_> {
         let Some(gatekeeper) = self.pds.get_mut(GATEKEEPER) else {
             return;
         };
+        let index = |at: Option<usize>| at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NONE);
         let link = |role: config::Role, peer: &str, links: &[config::Link]| {
-            let at = links.iter().position(|link| link.role() == role && link.peer.as_str() == peer);
-            at.and_then(|at| u16::try_from(at).ok()).unwrap_or(NONE)
+            index(links.iter().position(|link| link.role() == role && link.peer.as_str() == peer))
+        };
+        // Disks and volumes share one space of names.
+        let volume_link = |held: &Held, links: &[config::Link]| {
+            let volume = held.partition.as_ref().unwrap_or(&held.disk);
+            index(links.iter().position(|l| l.role() == config::Role::Client && l.volume.as_str() == volume))
         };
         let mut grants = Vec::new();
         for (name, client) in clients {
@@ -261,7 +286,7 @@ impl Build<'_> {
                 grants.push(config::Grant {
                     client: link(config::Role::Server, name, links).into(),
                     window: u16::from(held.window).into(),
-                    volume: link(config::Role::Client, &super::disks::driver_name(&held.disk), links).into(),
+                    volume: volume_link(held, links).into(),
                     rights: held.rights.into(),
                     first: held.first.into(),
                     blocks: held.blocks.into(),

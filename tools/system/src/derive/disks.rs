@@ -128,7 +128,9 @@ impl Build<'_> {
                 self.name_region(&pd, &region, 0, bus);
             }
             let capacity = Self::driver_queue(&disk.name, clients);
-            self.connect(GATEKEEPER, &pd, capacity, (NONE, NONE), &disk.name);
+            if !self.partitions(disk, &pd, clients) {
+                self.connect(GATEKEEPER, &pd, capacity, (NONE, NONE), &disk.name);
+            }
         }
     }
 

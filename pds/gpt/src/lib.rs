@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//! The PD that gives each of its clients one partition: wires the layer of `orion-gpt` between the gatekeeper's rings,
+//! one for each partition, and the driver's.
+//!
+//! It maps one page of memory, into which the device puts the table. Clients' payload passes by name.
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod report;
+
+pub use assemble::{Scratch, assemble};
+pub use report::report;
+
+use orion_block::{Instant, Limits};
+use orion_gpt::Partitions;
+use orion_layer::{Around, Lowers, Node};
+use orion_pd::links::{LowerRings, UpperRings, whole};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+
+/// Requests in flight.
+const SLOTS: usize = 256;
+/// Rights on the one window of a client, as `orion_caps::Rights` has them: read and flush, and those that change blocks.
+const READING: u16 = 1 | 4;
+const CHANGING: u16 = 2 | 8 | 16;
+
+/// The PD.
+#[derive(Debug)]
+pub struct GptPd {
+    node: Node<Partitions, SLOTS>,
+    uppers: UpperRings,
+    lowers: LowerRings,
+    scratch: Scratch,
+    misbehaved: u32,
+}
+
+impl<W: World> ProtectionDomain<W> for GptPd {
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let (layer, scratch) = assemble(world)?;
+        let (uppers, lowers) = (UpperRings::new(world)?, LowerRings::new(world)?);
+        if lowers.count() != 1 {
+            return Err(InitError("partitions lie on exactly one disk: build the image again"));
+        }
+        Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0 })
+    }
+
+    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.uppers.wake();
+        self.lowers.wake();
+        loop {
+            if !self.uppers.announced() {
+                self.lowers.refresh();
+            }
+            let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
+            let progress = self.node.run(&mut Around { uppers, lowers, payload, now: world.now() });
+            self.lowers.publish(world);
+            let news = !self.uppers.announced() && self.announce(world);
+            self.uppers.publish(world, news);
+            if let Some(misbehaved) = progress.misbehaved {
+                world.print(format_args!("the disk is closed: its driver {}", misbehaved.what));
+            }
+            self.report_clients(world);
+            if !progress.moved && !news && self.sleep() {
+                return progress.deadline;
+            }
+        }
+    }
+}
+
+impl GptPd {
+    fn sleep(&mut self) -> bool {
+        // Both must be told.
+        let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
+        self.lowers.sleep() && uppers
+    }
+
+    /// Tells each client what it has, once the table is read.
+    fn announce<W: World>(&mut self, world: &mut W) -> bool {
+        let Some(limits) = self.node.limits() else { return false };
+        report(self.node.layer(), world);
+        let node = &self.node;
+        self.uppers.announce(limits, 1, |upper| {
+            let own = node.limits_of(upper).unwrap_or(Limits { capacity: 0, ..limits });
+            whole(&own, if limits.read_only { READING } else { READING | CHANGING })
+        });
+        true
+    }
+
+    fn report_clients<W: World>(&mut self, world: &mut W) {
+        let misbehaved = self.uppers.misbehaved();
+        if misbehaved > self.misbehaved {
+            world.print(format_args!("a client broke the ring protocol; its connection is closed"));
+            self.misbehaved = misbehaved;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//! PDs that hold a driver and layers over it, joined by nothing but calls: what `fuse="yes"` makes of two PDs.
+#![no_std]
+#![forbid(unsafe_code)]
+
+use orion_block::{Instant, Limits};
+use orion_gpt::Partitions;
+use orion_gpt_pd::{Scratch, assemble, report};
+use orion_layer::{Around, Node};
+use orion_pd::links::UpperRings;
+use orion_pd::{InitError, World};
+use orion_virtio::queue::SLOTS_MAX;
+use orion_virtio_blk::{Above, Disk, VirtioBlkPd};
+
+/// The layer of `orion-gpt`, whose device below is the driver's own.
+#[derive(Debug)]
+pub struct Gpt {
+    node: Node<Partitions, { SLOTS_MAX as usize }>,
+    scratch: Scratch,
+}
+
+impl<W: World> Above<W> for Gpt {
+    type Tag = u32;
+
+    fn assemble(world: &mut W) -> Result<Self, InitError> {
+        let (layer, scratch) = assemble(world)?;
+        Ok(Self { node: Node::new(layer, 1), scratch })
+    }
+
+    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant) -> bool {
+        self.node.run(&mut Around { uppers, lowers: disk, payload: &mut self.scratch, now }).moved
+    }
+
+    fn has_room(&self, upper: u8, _: &Disk<W, u32>) -> bool {
+        self.node.has_room(upper)
+    }
+
+    fn limits(&self, _: &Disk<W, u32>) -> Option<Limits> {
+        self.node.limits()
+    }
+
+    fn limits_of(&self, upper: u8, all: Limits) -> Limits {
+        self.node.limits_of(upper).unwrap_or(Limits { capacity: 0, ..all })
+    }
+
+    fn report(&self, world: &mut W) {
+        report(self.node.layer(), world);
+    }
+}
+
+/// The driver of a virtio block device whose partitions are given to several clients.
+pub type VirtioBlkGpt<W> = VirtioBlkPd<W, Gpt>;
