@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The golden image `name` as a sparse file.
+/// The golden image `name` as a sparse file; each by one test only, since it is written anew.
 fn image(name: &str) -> PathBuf {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/gpt").join(format!("{name}.image"));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("inspect-{name}"));
@@ -55,7 +55,7 @@ fn images_are_listed_for_people_and_as_json() {
 
 #[test]
 fn an_image_is_left_as_it_was() {
-    let path = image("gpt-primary-lost");
+    let path = image("gpt-backup-lost");
     let before = fs::read(&path).unwrap();
     assert!(inspect(&[path.to_str().unwrap()]).status.success());
     assert!(fs::read(&path).unwrap() == before);
