@@ -124,8 +124,8 @@ fn every_plan_is_consistent() {
 #[test]
 fn the_default_system_has_the_parts_of_its_world() {
     let names = |board| plan(DEFAULT, board, &Options::default()).pds.into_iter().map(|pd| pd.name).collect::<Vec<_>>();
-    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper"]);
-    let sel4 = ["blk_d0", "demo", "gatekeeper", "serial", "tick"];
+    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper", "reader"]);
+    let sel4 = ["blk_d0", "demo", "gatekeeper", "reader", "serial", "tick"];
     assert_eq!(names(Board::QemuVirtAarch64), sel4);
     assert_eq!(names(Board::X86_64Generic), sel4);
 }
@@ -135,8 +135,8 @@ fn the_gatekeeper_is_told_the_grant_as_written() {
     for (board, options) in boards() {
         let plan = plan(DEFAULT, board, &options);
         let config = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
-        let [grant] = config.grants else { panic!("{} grants", config.grants.len()) };
-        assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, 4096, 7));
+        let [grant, _] = config.grants else { panic!("{} grants", config.grants.len()) };
+        assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, 4096, 7 | 64));
         let client = &config.links[usize::from(grant.client.get())];
         let volume = &config.links[usize::from(grant.volume.get())];
         assert_eq!((client.peer.as_str(), client.role()), ("demo", Role::Server));
@@ -218,7 +218,7 @@ fn an_export_is_a_client_with_a_grant_of_the_whole_volume() {
 fn an_export_of_an_unknown_volume_says_so() {
     let options = Options { exports: vec![Export { volume: "valut".into() }], ..Options::default() };
     let problems = derive(&parse(DEFAULT).unwrap(), Board::Host, &options).unwrap_err();
-    assert_eq!(problems[0].to_string(), "14:1: there is no volume \"valut\" to export; did you mean \"vault\"?");
+    assert_eq!(problems[0].to_string(), "15:1: there is no volume \"valut\" to export; did you mean \"vault\"?");
 }
 
 #[test]
