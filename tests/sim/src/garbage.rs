@@ -24,7 +24,8 @@ impl ProtectionDomain<SimWorld> for Garbage {
         let config = world.config();
         let (_, link) = config.links_as(Role::Client).next().ok_or(InitError("garbage needs a link"))?;
         let at = [link.ext, link.requests, link.responses];
-        let windows = at.iter().filter_map(|at| world.window(at.get())).collect();
+        let pages = at.iter().chain(config.controls.iter().map(|control| &control.own));
+        let windows = pages.filter_map(|at| world.window(at.get())).collect();
         let seed = config.setting("seed").unwrap_or(1);
         Ok(Self { random: Random::new(seed), channel: Channel(link.channel.get() as u8), windows, bursts: 200 })
     }

@@ -127,6 +127,23 @@ fn a_rate_of_the_grant_holds_whatever_the_schedule() {
     }
 }
 
+/// Its page of commands is written over like the rest: whatever that asks for, it gets nothing of others' blocks.
+#[test]
+fn a_client_that_writes_garbage_into_its_control_page_harms_nobody_else() {
+    let xml = system(&[
+        ("demo", "demo", "blocks=\"0..128\" rights=\"read write flush derive\""),
+        ("mad", "garbage", "blocks=\"128..136\" rights=\"read write derive admin\""),
+        ("reader", "reader", "blocks=\"136..137\" rights=\"read\""),
+    ]);
+    let mut malformed = 0;
+    for seed in 0..40 {
+        let outcome = Machine::new(&xml, seed, &[("seed", seed)]).run();
+        ["demo", "reader"].iter().for_each(|client| passed(&outcome, client));
+        malformed += u32::from(outcome.lines.iter().any(|l| l.contains("mad sent a malformed command")));
+    }
+    assert!(malformed >= 5, "malformed commands were noticed in {malformed} of 40 runs");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let xml = system(&[("demo", "demo", "blocks=\"0..64\" rights=\"read write flush\"")]);
