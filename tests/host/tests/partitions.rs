@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! One disk that sfdisk partitioned, two clients, each with a partition of its own: the layer in a PD of its own and in
 //! the driver's, with the same outcome.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 use orion_host_tests::{Place, Run};
 use std::fs;
 use std::io::Write as _;
