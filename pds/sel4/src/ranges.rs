@@ -3,7 +3,7 @@
 use orion_pd::Config;
 use orion_pd::config::{Device, Link};
 
-/// Bytes of a server's or client's page, of a function's configuration page and of a page of registers.
+/// Bytes of a server's, client's or control page, of a function's configuration page and of a page of registers.
 const PAGE: u64 = 4096;
 /// Most mapped ranges of a PD: 62 channels of four pages each, and more.
 const MOST: usize = 512;
@@ -51,7 +51,8 @@ fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
     let consoles = config.consoles.iter().map(|c| (Kind::Memory, c.vaddr.get(), c.size.get()));
     let links = config.links.iter().flat_map(link);
     let devices = config.devices.iter().flat_map(device);
-    regions.chain(consoles).chain(links).chain(devices)
+    let controls = config.controls.iter().flat_map(|c| [c.own, c.peer]).map(|page| (Kind::Memory, page.get(), PAGE));
+    regions.chain(consoles).chain(links).chain(devices).chain(controls)
 }
 
 fn link(link: &Link) -> [Range; 4] {
