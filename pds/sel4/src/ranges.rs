@@ -5,6 +5,8 @@ use orion_pd::config::{Device, Link};
 
 /// Bytes of a server's, client's or control page, of a function's configuration page and of a page of registers.
 const PAGE: u64 = 4096;
+/// Bytes of the region in which the gatekeeper's state survives a restart.
+const STATE: u64 = 4 * PAGE;
 /// Most mapped ranges of a PD: 62 channels of four pages each, and more.
 const MOST: usize = 512;
 
@@ -52,7 +54,8 @@ fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
     let links = config.links.iter().flat_map(link);
     let devices = config.devices.iter().flat_map(device);
     let controls = config.controls.iter().flat_map(|c| [c.own, c.peer]).map(|page| (Kind::Memory, page.get(), PAGE));
-    regions.chain(consoles).chain(links).chain(devices).chain(controls)
+    let state = config.setting("state_vaddr").map(|vaddr| (Kind::Memory, vaddr, STATE));
+    regions.chain(consoles).chain(links).chain(devices).chain(controls).chain(state)
 }
 
 fn link(link: &Link) -> [Range; 4] {
