@@ -141,11 +141,20 @@ fn payload_is_reached_by_its_client_alone() {
     }
 }
 
-/// What a disk's device is to reach: its driver's memory, and the payload of every client with a grant on the disk.
+/// Whether partitions of a disk are volumes: its table is then read into a page of its own.
+fn partitioned(text: &str, disk: &str) -> bool {
+    let document = roxmltree::Document::parse(text).unwrap();
+    let partitions = document.descendants().filter(|node| node.tag_name().name() == "partition");
+    partitions.flat_map(|node| node.descendants()).any(|node| node.attribute("disk") == Some(disk))
+}
+
+/// What a disk's device is to reach: its driver's memory, the payload of every client with a grant on the disk, and
+/// the page for its table of partitions, if those are volumes.
 fn needed(case: &Case, disk: &str) -> BTreeSet<String> {
     let granted = grants(&case.text);
     let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| grant.disk == disk));
-    clients.map(|(client, _)| format!("data_{client}")).chain([format!("dma_{disk}")]).collect()
+    let table = partitioned(&case.text, disk).then(|| format!("table_{disk}"));
+    clients.map(|(client, _)| format!("data_{client}")).chain([format!("dma_{disk}")]).chain(table).collect()
 }
 
 #[test]
