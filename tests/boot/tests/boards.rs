@@ -76,6 +76,7 @@ fn a_grant_beyond_its_disk_is_a_failure_with_a_reason() {
     file.expect("a sparse file");
     let boot = boot("system.xml", &format!("--board x86_64_generic --demo --disk d0={}", disk.display()));
     assert!(!boot.passed);
-    assert_eq!(boot.lines("reaches beyond its volume"), 1);
+    // Of the grant of each client.
+    assert_eq!(boot.lines("reaches beyond its volume"), 2);
     assert!(boot.said.contains("the system failed: demo: failed: "));
 }
