@@ -30,7 +30,8 @@ impl Disk {
         let mut bytes = vec![0; len];
         for (number, to) in bytes.chunks_mut(512).enumerate() {
             if let Some(from) = self.sectors.get(&(at + number as u64 * 512)) {
-                to[..from.len()].copy_from_slice(from);
+                let len = to.len().min(from.len());
+                to[..len].copy_from_slice(&from[..len]);
             }
         }
         bytes
