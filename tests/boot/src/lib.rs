@@ -3,6 +3,7 @@
 //! verdict and ends QEMU; nothing here looks at a clock.
 #![expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
 use std::env;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -35,6 +36,19 @@ fn orion() -> PathBuf {
     let beside = test.ancestors().nth(3).map(|target| target.join("release/orion"));
     let found = [named, beside].into_iter().flatten().find(|path| path.is_file());
     found.expect("target/release/orion; run `make build` first")
+}
+
+/// Makes an image of 16 MiB with a GPT of these partitions, in the words of sfdisk, in place of what was there.
+pub fn partition(image: &Path, partitions: &str) {
+    let _ = fs::remove_file(image);
+    File::create(image).and_then(|file| file.set_len(16 << 20)).expect("a sparse file");
+    let paths = format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default());
+    let mut sfdisk = Command::new("sfdisk");
+    sfdisk.arg("-q").arg(image).env("PATH", paths).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = sfdisk.spawn().expect("sfdisk (Debian: fdisk)");
+    let script = format!("label: gpt\n{partitions}");
+    child.stdin.take().expect("its input").write_all(script.as_bytes()).expect("sfdisk reads");
+    assert!(child.wait().expect("sfdisk ends").success(), "sfdisk made no table");
 }
 
 /// How a boot ended.

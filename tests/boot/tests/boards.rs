@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The default system, one that uses more of the boards, and one that cannot work, on seL4 in QEMU.
-use orion_boot_tests::{Boot, boot, skip};
-use std::fs::File;
+use orion_boot_tests::{Boot, boot, partition, skip};
+use std::fs::{self, File};
+use std::ops::Range;
 use std::path::Path;
 
 /// Boots the default system; its demo must have verified what it wrote, and been refused what it may not do.
@@ -15,6 +16,14 @@ fn verifies(options: &str) {
     for beyond in ["one past the end of the grant", "without the right to discard", "a window that was never granted"] {
         let denied = boot.console.lines().any(|line| line.starts_with("demo: denied: ") && line.contains(beyond));
         assert!(denied, "{options}: {beyond}");
+    }
+    for lent in [
+        "gatekeeper: demo gave window 1 of reader 16 blocks with the rights: read",
+        "reader: read: 128 blocks of 512 bytes that demo lent (window 1) hold what demo wrote",
+        "gatekeeper: demo: Revoke of window 1 of reader: 1 capability",
+        "reader: denied: read of window 1, which demo has taken back",
+    ] {
+        assert_eq!(boot.lines(lent), 1, "{options}: {lent}");
     }
 }
 
@@ -63,6 +72,48 @@ fn two_disks_and_two_clients() {
         let boot = boot("tests/boot/systems/two-disks.xml", &format!("--board {board}"));
         assert!(boot.passed, "{board}: no good verdict");
         ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
+    }
+}
+
+/// Whether every block of these bytes of an image was written, or, if not `written`, none.
+fn all(image: &[u8], mib: Range<usize>, written: bool) -> bool {
+    let part = image.get(mib.start << 20..mib.end << 20).unwrap_or_default();
+    !part.is_empty() && part.chunks(4096).all(|block| block.iter().any(|&byte| byte != 0) == written)
+}
+
+/// Two disks with a GPT each; four clients, each with a partition: on one disk the layer is a PD, on the other it runs in
+/// the driver's.
+#[test]
+fn several_partitions_to_several_clients_split_and_fused() {
+    if skip() {
+        return;
+    }
+    for board in ["qemu_virt_aarch64", "x86_64_generic --iommu"] {
+        // Of 16 MiB: 1 to 5, 5 to 8, 8 to 13.
+        let disks = ["gpt-split.img", "gpt-fused.img"].map(|disk| Path::new(env!("CARGO_TARGET_TMPDIR")).join(disk));
+        disks.iter().for_each(|disk| partition(disk, "size=4M, name=boot\nsize=3M\nsize=5M, name=root\n"));
+        let before = disks.each_ref().map(|disk| fs::read(disk).unwrap_or_default());
+        let [d0, d1] = disks.each_ref().map(|disk| disk.display());
+        let options = format!("--board {board} --demo --disk d0={d0} --disk d1={d1}");
+        let boot = boot("tests/boot/systems/partitions.xml", &options);
+        assert!(boot.passed, "{board}: no good verdict");
+        for client in ["one", "two", "three", "four"] {
+            assert_eq!(boot.lines(&format!("{client}: verified: 4 MiB written")), 1, "{board}: {client}");
+        }
+        for (layer, first, second) in [("part_d0", "a", "b"), ("blk_d1", "c", "d")] {
+            assert_eq!(boot.lines(&format!("{layer}: GPT with 3 partitions")), 1, "{board}");
+            let line = format!("{layer}: volume {first}: partition 1 \"boot\", blocks 2048..10240");
+            assert_eq!(boot.lines(&line), 1, "{board}: {line}");
+            let line = format!("{layer}: volume {second}: partition 3 \"root\", blocks 16384..26624");
+            assert_eq!(boot.lines(&line), 1, "{board}: {line}");
+        }
+        for (disk, before) in disks.iter().zip(&before) {
+            let image = fs::read(disk).unwrap_or_default();
+            assert!(all(&image, 1..5, true) && all(&image, 8..12, true), "{board}: what was granted");
+            assert!(all(&image, 5..8, false) && all(&image, 12..15, false), "{board}: what was not");
+            assert_eq!(image.get(..1 << 20), before.get(..1 << 20), "{board}: the table");
+            assert_eq!(image.get(15 << 20..), before.get(15 << 20..), "{board}: its backup");
+        }
     }
 }
 
