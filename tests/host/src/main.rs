@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! `orion run`, with a few more programs: two that play ping-pong, and hostile ones, each of which tries one thing that
-//! no protection domain may do.
+//! `orion run`, with a few more programs: two that play ping-pong, the contract suite, and hostile ones, each of which
+//! tries one thing that no protection domain may do.
 use clap::{Parser, Subcommand};
 use orion_host::programs::{self, Program, Role};
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ fn all() -> Vec<Program> {
     let mut all = programs::all();
     all.push(Program::new::<ping::Ping>("ping", Role::Job));
     all.push(Program::new::<ping::Pong>("pong", Role::Client));
+    all.push(Program::new::<orion_contract::Contract>("contract", Role::Job));
     all.extend(hostile::all());
     all
 }

@@ -46,25 +46,33 @@ impl Faults {
 }
 
 impl Layer for Faults {
-    type Ctx = ();
+    /// How it ends though its first blocks succeed.
+    type Ctx = Option<Error>;
     const FANOUT: usize = 1;
 
     fn limits(&self, below: &[Limits]) -> Limits {
         below.first().copied().unwrap_or_default()
     }
 
-    fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
+    fn submit(&mut self, id: Id, io: &mut Io<'_, Self::Ctx>) {
         let req = io.request(id);
-        match self.rules.iter_mut().find(|r| r.hits(&req)) {
-            Some(rule) => {
-                rule.times -= 1;
-                io.done(id, Completion { status: Err(rule.error), blocks: rule.before(&req) });
-            }
-            None => io.lower(id, 0, 0, req),
+        let Some(rule) = self.rules.iter_mut().find(|r| r.hits(&req)) else {
+            return io.lower(id, 0, 0, req);
+        };
+        rule.times -= 1;
+        let (error, before) = (rule.error, rule.before(&req));
+        if before == 0 {
+            return io.done(id, Completion::error(error));
         }
+        // What is said to have succeeded has to be done.
+        if let Some(ctx) = io.ctx(id) {
+            *ctx = Some(error);
+        }
+        io.lower(id, 0, 0, Request { blocks: before, ..req });
     }
 
-    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, ()>) {
-        io.done(id, done);
+    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, Self::Ctx>) {
+        let fails = io.ctx(id).and_then(|ctx| *ctx).filter(|_| done.status.is_ok());
+        io.done(id, fails.map_or(done, |error| Completion { status: Err(error), ..done }));
     }
 }

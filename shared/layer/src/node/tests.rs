@@ -231,8 +231,12 @@ fn chosen_requests_fail_and_the_rest_pass() {
     clients.ask(0, 2, req(Op::Write, 8, 4));
     clients.ask(0, 3, req(Op::Read, 8, 4));
     run(&mut node, &mut clients, &mut device, 0);
+    assert_eq!(device.seen.len(), 3);
+    assert_eq!(device.seen[0], req(Op::Read, 8, 2), "what comes before the first block that fails");
+    assert_eq!(device.seen[2], req(Op::Read, 8, 4), "the rule is spent");
+    device.end(0, |req| Completion::ok(req.blocks));
+    run(&mut node, &mut clients, &mut device, 0);
     assert_eq!(clients.answers, [(0, 1, Completion { status: Err(Error::Medium), blocks: 2 })]);
-    assert_eq!(device.seen.len(), 2, "the write, and the read after the rule was spent");
 }
 
 /// Payload in one region, numbered 3.

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//! The driver of virtio block devices over the device model of `orion-virtio`, at the bottom of a stack.
+use crate::pattern::Numbers;
+use crate::stack::{Bottom, Ram};
+use orion_block::{BlockSize, Completion, Instant, Limits};
+use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_region::Window;
+use orion_virtio::blk::wire::{config, feature};
+use orion_virtio::model::{MmioModel, Model, Shape, Shared, memory};
+use orion_virtio::{MmioTransport, Setup, Span, VirtioBlk};
+
+const DMA_BUS: u64 = 0x9000_0000;
+const DATA_BUS: u64 = 0x1_4000_0000;
+/// Nanoseconds that a request may take: more than any here takes.
+const TIMEOUT_NS: u64 = 60_000_000_000;
+
+/// A device with a volatile cache, and its driver.
+#[derive(Debug)]
+pub struct Virtio {
+    driver: VirtioBlk<MmioTransport<MmioModel>>,
+    device: Shared,
+    numbers: Numbers,
+}
+
+impl Virtio {
+    /// A device of `blocks` blocks that reaches payload in `data`.
+    ///
+    /// # Panics
+    /// Where the driver refuses the device.
+    pub fn new(blocks: usize, block: BlockSize, read_only: bool, data: Window) -> Self {
+        let features = feature::BLK_SIZE | feature::FLUSH | feature::DISCARD | feature::WRITE_ZEROES;
+        let shape = Shape::new(blocks << (block.shift() - 9), features)
+            .field(config::BLK_SIZE, block.bytes().to_le_bytes())
+            .field(config::MAX_DISCARD_SECTORS, 4096u32.to_le_bytes())
+            .field(config::DISCARD_SECTOR_ALIGNMENT, 8u32.to_le_bytes())
+            .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes());
+        let [dma, dma_device] = memory(64 << 10);
+        let regions = [Span { bus: DATA_BUS, size: data.len() as u64 }];
+        let device = Model::new(shape, vec![(DMA_BUS, dma_device), (DATA_BUS, data)]);
+        let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
+        let bus = MmioTransport::new(MmioModel(device.clone()), MmioModel::BASE).expect("registers of a device");
+        let driver = VirtioBlk::new(bus, setup).expect("a good device");
+        Self { driver, device, numbers: Numbers::new(1) }
+    }
+}
+
+impl Lowers for Virtio {
+    fn count(&self) -> u8 {
+        1
+    }
+    fn capacity(&self, port: u8) -> u16 {
+        self.driver.capacity(port)
+    }
+    fn limits(&self, _: u8) -> Option<Limits> {
+        self.driver.limits()
+    }
+    fn submit(&mut self, port: u8, submission: Submission) {
+        self.driver.submit(port, submission);
+    }
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+        self.driver.next()
+    }
+}
+
+impl Bottom for Virtio {
+    /// The device takes what it was notified of, and ends some of what it has, in any order.
+    fn step(&mut self, _: &mut Ram, now: Instant) -> bool {
+        self.driver.set_time(now);
+        self.driver.kick();
+        let mut device = self.device.borrow_mut();
+        device.take();
+        let held = device.taken.len() as u64;
+        for _ in 0..held.min(1 + self.numbers.below(4)) {
+            let nth = self.numbers.below(device.taken.len() as u64);
+            device.finish(nth as usize);
+        }
+        if device.take_interrupt() {
+            drop(device);
+            self.driver.interrupted();
+        }
+        held > 0
+    }
+
+    fn lose_power(&mut self) -> bool {
+        let device = &mut *self.device.borrow_mut();
+        assert!(device.taken.is_empty(), "nothing is in flight");
+        device.content.clone_from(&device.durable);
+        true
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//! One line for each device and each layer. Those that need rings and PDs are in `tests/sim` and `tests/host`.
+use orion_block::{BlockSize, Buf, Error, RegionId};
+use orion_caps::{Capability, Extent, Gatekeeper, Rights};
+use orion_contract::{Bottom, Expect, Memory, Narrow, Stack, Virtio};
+use orion_gpt::{Partitions, Select};
+use orion_layer::{Delay, Faults, Passthrough};
+
+const B512: BlockSize = BlockSize::B512;
+const B4096: BlockSize = BlockSize::B4096;
+const NARROW: Narrow = Narrow { max_blocks: 7, boundary: 16 };
+
+fn memory() -> Stack<Memory> {
+    Stack::memory(1000, B512, &[])
+}
+
+fn virtio() -> Stack<Virtio> {
+    Stack::virtio(1000, B512, false)
+}
+
+#[test]
+fn the_memory_disk() {
+    memory().holds();
+    Stack::memory(64, B4096, &[]).holds();
+}
+
+#[test]
+fn layers_that_change_nothing() {
+    memory().layer(Passthrough).holds();
+    memory().layer(Delay::<16>::new(1000)).holds();
+    memory().layer(Passthrough).layer(Delay::<4>::new(300)).layer(Passthrough).holds();
+}
+
+#[test]
+fn layers_that_fail() {
+    let report = memory().layer(Faults::default()).report();
+    assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
+}
+
+#[test]
+fn split_requests() {
+    memory().layer(NARROW).holds();
+    let report = memory().layer(Faults::default()).layer(NARROW).layer(Delay::<16>::new(700)).report();
+    assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
+    virtio().layer(Faults::default()).layer(Narrow { max_blocks: 1, boundary: 4 }).holds();
+}
+
+#[test]
+fn the_virtio_driver() {
+    let report = virtio().report();
+    assert!(report.failures().is_empty() && report.passed("loss of power"), "{report:#?}");
+    Stack::virtio(128, B4096, false).holds();
+    Stack::virtio(128, B512, true).holds();
+}
+
+#[test]
+fn the_gatekeeper() {
+    over(memory(), 800).holds();
+    over(Stack::memory(256, B4096, &[]), 100).holds();
+    over(virtio(), 800).holds();
+    over(virtio().layer(Faults::default()).layer(NARROW), 800).holds();
+}
+
+/// A gatekeeper that grants 100 blocks of 4096 bytes in the middle, `blocks` of the disk's, and a neighbour some others.
+fn over<B: Bottom>(stack: Stack<B>, blocks: u64) -> Stack<B> {
+    let mut gatekeeper = Gatekeeper::new();
+    for (client, first, blocks) in [(0, 8, 100), (1, 0, 8)] {
+        let extent = Extent { first, blocks };
+        gatekeeper
+            .grant(Capability { client, extent, rights: Rights::from_bits(0xff), ..Capability::default() })
+            .unwrap();
+    }
+    let denied = Expect { beyond: Error::Denied, read_only: Error::Denied };
+    stack.layer(gatekeeper).clients(2).part(8 * blocks / 100, blocks).refuses(denied)
+}
+
+#[test]
+fn partitions() {
+    for (number, first, blocks) in [(1, 1003, 300), (2, 3, 900)] {
+        let mut layer = Partitions::new(Buf { region: RegionId(0), offset: 64 << 10 });
+        assert!(layer.add(Select::parse(&format!("number={number}")).unwrap()));
+        Stack::memory(2000, B512, &table())
+            .layer(Faults::default())
+            .layer(NARROW)
+            .layer(layer)
+            .part(first, blocks)
+            .holds();
+    }
+}
+
+/// An MBR with a partition of 300 blocks at 1003, and one of 900 at 3.
+fn table() -> Vec<u8> {
+    let mut record = vec![0; 512];
+    for (at, first, blocks) in [(446, 1003u32, 300u32), (462, 3, 900)] {
+        record[at + 4] = 0x83;
+        record[at + 8..at + 12].copy_from_slice(&first.to_le_bytes());
+        record[at + 12..at + 16].copy_from_slice(&blocks.to_le_bytes());
+    }
+    record[510..].copy_from_slice(&[0x55, 0xaa]);
+    record
+}

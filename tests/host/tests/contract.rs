@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//! The contract suite as a client in the host world: gatekeeper, partitions and driver as processes, QEMU's own model of
+//! a virtio block device as the disk.
+use orion_host_tests::Place;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
+
+/// Runs the suite against `volume`, of which it is granted `blocks`.
+fn holds(volume: &str, blocks: &str, rights: &str, start: &[u8]) -> usize {
+    let xml = format!(
+        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>
+         <protection_domain name=\"suite\" priority=\"90\" orion:queue=\"16\"><program_image path=\"contract.elf\"/>
+         </protection_domain><orion:volume name=\"v\">{volume}</orion:volume>
+         <orion:grant client=\"suite\" volume=\"v\" blocks=\"{blocks}\" rights=\"{rights}\"/></system>"
+    );
+    let place = Place::new();
+    let mut image = vec![0; 8 << 20];
+    image[..start.len()].copy_from_slice(start);
+    place.write("image", image);
+    let mut run = place.run(PROGRAM, &xml, &["--disk", "d0=image", "--set", "denies=1"]);
+    assert!(run.end().success(), "{} {:#?}", run.error(), run.events);
+    run.said("suite").iter().filter(|line| line.starts_with("held: ")).count()
+}
+
+const WHOLE: &str = "<orion:on disk=\"d0\"/>";
+const ALL: &str = "read write flush discard zero";
+
+#[test]
+fn a_disk_behind_a_gatekeeper() {
+    assert!(holds(WHOLE, "8..264", ALL, &[]) >= 18);
+    assert!(holds(WHOLE, "8..264", "read flush", &[]) >= 5);
+}
+
+#[test]
+fn partitions_in_a_pd_of_their_own_and_in_the_drivers() {
+    let mut table = vec![0; 512];
+    table[450] = 0x83;
+    table[454..458].copy_from_slice(&7u32.to_le_bytes());
+    table[458..462].copy_from_slice(&2048u32.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    for fuse in ["no", "yes"] {
+        let volume = format!("<orion:partition number=\"1\" fuse=\"{fuse}\">{WHOLE}</orion:partition>");
+        assert!(holds(&volume, "all", ALL, &table) >= 18);
+    }
+}
