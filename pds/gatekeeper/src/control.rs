@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Commands of the clients that may change capabilities.
 use crate::state::State;
-use crate::{CLIENTS_MAX, Capabilities, client_name};
+use crate::{Around, CLIENTS_MAX, Capabilities, client_name};
 use heapless::Vec;
 use orion_block::Instant;
 use orion_caps::{Outcome, Pace};
 use orion_control::{Ask, End, Kind, Refused, Server};
-use orion_layer::Around;
 use orion_pd::config::{Config, Role};
 use orion_pd::{InitError, World};
 

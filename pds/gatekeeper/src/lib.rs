@@ -11,7 +11,7 @@ mod state;
 use control::Control;
 use orion_block::Instant;
 use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
-use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved};
+use orion_layer::{Lowers, NoPayload, Node, PeerMisbehaved};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
@@ -22,6 +22,8 @@ use state::State;
 const SLOTS: usize = 256;
 /// The engine and what runs it.
 type Capabilities = Node<Gatekeeper, SLOTS>;
+/// What it works between.
+type Around<'a> = orion_layer::Around<'a, UpperRings, LowerRings>;
 /// Refusals that are printed between two summaries, so that a client can't flood the console.
 const PRINTED_MAX: u32 = 64;
 

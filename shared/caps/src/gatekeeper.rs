@@ -6,7 +6,7 @@ use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
 use crate::{Capability, Command, Denial, Holding, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable};
 use heapless::{Deque, Vec};
 use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Limits, Op, POLICY_BLOCK, Request};
-use orion_layer::{Id, Io, Layer, Start};
+use orion_layer::{Id, Io, Layer, Relay, Start};
 
 #[cfg(test)]
 mod tests;
@@ -27,13 +27,12 @@ pub struct Gatekeeper {
     waiting: Vec<(Id, u8), WAITING_MAX>,
     refusals: Deque<Refusal, REFUSALS_KEPT>,
     refused: u64,
-    passed: u64,
 }
 
 impl Gatekeeper {
     /// A gatekeeper that refuses everything.
     pub const fn new() -> Self {
-        Self { tree: Tree::new(), waiting: Vec::new(), refusals: Deque::new(), refused: 0, passed: 0 }
+        Self { tree: Tree::new(), waiting: Vec::new(), refusals: Deque::new(), refused: 0 }
     }
 
     /// Adds a capability. Before the volumes are known it allows nothing.
@@ -49,9 +48,9 @@ impl Gatekeeper {
         self.refused
     }
 
-    /// Requests that passed since the start.
+    /// Requests that passed by the capabilities that there are now.
     pub fn passed(&self) -> u64 {
-        self.passed
+        self.tree.entries.iter().map(|e| e.passed).sum()
     }
 
     /// The oldest refusal not yet taken. Only the last few are kept; [`refused`](Self::refused) counts all.
@@ -149,7 +148,6 @@ impl Gatekeeper {
     }
 
     /// Passes a request down, or lets it wait for its capability's budget.
-    #[inline]
     fn pass(&mut self, id: Id, index: u8, req: Request, io: &mut Io<'_, Ctx>) {
         let Some(entry) = self.tree.entry_mut(index) else { return };
         if entry.metered && self.waits(id, index, &req, io) {
@@ -158,13 +156,11 @@ impl Gatekeeper {
         self.send(id, index, req, io);
     }
 
-    #[inline]
     fn send(&mut self, id: Id, index: u8, req: Request, io: &mut Io<'_, Ctx>) {
         let Some(entry) = self.tree.entry_mut(index) else { return };
         entry.refs += 1;
         entry.passed += 1;
         let port = entry.granted.port;
-        self.passed += 1;
         if let Some(ctx) = io.ctx(id) {
             *ctx = Ctx { capability: index };
         }
@@ -303,6 +299,28 @@ impl Layer for Gatekeeper {
             write_zeroes: below.iter().all(|l| l.write_zeroes),
             ..Limits::default()
         }
+    }
+
+    /// What is allowed and has no budget goes down at once: one check, one count.
+    #[inline]
+    fn relay(&mut self, client: u8, req: &Request) -> Option<Relay<Ctx>> {
+        let (index, req) = self.decide(client, req).ok()?;
+        let entry = self.tree.entry_mut(index).filter(|e| !e.metered)?;
+        entry.refs += 1;
+        entry.passed += 1;
+        Some(Relay { port: entry.granted.port, req, ctx: Ctx { capability: index } })
+    }
+
+    #[inline]
+    fn relayed(&mut self, ctx: Ctx, done: Completion) -> Completion {
+        let scale = self.tree.entry(ctx.capability).map_or(0, |e| e.scale);
+        self.tree.ended(ctx.capability);
+        Completion { blocks: done.blocks >> scale, ..done }
+    }
+
+    #[inline]
+    fn has_parked(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn submit(&mut self, id: Id, io: &mut Io<'_, Ctx>) {

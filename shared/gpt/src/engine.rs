@@ -3,7 +3,7 @@
 use crate::{Error, Extent, FEED_MAX, NotFound, Partition, Probe, Select, Table};
 use heapless::Vec;
 use orion_block::{BlockSize, Buf, Completion, Lba, Limits, Op, Request};
-use orion_layer::{Id, Io, Layer, Start};
+use orion_layer::{Id, Io, Layer, Relay, Start};
 
 /// Most clients of the layer.
 pub const UPPERS_MAX: usize = 62;
@@ -79,6 +79,16 @@ impl Partitions {
         self.ask(io);
     }
 
+    /// Where a client's request lies on the disk.
+    #[inline]
+    fn place(&self, upper: u8, req: &Request) -> Result<Request, orion_block::Error> {
+        if req.op == Op::Flush {
+            return Ok(Request { lba: Lba(0), blocks: 0, ..*req });
+        }
+        let upper = self.uppers.get(usize::from(upper)).ok_or(orion_block::Error::OutOfRange)?;
+        req.translate(upper.first, upper.blocks)
+    }
+
     /// Gives each client its partition; nobody gets one that another has.
     fn assign(&mut self) {
         let Some(Ok(table)) = self.probe.as_ref().and_then(Probe::outcome) else {
@@ -147,14 +157,14 @@ impl Layer for Partitions {
         Limits { capacity: upper.blocks, atomic_blocks, ..all }
     }
 
+    #[inline]
+    fn relay(&mut self, upper: u8, req: &Request) -> Option<Relay<()>> {
+        let req = self.place(upper, req).ok()?;
+        Some(Relay { port: 0, req, ctx: () })
+    }
+
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
-        let req = io.request(id);
-        if req.op == Op::Flush {
-            return io.lower(id, 0, 0, Request { lba: Lba(0), blocks: 0, ..req });
-        }
-        let upper = self.uppers.get(usize::from(io.upper(id)));
-        let (first, blocks) = upper.map_or((Lba(0), 0), |upper| (upper.first, upper.blocks));
-        match req.translate(first, blocks) {
+        match self.place(io.upper(id), &io.request(id)) {
             Ok(lower) => io.lower(id, 0, 0, lower),
             Err(error) => io.done(id, Completion::error(error)),
         }

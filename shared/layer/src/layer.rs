@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The one trait of the block stack.
 use crate::Io;
-use orion_block::{Completion, Error, Instant, Limits};
+use orion_block::{Completion, Error, Instant, Limits, Request};
 
 /// A request in flight in this layer: an index into the node's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,17 @@ pub enum Event {
     Changed,
 }
 
+/// A request on the short way: one lower request, whose end is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relay<C> {
+    /// The device below.
+    pub port: u8,
+    /// What it is asked.
+    pub req: Request,
+    /// What [`Layer::relayed`] gets back.
+    pub ctx: C,
+}
+
 /// A storage layer: turns each upper request into lower requests, and their completions into its own.
 ///
 /// A layer never waits, never names a ring, a clock or a kernel, and sees nothing but its [`Io`]. It is never entered
@@ -68,6 +79,28 @@ pub trait Layer {
     /// once, after `start`. 0 counts as 1.
     fn weight(&self, _upper: u8) -> u16 {
         1
+    }
+
+    /// The short way, asked for each request before [`submit`](Self::submit): `Some` where exactly one lower request does
+    /// all that was asked and its end needs no [`Io`]. `None` sends it the long way. A layer need not have a short one;
+    /// most requests of most layers can take it, at a third of the cost.
+    #[inline]
+    fn relay(&mut self, _upper: u8, _req: &Request) -> Option<Relay<Self::Ctx>> {
+        None
+    }
+
+    /// A request that took the short way ended below with `done`, or could not be sent; what is answered. On success
+    /// `done.blocks` is the number that was asked below. Called exactly once for each.
+    #[inline]
+    fn relayed(&mut self, _ctx: Self::Ctx, done: Completion) -> Completion {
+        done
+    }
+
+    /// Whether requests are parked for which the end of another may make room: [`tick`](Self::tick) is then called after
+    /// each end on the short way.
+    #[inline]
+    fn has_parked(&self) -> bool {
+        false
     }
 
     /// A request came in, or was woken. It ends with [`Io::done`], at once or after completions; a layer that does

@@ -22,7 +22,7 @@ mod split;
 
 pub use context::Io;
 pub use io::{Lowers, PeerMisbehaved, Submission, Uppers};
-pub use layer::{Event, Id, Layer, Start};
+pub use layer::{Event, Id, Layer, Relay, Start};
 pub use layers::{Delay, Fault, Faults, Memory, Passthrough};
 pub use local::{Local, NoLowers};
 pub use node::{Around, Node, PORTS_MAX, Progress, UPPERS_MAX};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What each client of a node gets when together they want more than there is: slots and turns by weight.
+use crate::slots::NOTHING;
 use orion_block::{Limits, Op, Request};
 
 /// Bytes of a request that cost as much as the request itself.
@@ -17,14 +18,24 @@ pub(crate) struct Share {
     pub credit: i32,
     /// It passed its last turn because it owed.
     pub paying: bool,
+    /// Slots that it holds.
+    pub held: u16,
+    /// Its request that is being issued in parts.
+    pub splitting: u16,
 }
 
 impl Share {
     /// Of a client that is not there.
-    pub const NONE: Self = Self { slots: 0, weight: 1, credit: 1, paying: false };
+    pub const NONE: Self = Self { slots: 0, weight: 1, credit: 1, paying: false, held: 0, splitting: NOTHING };
 }
 
 impl Share {
+    /// Whether it may hold one more slot.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.held < self.slots
+    }
+
     /// Pays for an admitted request; whether the turn is over.
     #[inline]
     pub fn spend(&mut self, cost: u16) -> bool {
@@ -36,13 +47,12 @@ impl Share {
         over
     }
 
-    /// Passes a turn; whether it did so because it owes. Who has nothing to ask saves nothing up.
+    /// Passes a turn: pays back where it owes. Who has nothing to ask saves nothing up.
     #[inline]
-    pub fn pass(&mut self) -> bool {
+    pub fn pass(&mut self) {
         let owes = self.credit <= 0;
         self.paying = owes;
         self.credit = if owes { self.credit + i32::from(self.weight) } else { self.weight.into() };
-        owes
     }
 
     /// Turns after which it no longer owes; 0 of one that doesn't.
@@ -79,7 +89,7 @@ pub(crate) fn divide(shares: &mut [Share], count: u8, slots: u16, weight: impl F
             slots: u16::try_from(part).unwrap_or(u16::MAX).max(1),
             weight,
             credit: weight.into(),
-            paying: false,
+            ..Share::NONE
         };
     }
 }

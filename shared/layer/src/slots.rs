@@ -49,6 +49,8 @@ pub(crate) struct Slot<C> {
     pub tag: u32,
     pub upper: u8,
     pub busy: bool,
+    /// It is one lower request, and its end that one's: `req` and `skip` mean nothing.
+    pub relayed: bool,
     pub generation: u8,
     /// The layer asked for it to be submitted again.
     pub woken: bool,
@@ -77,6 +79,7 @@ impl<C: Default> Slot<C> {
             tag: 0,
             upper: 0,
             busy: false,
+            relayed: false,
             generation,
             woken: false,
             queued: false,

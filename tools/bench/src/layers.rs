@@ -3,7 +3,7 @@
 use crate::allocations;
 use orion_block::{BlockSize, Completion, Instant, Lba, Limits, Op, Request};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
-use orion_layer::{Around, Id, Io, Layer, Local, Lowers, NoPayload, Node, Passthrough, Submission, Uppers};
+use orion_layer::{Around, Id, Io, Layer, Local, Lowers, NoPayload, Node, Passthrough, Relay, Submission, Uppers};
 
 /// Requests in flight.
 pub const DEPTH: usize = 32;
@@ -22,6 +22,11 @@ impl Layer for Linear {
     const FANOUT: usize = 1;
     fn limits(&self, below: &[Limits]) -> Limits {
         Limits { capacity: self.len, ..below.first().copied().unwrap_or_default() }
+    }
+    #[inline]
+    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<()>> {
+        let req = req.translate(self.base, self.len).ok()?;
+        Some(Relay { port: 0, req, ctx: () })
     }
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
         match io.request(id).translate(self.base, self.len) {
@@ -46,12 +51,14 @@ impl Layer for Mirror {
     fn limits(&self, below: &[Limits]) -> Limits {
         below.first().copied().unwrap_or_default()
     }
+    #[inline]
+    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<u8>> {
+        let read = req.op == Op::Read;
+        self.turn ^= u8::from(read);
+        read.then_some(Relay { port: self.turn, req: *req, ctx: 0 })
+    }
     fn submit(&mut self, id: Id, io: &mut Io<'_, u8>) {
         let req = io.request(id);
-        if req.op == Op::Read {
-            self.turn ^= 1;
-            return io.lower(id, self.turn, 0, req);
-        }
         if let Some(left) = io.ctx(id) {
             *left = 1;
         }
@@ -109,7 +116,7 @@ fn queue<const N: usize>() -> Local<N> {
     queue
 }
 
-fn step<L: Layer, const N: usize>(node: &mut Node<L, N>, uppers: &mut dyn Uppers, lowers: &mut dyn Lowers) -> bool {
+fn step<L: Layer, const N: usize>(node: &mut Node<L, N>, uppers: &mut impl Uppers, lowers: &mut impl Lowers) -> bool {
     node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now: Instant(0) }).moved
 }
 

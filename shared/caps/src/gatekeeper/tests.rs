@@ -65,7 +65,7 @@ impl Bench {
     fn run(&mut self) {
         let mut above = Above(&mut self.queues, &mut self.answers);
         let mut below = Below(&self.volumes, &mut self.held, &mut self.ended);
-        let (uppers, lowers): (&mut dyn Uppers, &mut dyn Lowers) = (&mut above, &mut below);
+        let (uppers, lowers) = (&mut above, &mut below);
         self.node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now: Instant(0) });
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Hands every request to the one device below: the layer of a driver PD, and a measure of what a layer costs.
-use crate::{Id, Io, Layer};
-use orion_block::{Completion, Limits};
+use crate::{Id, Io, Layer, Relay};
+use orion_block::{Completion, Limits, Request};
 
 /// Hands every request to the one device below.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +13,11 @@ impl Layer for Passthrough {
 
     fn limits(&self, below: &[Limits]) -> Limits {
         below.first().copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<()>> {
+        Some(Relay { port: 0, req: *req, ctx: () })
     }
 
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! A node against an obvious disk, in every order in which completions can come.
 use super::*;
+use crate::Submission;
 use crate::{Delay, Faults, Memory, NoLowers, NoPayload, Passthrough};
 use orion_block::{BlockSize, Buf, Lba, RegionId};
+use orion_block::{Error, Op, Request};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
@@ -76,7 +78,7 @@ impl Lowers for Device {
     }
 }
 
-fn run<L: Layer, const N: usize>(node: &mut Node<L, N>, up: &mut Clients, low: &mut dyn Lowers, now: u64) -> Progress {
+fn run<L: Layer, const N: usize>(node: &mut Node<L, N>, up: &mut Clients, low: &mut Device, now: u64) -> Progress {
     node.run(&mut Around { uppers: up, lowers: low, payload: &mut NoPayload, now: Instant(now) })
 }
 
@@ -88,17 +90,58 @@ fn req(op: Op, lba: u64, blocks: u32) -> Request {
     Request { op, lba: Lba(lba), blocks, buf: Buf { region: RegionId(3), offset: lba.wrapping_mul(512) }, fua: false }
 }
 
+/// Passes requests on the long way.
+struct Long;
+
+impl Layer for Long {
+    type Ctx = ();
+    const FANOUT: usize = 1;
+    fn limits(&self, below: &[Limits]) -> Limits {
+        below[0]
+    }
+    fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
+        io.lower(id, 0, 0, io.request(id));
+    }
+    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, ()>) {
+        io.done(id, done);
+    }
+}
+
+/// Whichever way they go.
+enum Way {
+    Short(Node<Passthrough, 8>),
+    Long(Node<Long, 8>),
+}
+
+impl Way {
+    fn new(short: bool) -> Self {
+        if short { Self::Short(Node::new(Passthrough, 0)) } else { Self::Long(Node::new(Long, 0)) }
+    }
+    fn run(&mut self, up: &mut Clients, low: &mut Device) -> Progress {
+        match self {
+            Self::Short(node) => run(node, up, low, 0),
+            Self::Long(node) => run(node, up, low, 0),
+        }
+    }
+    fn in_flight(&self) -> usize {
+        match self {
+            Self::Short(node) => node.in_flight(),
+            Self::Long(node) => node.in_flight(),
+        }
+    }
+}
+
 proptest! {
     /// Whatever the limits, the order of completions and the failures: one answer a request, with the status of the
     /// first failing block in address order; and the device sees only what its limits allow.
     #[test]
     fn one_true_answer_for_each_request(
-        max in 0u32..9, boundary in 0u32..17, capacity in 1u16..9,
+        short: bool, max in 0u32..9, boundary in 0u32..17, capacity in 1u16..9,
         asked in prop::collection::vec((0u64..980, 1u32..20), 1..12),
         bad in prop::collection::btree_set(0u64..1000, 0..40),
         order in prop::collection::vec(any::<prop::sample::Index>(), 400),
     ) {
-        let mut node = Node::<Passthrough, 8>::new(Passthrough, 0);
+        let mut node = Way::new(short);
         let mut device = Device::new(limits(max, boundary), capacity);
         let mut clients = Clients::new(2);
         for (tag, &(lba, blocks)) in (0..).zip(&asked) {
@@ -106,7 +149,7 @@ proptest! {
         }
         let mut order = order.iter();
         loop {
-            run(&mut node, &mut clients, &mut device, 0);
+            node.run(&mut clients, &mut device);
             if device.held.is_empty() { break }
             let nth = order.next().unwrap().index(device.held.len());
             device.end(nth, |r| match (r.lba.0..r.end().unwrap()).position(|b| bad.contains(&b)) {
@@ -157,20 +200,21 @@ fn what_the_device_cannot_do_is_refused_before_it_sees_it() {
 
 #[test]
 fn a_forged_completion_closes_the_device_and_fails_what_was_outstanding_once() {
-    for forged in [0xff00_0000, 0x0000_ff00, 0x0000_0003, 0x0000_0107, u32::MAX] {
-        let mut node = Node::<Passthrough, 4>::new(Passthrough, 0);
+    let forged = [0xff00_0000, 0x0000_ff00, 0x0000_0003, 0x0000_0107, u32::MAX];
+    for (forged, short) in forged.into_iter().flat_map(|forged| [(forged, true), (forged, false)]) {
+        let mut node = Way::new(short);
         let mut device = Device::new(limits(0, 0), 4);
         let mut clients = Clients::new(1);
         clients.ask(0, 1, req(Op::Read, 0, 1));
         clients.ask(0, 2, req(Op::Read, 1, 1));
-        run(&mut node, &mut clients, &mut device, 0);
+        node.run(&mut clients, &mut device);
         let real = device.held[0].tag;
         device.ended.push_back((0, real ^ forged, Completion::ok(1)));
         device.ended.push_back((0, real, Completion::ok(1)));
-        let progress = run(&mut node, &mut clients, &mut device, 0);
+        let progress = node.run(&mut clients, &mut device);
         assert!(progress.misbehaved.is_some(), "{forged:x}");
         clients.ask(0, 3, req(Op::Read, 2, 1));
-        run(&mut node, &mut clients, &mut device, 0);
+        node.run(&mut clients, &mut device);
         clients.answers.sort_by_key(|a| a.1);
         let offline = Completion::error(Error::Offline);
         assert_eq!(clients.answers, [(0, 1, offline), (0, 2, offline), (0, 3, offline)]);

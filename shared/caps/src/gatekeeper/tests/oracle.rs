@@ -169,7 +169,7 @@ impl Bench {
     pub(super) fn command(&mut self, by: u8, command: &Command) -> Result<Outcome, Denial> {
         let mut above = Above(&mut self.queues, &mut self.answers);
         let mut below = Below(&self.volumes, &mut self.held, &mut self.ended);
-        let (uppers, lowers): (&mut dyn Uppers, &mut dyn Lowers) = (&mut above, &mut below);
+        let (uppers, lowers) = (&mut above, &mut below);
         let mut around = Around { uppers, lowers, payload: &mut NoPayload, now: Instant(0) };
         self.node.control(&mut around, |layer, io| layer.command(by, command, io)).unwrap()
     }
