@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The contract suite as a client in the host world: gatekeeper, partitions and driver as processes, QEMU's own model of
 //! a virtio block device as the disk.
+#![allow(clippy::indexing_slicing, reason = "a test's means fail by panicking")]
 use orion_host_tests::Place;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
