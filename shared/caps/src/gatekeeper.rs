@@ -128,6 +128,9 @@ impl Gatekeeper {
             return Ok((index, Request { lba: orion_block::Lba(0), blocks: 0, ..*req }));
         }
         let first = entry.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
+        if entry.scale == 0 {
+            return Ok((index, Request { lba: orion_block::Lba(first), ..*req }));
+        }
         let lba = first.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         let blocks = req.blocks.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         Ok((index, Request { lba: orion_block::Lba(lba), blocks, ..*req }))
@@ -305,7 +308,7 @@ impl Layer for Gatekeeper {
     #[inline]
     fn relay(&mut self, client: u8, req: &Request) -> Option<Relay<Ctx>> {
         let (index, req) = self.decide(client, req).ok()?;
-        let entry = self.tree.entry_mut(index).filter(|e| !e.metered)?;
+        let entry = self.tree.entry_mut(index).filter(|e| e.plain)?;
         entry.refs += 1;
         entry.passed += 1;
         Some(Relay { port: entry.granted.port, req, ctx: Ctx { capability: index } })

@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     pub scale: u8,
     /// It, or one above it, has a budget.
     pub metered: bool,
+    /// It is live and not metered: a request that ends has nothing to do but to be counted.
+    pub plain: bool,
     pub life: Life,
     /// Nothing can be written to the volume, whatever is granted.
     pub read_only: bool,
@@ -61,6 +63,7 @@ impl Entry {
             extent: Extent::default(),
             scale: 0,
             metered: false,
+            plain: false,
             life: Life::Live,
             read_only: false,
             parent,
@@ -193,7 +196,7 @@ impl Tree {
             let Some(entry) = self.entry_mut(index).filter(|e| e.life == Life::Live) else {
                 continue;
             };
-            (entry.life, entry.allowed) = (Life::Ending, Rights::NONE);
+            (entry.life, entry.allowed, entry.plain) = (Life::Ending, Rights::NONE, false);
             let Capability { client, window, .. } = entry.granted;
             if let Some(place) = self.windows.get_mut(usize::from(client)).and_then(|w| w.get_mut(usize::from(window)))
             {
@@ -244,6 +247,7 @@ impl Tree {
                 let live = awake && entry.life == Life::Live;
                 entry.allowed = if live { entry.granted.rights } else { Rights::NONE };
                 entry.metered = metered;
+                entry.plain = entry.life == Life::Live && !metered;
             }
         }
     }
@@ -273,8 +277,15 @@ impl Tree {
     #[inline]
     pub fn ended(&mut self, index: u8) {
         let Some(entry) = self.entry_mut(index) else { return };
-        entry.refs = entry.refs.saturating_sub(1);
-        if entry.metered {
+        entry.refs = entry.refs.wrapping_sub(1);
+        if !entry.plain {
+            self.ended_specially(index);
+        }
+    }
+
+    #[cold]
+    fn ended_specially(&mut self, index: u8) {
+        if self.entry(index).is_some_and(|e| e.metered) {
             self.repay(index);
         }
         if self.entry(index).is_some_and(|e| e.life == Life::Ending) {

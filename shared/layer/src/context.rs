@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! All that a layer can see and do during one call.
-use crate::slots::{Child, FANOUT_MAX, Pending, Slot, Tag};
+use crate::slots::{Child, FANOUT_MAX, Pending, Slot, Tag, Way};
 use crate::{Id, Lowers, Payload, Submission};
 use orion_block::{Buf, Completion, Instant, Limits, Request};
 
@@ -31,12 +31,12 @@ pub struct Io<'a, C> {
 impl<C> Io<'_, C> {
     #[inline]
     fn slot(&self, id: Id) -> Option<&Slot<C>> {
-        self.slots.get(id.index()).filter(|s| s.busy)
+        self.slots.get(id.index()).filter(|s| s.way == Way::Long)
     }
 
     #[inline]
     fn slot_mut(&mut self, id: Id) -> Option<&mut Slot<C>> {
-        self.slots.get_mut(id.index()).filter(|s| s.busy)
+        self.slots.get_mut(id.index()).filter(|s| s.way == Way::Long)
     }
 
     /// The time of this call.
@@ -79,7 +79,7 @@ impl<C> Io<'_, C> {
     pub fn lower(&mut self, id: Id, port: u8, child: u8, req: Request) {
         let open = port < 64 && self.desk.closed & (1 << port) == 0;
         let fanout = self.desk.fanout.min(FANOUT_MAX);
-        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy) else {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.way == Way::Long) else {
             return;
         };
         let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
@@ -105,7 +105,7 @@ impl<C> Io<'_, C> {
     /// layer hears no more of them.
     #[inline]
     pub fn done(&mut self, id: Id, done: Completion) {
-        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy && s.answer.is_none()) else {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.way == Way::Long && s.answer.is_none()) else {
             return;
         };
         slot.answer = Some(done);
@@ -116,7 +116,7 @@ impl<C> Io<'_, C> {
 
     /// Calls `submit` again for a parked request, after the present call.
     pub fn wake(&mut self, id: Id) {
-        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy && s.answer.is_none()) else {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.way == Way::Long && s.answer.is_none()) else {
             return;
         };
         slot.woken = true;

@@ -46,3 +46,35 @@ pub trait Lowers {
     /// [`PeerMisbehaved`] where the device answers what it was not asked. Tags are checked by the node.
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved>;
 }
+
+/// So that a node may also run between neighbours whose types are not known.
+impl<T: Uppers + ?Sized> Uppers for &mut T {
+    fn count(&self) -> u8 {
+        (**self).count()
+    }
+    fn next(&mut self, upper: u8) -> Option<Submission> {
+        (**self).next(upper)
+    }
+    fn complete(&mut self, upper: u8, tag: u32, done: Completion) {
+        (**self).complete(upper, tag, done);
+    }
+}
+
+/// As for [`Uppers`].
+impl<T: Lowers + ?Sized> Lowers for &mut T {
+    fn count(&self) -> u8 {
+        (**self).count()
+    }
+    fn capacity(&self, port: u8) -> u16 {
+        (**self).capacity(port)
+    }
+    fn limits(&self, port: u8) -> Option<Limits> {
+        (**self).limits(port)
+    }
+    fn submit(&mut self, port: u8, submission: Submission) {
+        (**self).submit(port, submission);
+    }
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+        (**self).next()
+    }
+}

@@ -2,7 +2,7 @@
 //! What runs a layer: the table of requests in flight, splitting, back-pressure, fair admission, checked completions.
 use crate::context::{Desk, Io};
 use crate::share::{self, Share};
-use crate::slots::{OWN, Pending, SLOTS_MAX, Slot};
+use crate::slots::{OWN, Pending, SLOTS_MAX, Slot, Way};
 use crate::split::Parent;
 use crate::{Event, FANOUT_MAX, Id, Layer, Lowers, Payload, PeerMisbehaved, Start, Uppers};
 use heapless::Vec;
@@ -57,6 +57,8 @@ pub struct Node<L: Layer, const N: usize> {
     shares: [Share; UPPERS_MAX as usize],
     /// Slots that may be in use, so that no port below can overflow.
     usable: u16,
+    /// The limits bound no request: the layer judges each.
+    open: bool,
     turn: u8,
     started: bool,
     /// The time of the last call.
@@ -80,6 +82,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
             shares: [Share::NONE; UPPERS_MAX as usize],
             usable: 0,
+            open: false,
             turn: 0,
             started: false,
             seen: Instant(0),
@@ -190,6 +193,8 @@ impl<L: Layer, const N: usize> Node<L, N> {
         self.close_own(around);
         self.limits = self.layer.limits(&below);
         self.state = state;
+        let Limits { capacity, max_blocks, boundary, read_only, .. } = self.limits;
+        self.open = self.ready() && capacity == u64::MAX && !read_only && max_blocks == 0 && boundary == 0;
         let layer = &self.layer;
         share::divide(&mut self.shares, around.uppers.count(), self.usable, |upper| layer.weight(upper));
         true
@@ -202,7 +207,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         }
         let Some(id) = self.free.pop() else { return };
         if let Some(slot) = self.slots.get_mut(id.index()) {
-            (slot.busy, slot.upper, slot.parent) = (true, u8::MAX, OWN);
+            (slot.way, slot.upper, slot.parent) = (Way::Long, u8::MAX, OWN);
             self.desk.own = Some(id);
         }
     }

@@ -41,6 +41,18 @@ pub(crate) struct Child {
     pub blocks: u32,
 }
 
+/// Whether a slot is in use, and for which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Free. Nothing is outstanding, refused, woken or answered.
+    Free,
+    /// Its layer calls for what it needs.
+    Long,
+    /// It is the one lower request `children[0]`, and its end that one's: of the rest only `ctx`, `tag` and `upper` mean
+    /// something, and what a free slot has.
+    Short,
+}
+
 /// One request in flight: a whole upper request, or a part of one that was split.
 #[derive(Debug)]
 pub(crate) struct Slot<C> {
@@ -48,9 +60,7 @@ pub(crate) struct Slot<C> {
     pub ctx: C,
     pub tag: u32,
     pub upper: u8,
-    pub busy: bool,
-    /// It is one lower request, and its end that one's: `req` and `skip` mean nothing.
-    pub relayed: bool,
+    pub way: Way,
     pub generation: u8,
     /// The layer asked for it to be submitted again.
     pub woken: bool,
@@ -71,6 +81,24 @@ pub(crate) struct Slot<C> {
     pub children: [Child; FANOUT_MAX],
 }
 
+impl<C> Slot<C> {
+    /// Whether it is in use.
+    #[inline]
+    pub fn busy(&self) -> bool {
+        self.way != Way::Free
+    }
+
+    /// Makes it free: what is still to come for it is not for the next that uses it.
+    #[inline]
+    pub fn release(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        if self.way == Way::Long {
+            (self.answer, self.woken, self.outstanding, self.refused) = (None, false, 0, 0);
+        }
+        self.way = Way::Free;
+    }
+}
+
 impl<C: Default> Slot<C> {
     pub fn new(generation: u8) -> Self {
         Self {
@@ -78,8 +106,7 @@ impl<C: Default> Slot<C> {
             ctx: C::default(),
             tag: 0,
             upper: 0,
-            busy: false,
-            relayed: false,
+            way: Way::Free,
             generation,
             woken: false,
             queued: false,

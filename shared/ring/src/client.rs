@@ -27,6 +27,8 @@ pub struct Client<M = Mapped> {
     published: u32,
     /// The next answer.
     head: Cursor,
+    /// `head` as the server sees it.
+    taken: u32,
     /// The server's tail when we last looked.
     seen: u32,
     /// Requests pushed and not yet answered.
@@ -64,6 +66,7 @@ impl<M: Shared> Client<M> {
             tail: tail.unwrap_or_default(),
             published: 0,
             head: head.unwrap_or_default(),
+            taken: 0,
             seen: 0,
             outstanding: 0,
             page: wrap == Wrap::Seamless,
@@ -74,6 +77,7 @@ impl<M: Shared> Client<M> {
         };
         client.published = client.tail.count;
         client.seen = client.head.count;
+        client.taken = client.head.count;
         match client.shape.distance(client.head.count, client.tail.count) {
             Some(outstanding) if tail.is_some() && head.is_some() => client.outstanding = outstanding,
             _ => {
@@ -156,6 +160,7 @@ impl<M: Shared> Client<M> {
     /// Shows the server all that was pushed. Whether it has to be notified, because it sleeps or doesn't say.
     #[inline]
     pub fn publish(&mut self) -> bool {
+        self.show_taken();
         if self.tail.count == self.published || self.dead.is_some() {
             return false;
         }
@@ -180,9 +185,18 @@ impl<M: Shared> Client<M> {
         }
         let response = self.memory.response(self.head.slot);
         self.head = self.shape.next(self.head);
-        self.memory.store(Word::ResponseHead, self.head.count, Release);
         self.outstanding = self.outstanding.saturating_sub(1);
         Ok(Some(Answer { id: response.id, status: codes::to_status(response.status), blocks: response.success_count }))
+    }
+
+    /// Lets the server see what was taken: once for a batch. It needs no answer's place sooner: it never has more to give
+    /// than the ring holds.
+    #[inline]
+    fn show_taken(&mut self) {
+        if self.taken != self.head.count {
+            self.taken = self.head.count;
+            self.memory.store(Word::ResponseHead, self.taken, Release);
+        }
     }
 
     /// Looks for answers that weren't there before. The server can only have answered what we published.
@@ -207,6 +221,7 @@ impl<M: Shared> Client<M> {
     /// Says that we sleep, then looks again. True: nothing came meanwhile, and the server will notify. False: there are
     /// answers, and we are still awake.
     pub fn sleep(&mut self) -> bool {
+        self.show_taken();
         self.memory.store(AWAKE, 0, Relaxed);
         // Either we see the new tail, or the server, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);

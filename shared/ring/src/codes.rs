@@ -91,6 +91,8 @@ pub const fn from_status(status: Status) -> u32 {
     }
 }
 
+// Failures are rare: kept out of the way of successes.
+#[cold]
 const fn from_error(error: Error) -> u32 {
     match error {
         Error::Invalid => status::INVALID,
@@ -130,6 +132,7 @@ pub const fn to_status(code: u32) -> Status {
     }
 }
 
+#[cold]
 const fn to_error(code: u32) -> Error {
     match code {
         status::INVALID => Error::Invalid,

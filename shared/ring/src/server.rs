@@ -22,6 +22,8 @@ pub struct Server<M = Mapped> {
     quick: u32,
     /// The next request.
     head: Cursor,
+    /// `head` as the client sees it.
+    taken: u32,
     /// The client's tail when we last looked.
     seen: u32,
     /// Where the next answer goes.
@@ -72,6 +74,7 @@ impl<M: Shared> Server<M> {
         let mut server = Self {
             quick: shape.always(),
             head: head.unwrap_or_default(),
+            taken: head.unwrap_or_default().count,
             seen: head.unwrap_or_default().count,
             tail: tail.unwrap_or_default(),
             published: tail.unwrap_or_default().count,
@@ -124,10 +127,18 @@ impl<M: Shared> Server<M> {
         }
         let request = self.memory.request(self.head.slot);
         self.head = self.shape.next(self.head);
-        self.memory.store(Word::RequestHead, self.head.count, Release);
         self.used += 1;
         self.outstanding += 1;
         Ok(Some(incoming(request)))
+    }
+
+    /// Lets the client see what was taken: once for a batch.
+    #[inline]
+    fn show_taken(&mut self) {
+        if self.taken != self.head.count {
+            self.taken = self.head.count;
+            self.memory.store(Word::RequestHead, self.taken, Release);
+        }
     }
 
     /// Looks for requests that weren't there before.
@@ -202,6 +213,7 @@ impl<M: Shared> Server<M> {
     /// Shows the client all that was pushed. Whether it has to be notified, because it sleeps or doesn't say.
     #[inline]
     pub fn publish(&mut self) -> bool {
+        self.show_taken();
         if self.tail.count == self.published || self.dead.is_some() {
             return false;
         }
@@ -218,6 +230,7 @@ impl<M: Shared> Server<M> {
     /// Says that we sleep, then looks again. True: no request came meanwhile that could be taken, and the client will
     /// notify. False: there are requests, and we are still awake.
     pub fn sleep(&mut self) -> bool {
+        self.show_taken();
         self.memory.store(AWAKE, 0, Relaxed);
         // Either we see the new tail, or the client, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);
@@ -265,7 +278,7 @@ impl<M: Shared> Server<M> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn incoming(request: wire::Request) -> Incoming {
     let Some((op, fua)) = codes::to_op(request.code) else {
         return Incoming::Unknown { id: request.id, code: request.code };

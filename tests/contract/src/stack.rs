@@ -53,10 +53,13 @@ pub trait Bottom: Lowers {
     }
 }
 
+/// The neighbours of a floor, whatever they are.
+pub type Between<'a, 'b> = Around<'a, &'b mut dyn Uppers, &'b mut dyn Lowers>;
+
 /// A layer in its node.
 pub trait Floor {
     /// Runs it once between its neighbours; whether anything moved.
-    fn run(&mut self, around: &mut Around<'_>) -> bool;
+    fn run(&mut self, around: &mut Between<'_, '_>) -> bool;
     /// What it offers its first client.
     fn limits(&self) -> Option<Limits>;
     /// The node, as what it is.
@@ -64,7 +67,7 @@ pub trait Floor {
 }
 
 impl<L: Layer + 'static, const N: usize> Floor for Node<L, N> {
-    fn run(&mut self, around: &mut Around<'_>) -> bool {
+    fn run(&mut self, around: &mut Between<'_, '_>) -> bool {
         self.run(around).moved
     }
     fn limits(&self) -> Option<Limits> {
@@ -274,12 +277,12 @@ impl<B: Bottom> Device for Stack<B> {
             let (below, here) = floors.split_at_mut(index);
             let (here, above) = here.split_at_mut(1);
             let (floor, queue) = &mut here[0];
-            let lowers: &mut dyn Lowers = match below.last_mut() {
+            let mut lowers: &mut dyn Lowers = match below.last_mut() {
                 Some((_, queue)) => queue,
                 None => &mut self.bottom,
             };
-            let uppers: &mut dyn Uppers = if above.is_empty() { &mut self.top } else { &mut *queue };
-            moved |= floor.run(&mut Around { uppers, lowers, payload, now });
+            let mut uppers: &mut dyn Uppers = if above.is_empty() { &mut self.top } else { &mut *queue };
+            moved |= floor.run(&mut Around { uppers: &mut uppers, lowers: &mut lowers, payload, now });
             queue.announce(floor.limits());
         }
         moved

@@ -103,13 +103,14 @@ impl Lowers for LowerRings {
         Some(Limits { max_blocks, ..limits })
     }
 
+    #[inline(always)]
     fn submit(&mut self, port: u8, submission: Submission) {
         let Some(lower) = self.lowers.get_mut(usize::from(port)) else {
             return;
         };
         let Submission { tag, req } = submission;
         let address = match req.op {
-            Op::Read | Op::Write if lower.bus => self.regions.bus(req.buf).map_or(0, |(bus, _)| bus),
+            Op::Read | Op::Write if lower.bus => self.regions.bus_address(req.buf),
             Op::Read | Op::Write => req.buf.offset,
             _ => 0,
         };

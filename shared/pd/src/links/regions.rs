@@ -50,6 +50,14 @@ impl Regions {
         })
     }
 
+    /// The bus address of a payload that [`within`](Self::within) or [`at_bus`](Self::at_bus) found; 0 of one in a region
+    /// that no device reaches.
+    #[inline]
+    pub fn bus_address(&self, buf: Buf) -> u64 {
+        let base = self.spans.get(usize::from(buf.region.0)).map_or(0, |s| s.bus);
+        if base == 0 { 0 } else { base.saturating_add(buf.offset) }
+    }
+
     /// The bus address of a payload, and the bytes from there to its region's end.
     #[inline]
     pub fn bus(&self, buf: Buf) -> Option<(u64, u64)> {

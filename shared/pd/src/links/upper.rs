@@ -128,6 +128,15 @@ pub(super) fn channel(number: u16) -> Result<Channel, InitError> {
 /// window, so that no request reaches into the next one.
 #[inline]
 pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
+    if scale != 0 {
+        return place_scaled(block, count, scale);
+    }
+    let inside = block % WINDOW_BLOCKS + u64::from(count) <= WINDOW_BLOCKS;
+    if inside { Ok((Lba(block), count.into())) } else { Err(Error::OutOfRange) }
+}
+
+#[cold]
+fn place_scaled(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
     let (window, block) = (block / WINDOW_BLOCKS * WINDOW_BLOCKS, block % WINDOW_BLOCKS);
     let blocks = u32::from(count).checked_mul(1 << scale).ok_or(Error::Invalid)?;
     let block = block.checked_mul(1 << scale).ok_or(Error::Invalid)?;
