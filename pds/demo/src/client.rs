@@ -78,12 +78,14 @@ impl<W: World> ProtectionDomain<W> for Demo {
     fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
         self.client.wake();
         while !matches!(self.state, State::Over) {
-            self.begin(world);
+            if matches!(self.state, State::Waiting) {
+                self.begin(world);
+            }
             if let Err(Misbehaved(what)) = self.serve(world) {
                 let peer = self.link.peer.as_str();
                 self.fail(world, format_args!("{peer} misbehaved: {what}"));
             }
-            let asked = self.lend(world);
+            let asked = matches!(self.state, State::Lending(..)) && self.lend(world);
             if self.client.publish() || asked {
                 world.notify(Channel(u8::try_from(self.link.channel.get()).unwrap_or(u8::MAX)));
             }
@@ -101,6 +103,8 @@ impl<W: World> ProtectionDomain<W> for Demo {
 }
 
 impl Demo {
+    #[cold]
+    #[inline(never)]
     fn fail<W: World>(&mut self, world: &mut W, why: fmt::Arguments<'_>) {
         world.print(format_args!("failed: {why}"));
         world.finish(Verdict::Failed);
@@ -108,10 +112,9 @@ impl Demo {
     }
 
     /// Starts the job once the server is ready.
+    #[cold]
+    #[inline(never)]
     fn begin<W: World>(&mut self, world: &mut W) {
-        if !matches!(self.state, State::Waiting) {
-            return;
-        }
         let Some(info) = self.client.server() else { return };
         let server = self.offer(&info);
         for (number, grant) in server.grants.iter().enumerate().filter(|(_, g)| g.blocks > 0) {
@@ -191,6 +194,8 @@ impl Demo {
     }
 
     /// Goes on with the lending; whether the gatekeeper must be woken.
+    #[cold]
+    #[inline(never)]
     fn lend<W: World>(&mut self, world: &mut W) -> bool {
         let (State::Lending(lend, next), Some(control)) = (&mut self.state, &mut self.control) else { return false };
         let mut asked = false;

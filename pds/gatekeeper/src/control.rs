@@ -27,6 +27,10 @@ struct Line {
 #[derive(Debug)]
 pub struct Control {
     lines: Vec<Line, CLIENTS_MAX>,
+    /// The clients that have one, a bit each.
+    clients: u64,
+    /// A command waits for its client's pace.
+    put_off: bool,
     state: Option<State>,
     printed: u32,
 }
@@ -61,16 +65,26 @@ impl Control {
             let line = Line { client, server, pace: Pace::new(PER_SECOND, BURST_MS) };
             lines.push(line).map_err(|_| InitError("more control connections than clients: build the image again"))?;
         }
-        Ok(Self { lines, state, printed: 0 })
+        let clients = lines.iter().fold(0, |clients, line: &Line| clients | 1 << line.client);
+        Ok(Self { lines, clients, put_off: false, state, printed: 0 })
+    }
+
+    /// Whether one of the clients `asking`, which notify by the same channel, or one that was put off, asked for something.
+    #[inline]
+    pub fn pending(&self, asking: u64) -> bool {
+        (self.clients & asking != 0 || self.put_off) && self.lines.iter().any(|line| line.server.pending())
     }
 
     /// Does at most one command of each client, if its pace allows it.
+    #[inline(never)]
     pub fn serve<W: World>(&mut self, node: &mut Capabilities, around: &mut Around<'_>, world: &mut W) -> Served {
         let mut served = Served::default();
         let config = world.config();
-        let Self { lines, state, printed } = self;
+        let Self { lines, state, printed, put_off, .. } = self;
+        *put_off = false;
         for line in lines.iter_mut().filter(|line| line.server.pending()) {
             if let Err(at) = line.pace.take(around.now) {
+                *put_off = true;
                 served.deadline = Some(served.deadline.map_or(at, |earlier| earlier.min(at)));
                 continue;
             }

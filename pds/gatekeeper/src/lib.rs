@@ -8,10 +8,10 @@
 mod control;
 mod state;
 
-use control::Control;
+use control::{Control, Served};
 use orion_block::Instant;
 use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
-use orion_layer::{Lowers, NoPayload, Node, PeerMisbehaved};
+use orion_layer::{Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
@@ -65,9 +65,9 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
         })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
-        self.uppers.wake();
-        self.lowers.wake();
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.uppers.wake(from);
+        self.lowers.wake(from);
         loop {
             if !self.uppers.announced() {
                 self.lowers.refresh();
@@ -79,7 +79,10 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
                 now: world.now(),
             };
             let progress = self.node.run(&mut around);
-            let served = self.control.serve(&mut self.node, &mut around, world);
+            let mut served = Served::default();
+            if self.control.pending(around.uppers.asking()) {
+                served = self.control.serve(&mut self.node, &mut around, world);
+            }
             self.lowers.publish(world);
             let first = !self.uppers.announced() && self.node.ready();
             let news = if first { self.announce(world) } else { served.changed && self.tell() };
@@ -101,6 +104,8 @@ impl GatekeeperPd {
     }
 
     /// Tells the clients what they hold, once every volume is known.
+    #[cold]
+    #[inline(never)]
     fn announce<W: World>(&mut self, world: &mut W) -> bool {
         let Some(limits) = self.node.limits() else { return false };
         let layer = self.node.layer();
@@ -118,6 +123,8 @@ impl GatekeeperPd {
     }
 
     /// Tells the clients what they hold now.
+    #[cold]
+    #[inline(never)]
     fn tell(&mut self) -> bool {
         let Some(limits) = self.node.limits() else { return false };
         let layer = self.node.layer();
@@ -129,9 +136,8 @@ impl GatekeeperPd {
         if let Some(misbehaved) = misbehaved {
             report_misbehaved(misbehaved, world);
         }
-        while let Some(refusal) = self.node.layer_mut().take_refusal() {
-            self.printed += 1;
-            report_refusal(refusal, self.printed, world);
+        if self.node.layer().has_refusals() {
+            self.report_refusals(world);
         }
         let counts = (self.uppers.malformed(), self.uppers.misbehaved());
         if counts != (self.malformed, self.misbehaved) {
@@ -140,6 +146,16 @@ impl GatekeeperPd {
     }
 
     #[cold]
+    #[inline(never)]
+    fn report_refusals<W: World>(&mut self, world: &mut W) {
+        while let Some(refusal) = self.node.layer_mut().take_refusal() {
+            self.printed += 1;
+            report_refusal(refusal, self.printed, world);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn report_counts<W: World>(&mut self, world: &mut W) {
         let (malformed, misbehaved) = (self.uppers.malformed(), self.uppers.misbehaved());
         if malformed > 0 && self.malformed == 0 {
@@ -155,6 +171,7 @@ impl GatekeeperPd {
 }
 
 #[cold]
+#[inline(never)]
 fn report_misbehaved<W: World>(PeerMisbehaved { port, what }: PeerMisbehaved, world: &mut W) {
     let config = world.config();
     let volume = config.links_as(Role::Client).nth(usize::from(port)).map_or("?", |(_, l)| l.volume.as_str());
@@ -163,6 +180,7 @@ fn report_misbehaved<W: World>(PeerMisbehaved { port, what }: PeerMisbehaved, wo
 
 /// Prints the refusal that is the `number`th.
 #[cold]
+#[inline(never)]
 fn report_refusal<W: World>(refusal: Refusal, number: u32, world: &mut W) {
     let config = world.config();
     let client = client_name(&config, refusal.client);

@@ -44,9 +44,9 @@ impl<W: World> ProtectionDomain<W> for GptPd {
         Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0 })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
-        self.uppers.wake();
-        self.lowers.wake();
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.uppers.wake(from);
+        self.lowers.wake(from);
         loop {
             if !self.uppers.announced() {
                 self.lowers.refresh();

@@ -57,7 +57,7 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
-        self.uppers.wake();
+        self.uppers.wake(from);
         let interrupted = from.contains(self.irq);
         if interrupted {
             // Before completions are drained: one that comes later must be able to interrupt again.
@@ -92,6 +92,8 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         moved
     }
 
+    #[cold]
+    #[inline(never)]
     fn announce(&mut self, world: &mut W) -> bool {
         let Some(limits) = self.above.limits(&self.disk) else { return false };
         self.above.report(world);
@@ -100,17 +102,25 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         true
     }
 
+    #[inline]
     fn report(&mut self, world: &mut W) {
         if let Some(what) = self.disk.take_fault() {
             self.report_fault(what, world);
         }
-        let misbehaved = self.uppers.misbehaved();
-        if misbehaved > self.misbehaved {
-            world.print(format_args!("{}: a client broke the ring protocol; its connection is closed", self.name));
-            self.misbehaved = misbehaved;
+        if self.uppers.misbehaved() > self.misbehaved {
+            self.report_client(world);
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn report_client(&mut self, world: &mut W) {
+        world.print(format_args!("{}: a client broke the ring protocol; its connection is closed", self.name));
+        self.misbehaved = self.uppers.misbehaved();
+    }
+
+    #[cold]
+    #[inline(never)]
     fn report_fault(&self, what: &str, world: &mut W) {
         let Counters { misused, timeouts, .. } = self.disk.counters();
         let serves = self.disk.limits().is_some();

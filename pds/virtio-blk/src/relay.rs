@@ -58,17 +58,16 @@ impl Relay {
 
     /// Takes requests, one of each client in turn; whether there were any.
     fn admit(&mut self, uppers: &mut impl Uppers, device: &mut impl Device) -> bool {
-        let count = uppers.count();
-        let (mut idle, mut any) = (0, false);
-        while idle < count && device.has_room() {
-            let upper = if self.turn < count { self.turn } else { 0 };
+        let (mut asking, mut any) = (uppers.asking(), false);
+        while asking != 0 && device.has_room() {
+            let upper = orion_layer::turn(asking, self.turn);
             self.turn = upper + 1;
             match uppers.next(upper) {
                 Some(submission) => {
                     device.start(Origin { upper, tag: submission.tag }, &submission.req);
-                    (idle, any) = (0, true);
+                    any = true;
                 }
-                None => idle += 1,
+                None => asking &= !(1 << upper),
             }
         }
         any

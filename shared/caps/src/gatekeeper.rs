@@ -53,6 +53,12 @@ impl Gatekeeper {
         self.tree.entries.iter().map(|e| e.passed).sum()
     }
 
+    /// Whether there are refusals to take.
+    #[inline]
+    pub fn has_refusals(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// The oldest refusal not yet taken. Only the last few are kept; [`refused`](Self::refused) counts all.
     pub fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusals.pop_front()
@@ -137,6 +143,7 @@ impl Gatekeeper {
     }
 
     #[cold]
+    #[inline(never)]
     fn why_not(&self, index: u8, needed: Rights) -> Reason {
         let lacking = self.tree.entry(index).is_none_or(|e| !e.granted.rights.contains(needed));
         if lacking { Reason::Right } else { Reason::Frozen }

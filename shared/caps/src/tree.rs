@@ -284,6 +284,7 @@ impl Tree {
     }
 
     #[cold]
+    #[inline(never)]
     fn ended_specially(&mut self, index: u8) {
         if self.entry(index).is_some_and(|e| e.metered) {
             self.repay(index);

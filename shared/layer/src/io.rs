@@ -24,10 +24,24 @@ pub struct PeerMisbehaved {
 pub trait Uppers {
     /// How many there are.
     fn count(&self) -> u8;
+    /// Those that may have a request, a bit each.
+    #[inline]
+    fn asking(&self) -> u64 {
+        1u64.checked_shl(self.count().into()).unwrap_or(0).wrapping_sub(1)
+    }
     /// The next request of one of them. `None` also where there is no room for its answer.
     fn next(&mut self, upper: u8) -> Option<Submission>;
     /// Answers a request: exactly once for each that [`next`](Self::next) returned.
     fn complete(&mut self, upper: u8, tag: u32, done: Completion);
+}
+
+/// Whose turn it is: the first of `asking` at or after `from`, else the first of all. `asking` is not empty, `from` at
+/// most one past the last upper.
+#[inline]
+pub fn turn(asking: u64, from: u8) -> u8 {
+    let later = asking & u64::MAX.wrapping_shl(u32::from(from));
+    let first = if later != 0 { later } else { asking }.trailing_zeros();
+    u8::try_from(first).unwrap_or(0)
 }
 
 /// The devices below a node, numbered from 0: rings to other PDs, local queues, or a driver's hardware queue.
@@ -51,6 +65,9 @@ pub trait Lowers {
 impl<T: Uppers + ?Sized> Uppers for &mut T {
     fn count(&self) -> u8 {
         (**self).count()
+    }
+    fn asking(&self) -> u64 {
+        (**self).asking()
     }
     fn next(&mut self, upper: u8) -> Option<Submission> {
         (**self).next(upper)

@@ -244,6 +244,7 @@ impl<M: Shared> Client<M> {
     }
 
     #[cold]
+    #[inline(never)]
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);

@@ -142,6 +142,7 @@ impl<M: Shared> Server<M> {
     }
 
     /// Looks for requests that weren't there before.
+    #[inline]
     fn look(&mut self) -> Result<bool, PeerMisbehaved> {
         let tail = self.memory.load(Word::RequestTail, Acquire);
         if tail == self.head.count {
@@ -158,6 +159,7 @@ impl<M: Shared> Server<M> {
     }
 
     /// Looks whether the client has taken answers, and whether one more then finds room.
+    #[inline(never)]
     fn look_for_room(&mut self) -> Result<bool, PeerMisbehaved> {
         if let Some(misbehaved) = self.dead {
             return Err(misbehaved);
@@ -176,6 +178,7 @@ impl<M: Shared> Server<M> {
 
     /// Reads the client's page, once: the unit can't change while requests are in flight.
     #[cold]
+    #[inline(never)]
     fn greet(&mut self) -> Result<(), PeerMisbehaved> {
         let word = |at: usize| self.memory.load(Word::ClientPage(at), Acquire);
         if word(offset_of!(extension::Client, magic)) != CLIENT_MAGIC {
@@ -269,6 +272,7 @@ impl<M: Shared> Server<M> {
     }
 
     #[cold]
+    #[inline(never)]
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);

@@ -61,6 +61,7 @@ fn client_reads_what_an_sddf_server_writes() {
     fill(&regions.responses, 4, &[1, 0, 0, 0]);
     let answer = Answer { id: 0xaabb_ccdd, status: Err(Error::Io), blocks: 0x1234 };
     assert_eq!(client.pop(), Ok(Some(answer)));
+    assert!(client.sleep());
     assert_eq!(regions.responses.bytes(0, 8), [1, 0, 0, 0, 1, 0, 0, 0]);
 }
 
@@ -76,6 +77,7 @@ fn server_reads_what_an_sddf_client_writes_and_answers_in_its_codes() {
     fill(&regions.requests, 4, &[1, 0, 0, 0]);
     assert_eq!(server.pop(), Ok(Some(Incoming::Request(submission()))));
     assert_eq!(server.unit(), BlockSize::B4096);
+    assert!(server.sleep());
     assert_eq!(regions.requests.bytes(0, 8), [1, 0, 0, 0, 1, 0, 0, 0]);
     server.push(Answer { id: 0xaabb_ccdd, status: Err(Error::Medium), blocks: 0x1234 });
     assert_eq!(regions.responses.bytes(0, 8), [0; 8], "staged answers are not visible");

@@ -130,10 +130,15 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
 
     /// Gives up on requests that took too long; whether there are completions to fetch. To be called after those that
     /// the device has made were fetched: a driver that was not run for long must not blame the device.
+    #[inline]
     pub fn expire(&mut self) -> bool {
-        if self.now < self.watch || self.free.is_full() {
-            return false;
-        }
+        self.now >= self.watch && !self.free.is_full() && self.overdue()
+    }
+
+    /// What is to be done when the watch has run out.
+    #[cold]
+    #[inline(never)]
+    fn overdue(&mut self) -> bool {
         if self.queue.pending() {
             return true;
         }
@@ -266,12 +271,16 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         deadlines.map(|(_, record)| record.deadline).min().unwrap_or(Instant(u64::MAX))
     }
 
+    #[cold]
+    #[inline(never)]
     fn misused(&mut self, Misused(what): Misused) {
         self.counters.misused += 1;
         self.restart(what, Error::Io);
     }
 
     /// Resets the device, answers everything that it held with `error`, and makes it ready again if it may be.
+    #[cold]
+    #[inline(never)]
     fn restart(&mut self, what: &'static str, error: Error) {
         self.fault = Some(what);
         self.resets = self.resets.saturating_add(1);

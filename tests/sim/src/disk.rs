@@ -36,8 +36,8 @@ impl ProtectionDomain<SimWorld> for Disk {
         Ok(Self { node, uppers: UpperRings::new(world)?, dma: Dma::new(&world.memory, &world.config()) })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
-        self.uppers.wake();
+    fn notified(&mut self, from: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
+        self.uppers.wake(from);
         loop {
             let (uppers, payload) = (&mut self.uppers, &mut self.dma);
             let progress = self.node.run(&mut Around { uppers, lowers: &mut NoLowers, payload, now: world.now() });

@@ -28,8 +28,8 @@ impl ProtectionDomain<SimWorld> for Fused {
         Ok(Self { layer, scratch, queue: Local::new(), disk, uppers: UpperRings::new(world)?, dma })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
-        self.uppers.wake();
+    fn notified(&mut self, from: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
+        self.uppers.wake(from);
         loop {
             let Self { layer, scratch, queue, disk, uppers, dma } = self;
             let now = world.now();

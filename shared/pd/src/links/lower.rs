@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The devices below a node, each served by another PD at the other end of a ring.
+use super::active::Active;
 use super::{Regions, client, upper::channel};
 use crate::config::{NONE, Role};
-use crate::{Channel, InitError, World};
+use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
 use orion_block::{Completion, Limits, Op};
 use orion_layer::{Lowers, PeerMisbehaved, Submission};
@@ -25,8 +26,10 @@ struct Lower {
 #[derive(Debug)]
 pub struct LowerRings {
     lowers: Vec<Lower, LOWERS_MAX>,
+    active: Active,
+    /// Those that were asked or answered since the last [`publish`](Self::publish), a bit each.
+    touched: u64,
     regions: Regions,
-    next: usize,
 }
 
 impl LowerRings {
@@ -36,7 +39,7 @@ impl LowerRings {
     /// [`InitError`] where a link's regions are not mapped or there are too many.
     pub fn new<W: World>(world: &mut W) -> Result<Self, InitError> {
         let config = world.config();
-        let mut lowers = Vec::new();
+        let (mut lowers, mut active) = (Vec::new(), Active::new());
         for (index, link) in config.links_as(Role::Client) {
             let ring = client(world, index)?;
             let lower = Lower {
@@ -47,14 +50,17 @@ impl LowerRings {
                 bus: link.data.get() == NONE,
                 limits: None,
             };
+            active.insert(lowers.len(), lower.channel);
             lowers
                 .push(lower)
                 .map_err(|_| InitError("more than 62 devices below one PD: Microkit has no more channels"))?;
         }
-        Ok(Self { lowers, regions: Regions::new(&config)?, next: 0 })
+        Ok(Self { lowers, active, touched: 0, regions: Regions::new(&config)? })
     }
 
     /// Looks which devices have become ready since the last call.
+    #[cold]
+    #[inline(never)]
     pub fn refresh(&mut self) {
         for lower in self.lowers.iter_mut().filter(|l| l.limits.is_none()) {
             lower.limits = lower.ring.server().map(|info| info.limits);
@@ -62,26 +68,39 @@ impl LowerRings {
     }
 
     /// Makes requests visible and wakes the servers that sleep.
+    #[inline]
     pub fn publish<W: World>(&mut self, world: &mut W) {
-        for lower in &mut self.lowers {
+        let mut left = core::mem::take(&mut self.touched);
+        while left != 0 {
+            let Some(lower) = self.lowers.get_mut(left.trailing_zeros() as usize) else { break };
+            left &= left - 1;
             if lower.ring.publish() {
                 world.notify(lower.channel);
             }
         }
     }
 
-    /// Says that we are awake.
-    pub fn wake(&mut self) {
-        self.lowers.iter_mut().for_each(|l| l.ring.wake());
+    /// Says to those who notified that we are awake. The others are not looked at before they do.
+    #[inline]
+    pub fn wake(&mut self, from: ChannelSet) {
+        let lowers = &mut self.lowers;
+        self.active.wake(from, |port| {
+            if let Some(lower) = lowers.get_mut(port) {
+                lower.ring.wake();
+            }
+        });
     }
 
     /// Says that we sleep, then looks again; whether nothing is pending.
+    #[inline]
     pub fn sleep(&mut self) -> bool {
-        let mut quiet = true;
-        for lower in &mut self.lowers {
-            // Every ring must be told, so no short cut.
-            quiet &= lower.ring.sleep();
-        }
+        let (lowers, mut quiet) = (&mut self.lowers, true);
+        // Every ring must be told, so no short cut.
+        self.active.sleep(|port| {
+            let asleep = lowers.get_mut(port).is_none_or(|lower| lower.ring.sleep());
+            quiet &= asleep;
+            asleep
+        });
         quiet
     }
 }
@@ -115,6 +134,7 @@ impl Lowers for LowerRings {
             _ => 0,
         };
         let count = u16::try_from(req.blocks).unwrap_or(0);
+        self.touched |= 1 << port;
         let entry = orion_ring::Submission { id: tag, op: req.op, fua: req.fua, block: req.lba.0, count, address };
         let fits = lower.ring.push(entry);
         debug_assert!(fits.is_ok(), "the node keeps to the capacity");
@@ -122,13 +142,15 @@ impl Lowers for LowerRings {
 
     #[inline]
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
-        // Where the last answer came from, there are most likely more.
-        let count = self.lowers.len();
-        for _ in 0..count {
-            let Some(lower) = self.lowers.get_mut(self.next) else { break };
-            let port = u8::try_from(self.next).unwrap_or(u8::MAX);
+        let mut left = self.active.rings();
+        while left != 0 {
+            let index = left.trailing_zeros();
+            left &= left - 1;
+            let port = u8::try_from(index).unwrap_or(u8::MAX);
+            let Some(lower) = self.lowers.get_mut(index as usize) else { break };
             match lower.ring.pop() {
                 Ok(Some(a)) => {
+                    self.touched |= 1 << port;
                     let done = Completion { status: a.status, blocks: u32::from(a.blocks) };
                     return Ok(Some((port, a.id, done)));
                 }
@@ -137,7 +159,6 @@ impl Lowers for LowerRings {
                 }
                 Ok(None) | Err(_) => {}
             }
-            self.next = if self.next + 1 < count { self.next + 1 } else { 0 };
         }
         Ok(None)
     }

@@ -3,6 +3,7 @@
 //!
 //! Here every value from a peer becomes ours: block numbers are scaled to the node's unit, payload is looked up in the
 //! table of regions. What does not fit is answered here and never reaches a layer.
+mod active;
 mod lower;
 mod regions;
 mod upper;

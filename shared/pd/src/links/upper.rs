@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The clients above a node, each at the other end of a ring.
+use super::active::Active;
 use super::{Regions, WINDOW_BLOCKS, server};
 use crate::config::{NONE, Role};
-use crate::{Channel, InitError, World};
+use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
 use orion_block::{BlockSize, Buf, Completion, Error, Lba, Limits, RegionId, Request};
 use orion_layer::{Submission, Uppers};
@@ -29,6 +30,9 @@ struct Upper {
 #[derive(Debug)]
 pub struct UpperRings {
     uppers: Vec<Upper, UPPERS_MAX>,
+    active: Active,
+    /// Those that were answered or taken from since the last [`publish`](Self::publish), a bit each.
+    touched: u64,
     regions: Regions,
     limits: Option<Limits>,
     malformed: u64,
@@ -42,7 +46,7 @@ impl UpperRings {
     /// [`InitError`] where a link's regions are not mapped or there are too many.
     pub fn new<W: World>(world: &mut W) -> Result<Self, InitError> {
         let config = world.config();
-        let mut uppers = Vec::new();
+        let (mut uppers, mut active) = (Vec::new(), Active::new());
         for (index, link) in config.links_as(Role::Server) {
             let data = link.data.get();
             let upper = Upper {
@@ -52,11 +56,13 @@ impl UpperRings {
                 scale: 0,
                 closed: false,
             };
+            active.insert(uppers.len(), upper.channel);
             uppers
                 .push(upper)
                 .map_err(|_| InitError("more than 62 clients of one PD: Microkit has no more channels"))?;
         }
-        Ok(Self { uppers, regions: Regions::new(&config)?, limits: None, malformed: 0, misbehaved: 0 })
+        let regions = Regions::new(&config)?;
+        Ok(Self { uppers, active, touched: 0, regions, limits: None, malformed: 0, misbehaved: 0 })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
@@ -77,27 +83,41 @@ impl UpperRings {
     }
 
     /// Makes answers visible and wakes the clients that sleep; all of them if `all`.
+    #[inline]
     pub fn publish<W: World>(&mut self, world: &mut W, all: bool) {
-        for upper in &mut self.uppers {
+        let mut left = if all { u64::MAX } else { self.touched };
+        self.touched = 0;
+        while left != 0 {
+            let Some(upper) = self.uppers.get_mut(left.trailing_zeros() as usize) else { break };
+            left &= left - 1;
             if upper.ring.publish() || all {
                 world.notify(upper.channel);
             }
         }
     }
 
-    /// Says that we are awake.
-    pub fn wake(&mut self) {
-        self.uppers.iter_mut().for_each(|u| u.ring.wake());
+    /// Says to those who notified that we are awake. The others are not looked at before they do.
+    #[inline]
+    pub fn wake(&mut self, from: ChannelSet) {
+        let uppers = &mut self.uppers;
+        self.active.wake(from, |number| {
+            if let Some(upper) = uppers.get_mut(number) {
+                upper.ring.wake();
+            }
+        });
     }
 
     /// Says that we sleep, then looks again; whether nothing is pending that could be taken. `room` says whether the
     /// node has room for a request of an upper: if not, what waits there is looked at after the next completion.
+    #[inline]
     pub fn sleep(&mut self, room: impl Fn(u8) -> bool) -> bool {
-        let mut quiet = true;
-        for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
-            // Every ring must be told, so no short cut.
-            quiet &= upper.ring.sleep() || !room(number);
-        }
+        let (uppers, mut quiet) = (&mut self.uppers, true);
+        // Every ring must be told, so no short cut.
+        self.active.sleep(|number| {
+            let asleep = uppers.get_mut(number).is_none_or(|upper| upper.ring.sleep());
+            quiet &= asleep || !room(u8::try_from(number).unwrap_or(u8::MAX));
+            asleep
+        });
         quiet
     }
 
@@ -136,6 +156,7 @@ pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Err
 }
 
 #[cold]
+#[inline(never)]
 fn place_scaled(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
     let (window, block) = (block / WINDOW_BLOCKS * WINDOW_BLOCKS, block % WINDOW_BLOCKS);
     let blocks = u32::from(count).checked_mul(1 << scale).ok_or(Error::Invalid)?;
@@ -175,6 +196,11 @@ impl Uppers for UpperRings {
     }
 
     #[inline]
+    fn asking(&self) -> u64 {
+        self.active.rings()
+    }
+
+    #[inline]
     fn next(&mut self, number: u8) -> Option<Submission> {
         // Not by value: limits are large, and this is called for every request.
         let block = self.limits.as_ref()?.block;
@@ -190,6 +216,7 @@ impl Uppers for UpperRings {
                         Some(_) => upper.request(&s, block, &self.regions),
                         None => Err(Error::Unsupported),
                     };
+                    self.touched |= 1 << number;
                     match request {
                         Ok(req) => return Some(Submission { tag: s.id, req }),
                         Err(error) => (s.id, error),
@@ -203,6 +230,7 @@ impl Uppers for UpperRings {
                 }
             };
             self.malformed += 1;
+            self.touched |= 1 << number;
             upper.ring.push(Answer { id: tag, status: Err(refused), blocks: 0 });
         }
     }
@@ -212,6 +240,7 @@ impl Uppers for UpperRings {
         let Some(upper) = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed) else {
             return;
         };
+        self.touched |= 1 << number;
         let blocks = u16::try_from(done.blocks >> upper.scale).unwrap_or(u16::MAX);
         upper.ring.push(Answer { id: tag, status: done.status, blocks });
     }

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+//! The way down: fair admission, refusal of what no layer need see, splitting, and the slot of each request.
+use super::{Around, Node, UPPERS_MAX};
+use crate::share;
+use crate::slots::{Child, NOTHING, Tag, Way};
+use crate::split::{self, Parent};
+use crate::{Layer, Lowers, Relay, Start, Submission, Uppers, turn};
+use orion_block::{Completion, Error, Op, Request};
+
+impl<L: Layer, const N: usize> Node<L, N> {
+    /// Deficit round robin: each upper in turn, for as long as its credit lasts, until nobody has a request or no slot is
+    /// left. Whether any was admitted.
+    #[inline]
+    pub(super) fn admit<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) -> bool {
+        // Those that may still have a request, and those that passed since the last was admitted because they owe.
+        let (mut asking, mut owing) = (around.uppers.asking() & ((1 << UPPERS_MAX) - 1), 0);
+        let mut moved = false;
+        while asking != 0 && self.in_flight() < usize::from(self.usable) {
+            let upper = turn(asking, self.turn);
+            let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
+            self.turn = upper;
+            if share.credit <= 0 {
+                share.pass();
+                self.turn += 1;
+                owing |= 1u64 << upper;
+                if owing & asking == asking {
+                    share::settle(&mut self.shares, around.uppers.count());
+                    owing = 0;
+                }
+                continue;
+            }
+            match self.admit_one(upper, around) {
+                Some(cost) => {
+                    (moved, owing) = (true, 0);
+                    if let Some(share) = self.shares.get_mut(usize::from(upper)) {
+                        self.turn += u8::from(share.spend(cost));
+                    }
+                }
+                None => {
+                    asking &= !(1 << upper);
+                    self.turn += 1;
+                    if let Some(share) = self.shares.get_mut(usize::from(upper)) {
+                        share.pass();
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// Admits one request, or the next part of one, and says what it costs. Each upper may hold its share of the slots, so
+    /// that none can starve another.
+    #[inline]
+    fn admit_one<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Option<u16> {
+        let share = self.shares.get(usize::from(upper)).filter(|share| share.has_room())?;
+        if share.splitting != NOTHING {
+            return Some(self.issue_part(share.splitting, around));
+        }
+        let Submission { tag, req } = around.uppers.next(upper)?;
+        let cost = share::cost(&req, &self.limits);
+        if let Err(error) = self.acceptable(&req) {
+            around.uppers.complete(upper, tag, Completion::error(error));
+        } else if self.open || req.op == Op::Flush || split::fits(&req, &self.limits) {
+            match self.layer.relay(upper, &req) {
+                Some(relay) => self.relay(relay, tag, upper, around),
+                None => self.issue(req, tag, upper, NOTHING, 0, around),
+            }
+        } else {
+            return Some(self.split(req, tag, upper, around));
+        }
+        Some(cost)
+    }
+
+    #[inline]
+    fn acceptable(&self, req: &Request) -> Result<(), Error> {
+        if self.open && req.blocks != 0 {
+            return Ok(());
+        }
+        if let Start::Refused(error) = self.state {
+            return Err(error);
+        }
+        if req.op == Op::Flush {
+            return Ok(());
+        }
+        if req.blocks == 0 {
+            return Err(Error::Invalid);
+        }
+        if req.op.modifies() && self.limits.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let fits = req.end().is_some_and(|end| end <= self.limits.capacity);
+        if fits { Ok(()) } else { Err(Error::OutOfRange) }
+    }
+
+    /// Hands down what the layer said to be one lower request.
+    #[inline]
+    fn relay<U: Uppers, B: Lowers>(
+        &mut self,
+        relay: Relay<L::Ctx>,
+        tag: u32,
+        upper: u8,
+        around: &mut Around<'_, U, B>,
+    ) {
+        let Relay { port, req, ctx } = relay;
+        if port >= 64 || self.desk.closed & (1 << port) != 0 {
+            let done = self.layer.relayed(ctx, Completion::error(Error::Offline));
+            return around.uppers.complete(upper, tag, done);
+        }
+        let Some(id) = self.free.pop() else { return };
+        let Some(slot) = self.slots.get_mut(id.index()) else { return };
+        (slot.way, slot.ctx, slot.tag, slot.upper) = (Way::Short, ctx, tag, upper);
+        slot.children[0] = Child { port, blocks: req.blocks };
+        if let Some(share) = self.shares.get_mut(usize::from(upper)) {
+            share.held += 1;
+        }
+        let tag = Tag { generation: slot.generation, id, child: 0 }.pack();
+        around.lowers.submit(port, Submission { tag, req });
+    }
+
+    #[inline(never)]
+    fn split<U: Uppers, B: Lowers>(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_, U, B>) -> u16 {
+        // As many as there are slots, and each but the one being issued holds a slot: this fails only where more clients
+        // than slots are being split at once.
+        let Some(index) = self.free_parents.pop() else {
+            around.uppers.complete(upper, tag, Completion::error(Error::Again));
+            return 1;
+        };
+        if let Some(parent) = self.parents.get_mut(usize::from(index)) {
+            *parent = Parent { req, tag, upper, ..Parent::FREE };
+        }
+        if let Some(share) = self.shares.get_mut(usize::from(upper)) {
+            share.splitting = index;
+        }
+        self.issue_part(index, around)
+    }
+
+    #[inline(never)]
+    fn issue_part<U: Uppers, B: Lowers>(&mut self, index: u16, around: &mut Around<'_, U, B>) -> u16 {
+        let limits = self.limits;
+        let Some(parent) = self.parents.get_mut(usize::from(index)) else {
+            return 1;
+        };
+        let (skip, upper, tag) = (parent.issued, parent.upper, parent.tag);
+        let req = split::part(&parent.req, skip, &limits);
+        parent.issued = skip.saturating_add(req.blocks);
+        parent.parts += 1;
+        let last = !parent.unissued();
+        if last && let Some(share) = self.shares.get_mut(usize::from(upper)) {
+            share.splitting = NOTHING;
+        }
+        self.issue(req, tag, upper, index, skip, around);
+        share::cost(&req, &limits)
+    }
+
+    #[inline(never)]
+    fn issue<U: Uppers, B: Lowers>(
+        &mut self,
+        req: Request,
+        tag: u32,
+        upper: u8,
+        parent: u16,
+        skip: u32,
+        around: &mut Around<'_, U, B>,
+    ) {
+        let Some(id) = self.free.pop() else { return };
+        let Some(slot) = self.slots.get_mut(id.index()) else {
+            return;
+        };
+        (slot.req, slot.ctx, slot.tag, slot.upper) = (req, L::Ctx::default(), tag, upper);
+        (slot.way, slot.parent, slot.skip) = (Way::Long, parent, skip);
+        if let Some(share) = self.shares.get_mut(usize::from(upper)) {
+            share.held += 1;
+        }
+        self.call(around, |layer, io| layer.submit(id, io));
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+//! The way up: completions that are checked before they are believed, answers, ports that closed.
+use super::{Around, Node};
+use crate::slots::{NOTHING, Tag, Way, believed};
+use crate::{Event, Id, Layer, Lowers, PeerMisbehaved, Uppers};
+use orion_block::{Completion, Error};
+
+const UNASKED: &str = "answered a request that is not outstanding";
+
+impl<L: Layer, const N: usize> Node<L, N> {
+    /// Takes completions until there are none.
+    #[inline]
+    pub(super) fn drain<U: Uppers, B: Lowers>(
+        &mut self,
+        around: &mut Around<'_, U, B>,
+        moved: &mut bool,
+    ) -> Option<PeerMisbehaved> {
+        loop {
+            let misbehaved = match around.lowers.next() {
+                Ok(None) => return None,
+                Ok(Some((port, tag, done))) => {
+                    *moved = true;
+                    match self.completed(port, tag, done, around) {
+                        Ok(()) => continue,
+                        Err(what) => PeerMisbehaved { port, what },
+                    }
+                }
+                Err(misbehaved) => misbehaved,
+            };
+            *moved = true;
+            self.close(misbehaved.port, around);
+            return Some(misbehaved);
+        }
+    }
+
+    #[inline]
+    fn completed<U: Uppers, B: Lowers>(
+        &mut self,
+        port: u8,
+        tag: u32,
+        done: Completion,
+        around: &mut Around<'_, U, B>,
+    ) -> Result<(), &'static str> {
+        let Tag { generation, id, child } = Tag::unpack(tag);
+        let slot = self.slots.get_mut(id.index()).ok_or("answered a request that cannot exist")?;
+        let [asked, ..] = slot.children;
+        if slot.way != Way::Short {
+            return self.child_ended(id, (generation, child, port), done, around);
+        }
+        if child != 0 || slot.generation != generation || asked.port != port {
+            return Err(UNASKED);
+        }
+        self.end_relayed(id, believed(done, asked.blocks), around);
+        if self.layer.has_parked() {
+            self.tick_layer(around);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn end_relayed<U: Uppers, B: Lowers>(&mut self, id: Id, done: Completion, around: &mut Around<'_, U, B>) {
+        let Some(slot) = self.slots.get_mut(id.index()) else { return };
+        let (upper, tag, ctx) = (slot.upper, slot.tag, core::mem::take(&mut slot.ctx));
+        let done = self.layer.relayed(ctx, done);
+        self.release(id);
+        around.uppers.complete(upper, tag, done);
+    }
+
+    #[inline(never)]
+    fn child_ended<U: Uppers, B: Lowers>(
+        &mut self,
+        id: Id,
+        (generation, child, port): (u8, u8, u8),
+        done: Completion,
+        around: &mut Around<'_, U, B>,
+    ) -> Result<(), &'static str> {
+        let slot = self.slots.get_mut(id.index()).ok_or(UNASKED)?;
+        let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
+        let asked = slot.children.get(usize::from(child)).copied().unwrap_or_default();
+        if !slot.busy() || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
+            return Err(UNASKED);
+        }
+        slot.outstanding &= !bit;
+        let done = believed(done, asked.blocks);
+        match slot.answer {
+            None => self.call(around, |layer, io| layer.complete(id, child, done, io)),
+            Some(answer) if slot.outstanding == 0 => self.finish(id, answer, around),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Fails everything outstanding at `port`, and everything sent there from now on.
+    #[inline(never)]
+    pub(super) fn close<U: Uppers, B: Lowers>(&mut self, port: u8, around: &mut Around<'_, U, B>) {
+        let Some(bit) = 1u64.checked_shl(u32::from(port)) else {
+            return;
+        };
+        if self.desk.closed & bit != 0 {
+            return;
+        }
+        self.desk.closed |= bit;
+        for index in 0..N {
+            let Some(slot) = self.slots.get_mut(index).filter(|s| s.busy()) else {
+                continue;
+            };
+            if slot.way == Way::Short {
+                slot.outstanding = 1;
+            }
+            let at_port = (0..8u8).zip(&slot.children).filter(|(_, c)| c.port == port);
+            let lost = slot.outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child);
+            if lost != 0 {
+                slot.outstanding &= !lost;
+                slot.refused |= lost;
+                self.desk.pending.push(Id(u16::try_from(index).unwrap_or(0)), &mut self.slots);
+            }
+        }
+        self.call(around, |layer, io| layer.event(port, Event::Gone, io));
+    }
+
+    /// Does what a call of the layer has left to do for one request.
+    pub(super) fn settle<U: Uppers, B: Lowers>(&mut self, id: Id, around: &mut Around<'_, U, B>) {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy()) else {
+            return;
+        };
+        if slot.way == Way::Short {
+            if core::mem::take(&mut slot.refused) != 0 {
+                self.end_relayed(id, Completion::error(Error::Offline), around);
+            }
+            return;
+        }
+        if let Some(answer) = slot.answer {
+            if slot.outstanding == 0 {
+                self.finish(id, answer, around);
+            }
+        } else if slot.refused != 0 {
+            self.tell_refused(id, around);
+        } else if core::mem::take(&mut slot.woken) {
+            self.enter(around, |layer, io| layer.submit(id, io));
+        }
+    }
+
+    fn tell_refused<U: Uppers, B: Lowers>(&mut self, id: Id, around: &mut Around<'_, U, B>) {
+        let Some(slot) = self.slots.get_mut(id.index()) else {
+            return;
+        };
+        let refused = core::mem::take(&mut slot.refused);
+        let offline = Completion::error(Error::Offline);
+        if slot.woken {
+            self.desk.pending.push(id, &mut self.slots);
+        }
+        for child in (0..8u8).filter(|c| refused & (1 << c) != 0) {
+            self.enter(around, |layer, io| layer.complete(id, child, offline, io));
+        }
+    }
+
+    #[inline]
+    fn finish<U: Uppers, B: Lowers>(&mut self, id: Id, done: Completion, around: &mut Around<'_, U, B>) {
+        let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.busy()) else {
+            return;
+        };
+        let (upper, tag, parent, skip) = (slot.upper, slot.tag, slot.parent, slot.skip);
+        self.release(id);
+        if parent == NOTHING {
+            around.uppers.complete(upper, tag, done);
+            return;
+        }
+        self.part_ended(parent, skip, done, around);
+    }
+
+    #[inline]
+    fn release(&mut self, id: Id) {
+        let Some(slot) = self.slots.get_mut(id.index()) else { return };
+        slot.release();
+        let _ = self.free.push(id);
+        if let Some(share) = self.shares.get_mut(usize::from(slot.upper)) {
+            share.held = share.held.wrapping_sub(1);
+        }
+    }
+
+    #[inline(never)]
+    fn part_ended<U: Uppers, B: Lowers>(
+        &mut self,
+        index: u16,
+        skip: u32,
+        done: Completion,
+        around: &mut Around<'_, U, B>,
+    ) {
+        let Some(parent) = self.parents.get_mut(usize::from(index)) else {
+            return;
+        };
+        let answer = parent.ended(skip, done);
+        let (upper, tag) = (parent.upper, parent.tag);
+        if !parent.unissued()
+            && let Some(share) = self.shares.get_mut(usize::from(upper)).filter(|s| s.splitting == index)
+        {
+            share.splitting = NOTHING;
+        }
+        if let Some(done) = answer {
+            let _ = self.free_parents.push(index);
+            around.uppers.complete(upper, tag, done);
+        }
+    }
+}
