@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
 export ORION
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench image qemu graph clean
+.PHONY: help build run test check sim bench image qemu graph clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,11 @@ test: build ## run every test
 check: ## formatting, lints, house rules, documentation
 	@.ci/need build check
 	.ci/check
+
+sim: ## simulate worlds that fail and lose power: SIM="--requests 1_000_000", or "--replay CASE"
+	@.ci/need build
+	.ci/cargo build --quiet --profile sim --package orion-sim
+	$(TARGET)/sim/orion-sim $(SIM)
 
 bench: build ## measure each part, and the whole chain beside qemu-img on the same file
 	@.ci/need run

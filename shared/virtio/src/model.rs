@@ -40,6 +40,18 @@ pub fn memory<const N: usize>(len: usize) -> [Window; N] {
     core::array::from_fn(|_| unsafe { Window::new(base, len) })
 }
 
+/// What holds a device's blocks in place of the model's own bytes. Each answers whether it went well.
+pub trait Medium: core::fmt::Debug {
+    /// Reads sectors of 512 bytes.
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
+    /// Writes sectors.
+    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
+    /// Discards sectors, or writes zeroes.
+    fn clear(&mut self, sector: u64, sectors: u32, zeroes: bool) -> bool;
+    /// Makes durable what was written.
+    fn flush(&mut self) -> bool;
+}
+
 /// What a device does that it must not do. Each is done once, at the next occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mischief {
@@ -123,6 +135,8 @@ pub struct Model {
     pub content: Vec<u8>,
     /// Its content after a loss of power.
     pub durable: Vec<u8>,
+    /// What holds its blocks, if not `content`.
+    pub medium: Option<std::boxed::Box<dyn Medium>>,
     /// What it does that it must not do.
     pub mischief: Option<Mischief>,
     /// Requests taken from the queue and not answered yet: head, and what is to be done.
@@ -161,6 +175,7 @@ impl Model {
             durable: content.clone(),
             content,
             shape,
+            medium: None,
             mischief: None,
             taken: Vec::new(),
             interrupts: 0,
@@ -186,6 +201,11 @@ impl Model {
     /// Whether the driver was interrupted since this was last asked.
     pub fn take_interrupt(&mut self) -> bool {
         core::mem::take(&mut self.raised)
+    }
+
+    /// Whether it was notified of requests that it has not taken.
+    pub fn is_notified(&self) -> bool {
+        self.kicked
     }
 
     /// The driver's status, as the device sees it.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! One line for each device and each layer. Those that need rings and PDs are in `tests/sim` and `tests/host`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{Bottom, Expect, Memory, Narrow, Stack, Virtio};

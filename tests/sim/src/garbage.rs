@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A client that breaks every rule of the ring: it writes random words all over what it may write, and notifies.
+use crate::events::Event;
 use crate::random::Random;
 use crate::world::SimWorld;
 use orion_block::Instant;
@@ -32,6 +33,7 @@ impl ProtectionDomain<SimWorld> for Garbage {
 
     fn notified(&mut self, _: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
         self.bursts = self.bursts.checked_sub(1)?;
+        world.common.borrow_mut().journal.events.note(Event::Garbage);
         for _ in 0..self.random.below(64) {
             let window = &self.windows[self.random.below(self.windows.len())];
             // Most often where it matters: in the first entries and the indices.

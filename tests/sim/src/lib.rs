@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! The simulated world: every PD of a plan in one thread, under a seeded scheduler, with virtual time.
+//! The simulated world: whole machines in one thread, under a seeded scheduler, with virtual time.
 //!
-//! The PDs' code is the very code of the other worlds; only drivers are replaced, by disks in memory. The same seed
-//! gives the same run.
+//! The PDs' code is the very code of the other worlds, drivers included; devices are the model of `orion-virtio` with
+//! simulated disks behind it, on which everything goes wrong that disks do wrong. Clients keep a journal, and what they
+//! find is compared with what is legal. The same seed gives the same run.
 // Tests stop at the first surprise, and say what it was.
 #![allow(
     clippy::unwrap_used,
@@ -12,14 +13,32 @@
     clippy::cast_possible_truncation
 )]
 
+mod case;
+mod client;
+mod device;
 mod disk;
-mod fused;
+mod events;
+mod faults;
 mod garbage;
+pub mod history;
+mod journal;
 mod machine;
 mod memory;
 mod random;
+mod run;
+mod shrink;
+mod system;
 mod world;
 
-pub use machine::{Machine, Outcome};
+pub use case::Case;
+pub use client::{Job, Part};
+pub use disk::{DiskShape, SimDisk};
+pub use events::{Event, Events};
+pub use faults::{Fault, FaultSet};
+pub use journal::Journal;
+pub use machine::{Machine, Outcome, Pace};
 pub use random::Random;
-pub use world::SimWorld;
+pub use run::{Ran, run};
+pub use shrink::{attempt, shrink};
+pub use system::System;
+pub use world::{Common, SimWorld};

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT
-//! A plan, running: the scheduler picks one PD that has something to do, by the seed, until none has.
-use crate::disk::Disk;
-use crate::fused::Fused;
+//! A machine that has power: the scheduler picks one PD or device that has something to do, by the seed, until none has.
+use crate::client::SimClient;
+use crate::device::SimDevice;
+use crate::disk::{DiskShape, SimDisk};
+use crate::faults::FaultSet;
 use crate::garbage::Garbage;
 use crate::memory::Memory;
 use crate::random::Random;
-use crate::world::{Common, SimWorld};
+use crate::system::System;
+use crate::world::{Common, Registers, SimWorld};
+use orion_contract::Contract;
 use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
-use orion_pd::{ChannelSet, Config, Instant, ProtectionDomain, Verdict};
-use orion_system::plan::{Board, Plan};
+use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
+use orion_stack::VirtioBlkGpt;
+use orion_virtio::model::{PciBars, PciConfig};
+use orion_virtio_blk::VirtioBlkPd;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,9 +33,12 @@ impl<P: ProtectionDomain<SimWorld>> Step for P {
 }
 
 struct Domain {
-    pd: Box<dyn Step>,
+    /// Nothing where it is dead.
+    pd: Option<Box<dyn Step>>,
     world: SimWorld,
     deadline: Option<Instant>,
+    /// Its disk, among the machine's devices, and the channel of the interrupt.
+    device: Option<(usize, u8)>,
 }
 
 /// What a run came to.
@@ -39,7 +48,7 @@ pub struct Outcome {
     pub verdicts: BTreeMap<String, Verdict>,
     /// What was printed.
     pub lines: Vec<String>,
-    /// Steps of PDs.
+    /// Steps of PDs and devices.
     pub steps: u64,
     /// Notifications sent.
     pub notified: u64,
@@ -47,102 +56,231 @@ pub struct Outcome {
     pub now: u64,
 }
 
-/// A plan, running.
-pub struct Machine {
-    // In this order: the PDs go before the memory that they have windows on.
-    domains: Vec<Domain>,
-    common: Rc<RefCell<Common>>,
-    random: Random,
-    _memory: Memory,
+/// How fast things are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    /// Nanoseconds of one step.
+    pub step_ns: u64,
+    /// Nanoseconds that a device takes for a request at most.
+    pub device_ns: u64,
 }
 
-/// A PD on which a run ends when nothing else does: far more than any test needs.
+/// A machine that has power.
+pub struct Machine {
+    // In this order: PDs and devices go before the memory that they have windows on.
+    domains: Vec<Domain>,
+    devices: Vec<SimDevice>,
+    /// What all PDs share.
+    pub common: Rc<RefCell<Common>>,
+    system: Rc<System>,
+    memory: Memory,
+    random: Random,
+    pace: Pace,
+    /// Steps so far.
+    pub steps: u64,
+}
+
+/// Steps after which a run is said never to come to rest: far more than any test needs.
 const STEPS_MAX: u64 = 20_000_000;
+/// Bytes of a disk, where the test does not say.
+const DISK_BYTES: usize = 32 << 20;
 
 impl Machine {
-    /// The system that `xml` describes, scheduled by `seed`; `settings` are given to every client.
+    /// The system that `xml` describes on disks of zeroes, scheduled by `seed`; `settings` are given to every client.
     pub fn new(xml: &str, seed: u64, settings: &[(&str, u64)]) -> Self {
         Self::with_media(xml, seed, settings, &[])
     }
 
     /// The same with disks, by name, that begin with these bytes.
     pub fn with_media(xml: &str, seed: u64, settings: &[(&str, u64)], media: &[(&str, &[u8])]) -> Self {
-        let client_settings = settings.iter().map(|(k, v)| ((*k).to_string(), *v)).collect();
-        let options = orion_system::Options { client_settings, ..orion_system::Options::default() };
-        let plan = orion_system::plan(xml, Board::Host, &options).expect("the test's system is in order");
-        let memory = Memory::new(&plan);
-        let media = media.iter().map(|(disk, bytes)| ((*disk).to_string(), bytes.to_vec())).collect();
-        let common = Common { pending: vec![0; plan.pds.len()], media, ..Common::default() };
-        let common = Rc::new(RefCell::new(common));
-        let worlds: Vec<_> = (0..plan.pds.len()).map(|pd| world(&plan, pd, &memory, &common)).collect();
-        let programs = plan.pds.iter().map(|p| p.program.clone());
-        let domains = worlds.into_iter().zip(programs).map(|(world, program)| start(&program, world)).collect();
-        Self { domains, common, random: Random::new(seed), _memory: memory }
+        let system = System::new(xml, settings);
+        let shape = DiskShape { block: 512, blocks: DISK_BYTES / 512, cache: true, faults: FaultSet::default() };
+        let disks = system.plan.disks.iter().map(|disk| {
+            let start = media.iter().find(|(name, _)| *name == disk.name).map_or(&[][..], |(_, bytes)| bytes);
+            Rc::new(RefCell::new(SimDisk::new(shape, start, seed)))
+        });
+        let disks: Vec<_> = disks.collect();
+        Self::boot(&Rc::new(system), &disks, Common::default(), Pace::default(), seed)
     }
 
-    /// Runs until no PD has anything to do, or every client has reported.
+    /// Gives a system power, with its disks in the order of the plan.
+    ///
+    /// # Panics
+    /// Where a PD can't start.
+    pub fn boot(system: &Rc<System>, disks: &[Rc<RefCell<SimDisk>>], common: Common, pace: Pace, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let plan = &system.plan;
+        let memory = Memory::new(plan);
+        let common = Rc::new(RefCell::new(Common { pending: vec![0; plan.pds.len()], ..common }));
+        let devices = plan.disks.iter().zip(disks).map(|(disk, medium)| {
+            let reached = plan.regions.iter().filter(|r| r.dma_by.contains(&disk.name));
+            let windows = reached.filter_map(|r| Some((r.bus?, memory.window(&r.name)?)));
+            SimDevice::new(medium, windows.collect(), pace.device_ns, Random::new(random.number()))
+        });
+        let devices = devices.collect();
+        let mut machine =
+            Self { domains: Vec::new(), devices, common, system: system.clone(), memory, random, pace, steps: 0 };
+        for pd in 0..plan.pds.len() {
+            let (world, device) = (machine.world(pd), machine.device(pd));
+            machine.domains.push(Domain { pd: None, world, deadline: None, device });
+            machine.start(pd).unwrap_or_else(|e| panic!("{}: {e}", plan.pds[pd].name));
+        }
+        machine
+    }
+
+    fn device(&self, pd: usize) -> Option<(usize, u8)> {
+        let plan = &self.system.plan;
+        let disk = plan.pds[pd].disk.as_ref()?;
+        let index = plan.disks.iter().position(|d| d.name == *disk)?;
+        let config = Config::parse(self.system.blobs[pd]).expect("a derived configuration parses");
+        Some((index, config.devices.first()?.irq.get() as u8))
+    }
+
+    /// What a PD sees at the begin of each of its lives.
+    fn world(&self, pd: usize) -> SimWorld {
+        let config = Config::parse(self.system.blobs[pd]).expect("a derived configuration parses");
+        let plan = &self.system.plan.pds[pd];
+        let mut registers = BTreeMap::new();
+        if let (Some((disk, _)), Some(device)) = (self.device(pd), config.devices.first()) {
+            let function = self.devices[disk].function(device.bar_bus.get(), device.bar_size.get() as usize);
+            registers.insert(device.config_vaddr.get(), Registers::Config(PciConfig(function.clone())));
+            registers.insert(device.bar_vaddr.get(), Registers::Bars(PciBars(function)));
+        }
+        SimWorld {
+            config,
+            memory: self.memory.clone(),
+            maps: plan.maps.iter().map(|m| (m.vaddr, (m.region.clone(), false))).collect(),
+            registers,
+            peers: self.system.peers[pd].clone(),
+            common: self.common.clone(),
+        }
+    }
+
+    /// Begins a PD's life. What it shares with others is as its life before has left it.
+    fn start(&mut self, pd: usize) -> Result<(), InitError> {
+        let world = &mut self.domains[pd].world;
+        let started: Box<dyn Step> = match self.system.plan.pds[pd].program.as_str() {
+            "gatekeeper" => Box::new(GatekeeperPd::init(world)?),
+            "virtio-blk" => Box::new(VirtioBlkPd::<SimWorld>::init(world)?),
+            "virtio-blk-gpt" => Box::new(VirtioBlkGpt::<SimWorld>::init(world)?),
+            "gpt" => Box::new(GptPd::init(world)?),
+            "demo" => Box::new(Demo::init(world)?),
+            "reader" => Box::new(Reader::init(world)?),
+            "contract" => Box::new(Contract::init(world)?),
+            "client" => Box::new(SimClient::init(world)?),
+            "garbage" => Box::new(Garbage::init(world)?),
+            other => panic!("the simulated world has no program {other}"),
+        };
+        self.domains[pd].pd = Some(started);
+        self.domains[pd].deadline = Some(Instant(0));
+        Ok(())
+    }
+
+    /// The number of the PD of this name.
+    pub fn pd(&self, name: &str) -> Option<usize> {
+        self.system.plan.pds.iter().position(|pd| pd.name == name)
+    }
+
+    /// Ends a PD's life between two of its steps: it does nothing more, and its private state is gone. Its device lives on.
+    pub fn kill(&mut self, pd: usize) {
+        self.domains[pd].pd = None;
+        self.domains[pd].deadline = None;
+    }
+
+    /// Begins the next life of a PD that was killed.
+    ///
+    /// # Errors
+    /// Why it can't start.
+    pub fn restart(&mut self, pd: usize) -> Result<(), InitError> {
+        self.domains[pd].world = self.world(pd);
+        // Whoever was told nothing before is told everything now.
+        self.common.borrow_mut().pending[pd] = u64::MAX;
+        self.start(pd)
+    }
+
+    /// Runs until nothing has anything to do.
+    ///
+    /// # Panics
+    /// Where that never comes.
     pub fn run(mut self) -> Outcome {
-        let mut steps = 0;
-        while let Some(ready) = self.ready() {
-            steps += 1;
-            assert!(steps < STEPS_MAX, "the system never comes to rest");
-            let next = ready[self.random.below(ready.len())];
-            self.step(next);
+        while self.step() {
+            assert!(self.steps < STEPS_MAX, "the system never comes to rest");
         }
         let common = self.common.take();
-        Outcome { verdicts: common.verdicts, lines: common.lines, steps, notified: common.notified, now: common.now }
+        let (steps, notified) = (self.steps, common.notified);
+        Outcome { verdicts: common.verdicts, lines: common.lines, steps, notified, now: common.now }
     }
 
+    /// Lets one PD or device that has something to do go on; `false` where nothing ever has.
+    pub fn step(&mut self) -> bool {
+        let Some(ready) = self.ready() else { return false };
+        self.steps += 1;
+        self.common.borrow_mut().now += self.pace.step_ns;
+        let next = ready[self.random.below(ready.len())];
+        match next.checked_sub(self.domains.len()) {
+            None => self.step_domain(next),
+            Some(device) => self.devices[device].step(self.common.borrow().now),
+        }
+        self.interrupt();
+        true
+    }
+
+    /// Takes the power away: what clients and PDs knew is gone, what disks held only in their caches in part.
+    pub fn lose_power(mut self) -> Common {
+        self.devices.iter_mut().for_each(SimDevice::lose_power);
+        let mut common = self.common.take();
+        common.lines.clear();
+        common.verdicts.clear();
+        common.journal.power_lost();
+        common
+    }
+
+    /// PDs, then devices, that have something to do now; time goes on until there is one.
     fn ready(&self) -> Option<Vec<usize>> {
         let mut common = self.common.borrow_mut();
         loop {
-            let due = |d: &Domain| d.deadline.is_some_and(|at| at.0 <= common.now);
-            let ready: Vec<_> =
-                (0..self.domains.len()).filter(|&i| common.pending[i] != 0 || due(&self.domains[i])).collect();
+            let mut ready = Vec::with_capacity(8);
+            let mut first = u64::MAX;
+            for (index, domain) in self.domains.iter().enumerate().filter(|(_, domain)| domain.pd.is_some()) {
+                let deadline = domain.deadline.map_or(u64::MAX, |at| at.0);
+                if common.pending[index] != 0 || deadline <= common.now {
+                    ready.push(index);
+                }
+                first = first.min(deadline);
+            }
+            for (index, device) in self.devices.iter().enumerate() {
+                let next = device.next().unwrap_or(u64::MAX);
+                if next <= common.now {
+                    ready.push(self.domains.len() + index);
+                }
+                first = first.min(next);
+            }
             if !ready.is_empty() {
                 return Some(ready);
             }
-            common.now = self.domains.iter().filter_map(|d| d.deadline).min()?.0;
+            if first == u64::MAX {
+                return None;
+            }
+            common.now = first;
         }
     }
 
-    fn step(&mut self, index: usize) {
+    fn step_domain(&mut self, index: usize) {
         let from = std::mem::take(&mut self.common.borrow_mut().pending[index]);
         let domain = &mut self.domains[index];
-        domain.deadline = domain.pd.step(ChannelSet(from), &mut domain.world);
+        if let Some(pd) = &mut domain.pd {
+            domain.deadline = pd.step(ChannelSet(from), &mut domain.world);
+        }
     }
-}
 
-fn world(plan: &Plan, index: usize, memory: &Memory, common: &Rc<RefCell<Common>>) -> SimWorld {
-    let pd = &plan.pds[index];
-    let number = |name: &str| plan.pds.iter().position(|p| p.name == name).expect("channels join PDs of the plan");
-    let ends = plan.channels.iter().flat_map(|c| [(&c.a, &c.b), (&c.b, &c.a)]);
-    let peers = ends.filter(|(here, _)| here.0 == pd.name).map(|(here, there)| (here.1, (number(&there.0), there.1)));
-    // A PD's configuration lives as long as the program, as it does where it is mapped.
-    let blob: &'static [u8] = Vec::leak(pd.config.clone());
-    SimWorld {
-        config: Config::parse(blob).expect("a derived configuration parses"),
-        memory: memory.clone(),
-        maps: pd.maps.iter().map(|m| (m.vaddr, (m.region.clone(), false))).collect(),
-        peers: peers.collect(),
-        common: common.clone(),
+    /// Rings the drivers whose devices have interrupted them.
+    fn interrupt(&mut self) {
+        for (index, domain) in self.domains.iter().enumerate() {
+            if let Some((device, channel)) = domain.device
+                && self.devices[device].take_interrupt()
+            {
+                self.common.borrow_mut().pending[index] |= 1 << channel;
+            }
+        }
     }
-}
-
-fn start(program: &str, mut world: SimWorld) -> Domain {
-    let pd: Box<dyn Step> = match program {
-        "gatekeeper" => Box::new(init::<GatekeeperPd>(&mut world)),
-        "virtio-blk" => Box::new(init::<Disk>(&mut world)),
-        "virtio-blk-gpt" => Box::new(init::<Fused>(&mut world)),
-        "gpt" => Box::new(init::<GptPd>(&mut world)),
-        "demo" => Box::new(init::<Demo>(&mut world)),
-        "reader" => Box::new(init::<Reader>(&mut world)),
-        "garbage" => Box::new(init::<Garbage>(&mut world)),
-        other => panic!("the simulated world has no program {other}"),
-    };
-    Domain { pd, world, deadline: Some(Instant(0)) }
-}
-
-fn init<P: ProtectionDomain<SimWorld>>(world: &mut SimWorld) -> P {
-    P::init(world).unwrap_or_else(|e| panic!("{}: {e}", world.config.name))
 }

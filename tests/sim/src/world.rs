@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What a PD sees of the simulated world.
+use crate::client::Job;
+use crate::journal::Journal;
 use crate::memory::Memory;
 use orion_pd::{Channel, Config, Instant, Verdict, World};
-use orion_region::{Volatile, Window};
+use orion_region::{Mmio, Window};
+use orion_virtio::model::{PciBars, PciConfig};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,8 +24,10 @@ pub struct Common {
     pub verdicts: BTreeMap<String, Verdict>,
     /// Notifications sent.
     pub notified: u64,
-    /// The first bytes of disks that don't begin with zeroes, by name.
-    pub media: BTreeMap<String, Vec<u8>>,
+    /// What the clients of a checked world did and found.
+    pub journal: Journal,
+    /// What each such client has to do, by name.
+    pub jobs: BTreeMap<String, Job>,
 }
 
 /// What one PD sees.
@@ -32,13 +37,48 @@ pub struct SimWorld {
     pub(crate) memory: Memory,
     /// Region and whether it was taken, by address.
     pub(crate) maps: BTreeMap<u64, (String, bool)>,
+    /// Register files that have not been taken, by address.
+    pub(crate) registers: BTreeMap<u64, Registers>,
     /// The PD and its channel at the other end, by channel.
-    pub(crate) peers: BTreeMap<u8, (usize, u8)>,
+    pub(crate) peers: Vec<(u8, (usize, u8))>,
     pub(crate) common: Rc<RefCell<Common>>,
 }
 
+/// A device's registers.
+#[derive(Debug)]
+pub enum Registers {
+    /// Configuration space.
+    Config(PciConfig),
+    /// What is behind the BARs.
+    Bars(PciBars),
+}
+
+macro_rules! pass {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl Mmio for Registers {
+            $(fn $name(&self, $($arg: $type),*) -> $result {
+                match self {
+                    Self::Config(r) => r.$name($($arg),*),
+                    Self::Bars(r) => r.$name($($arg),*),
+                }
+            })*
+        }
+    };
+}
+pass! {
+    len() -> usize;
+    read8(at: usize) -> u8;
+    read16(at: usize) -> u16;
+    read32(at: usize) -> u32;
+    read64(at: usize) -> u64;
+    write8(at: usize, value: u8) -> ();
+    write16(at: usize, value: u16) -> ();
+    write32(at: usize, value: u32) -> ();
+    write64(at: usize, value: u64) -> ();
+}
+
 impl World for SimWorld {
-    type Mmio = Volatile;
+    type Mmio = Registers;
 
     fn config(&self) -> Config<'static> {
         self.config
@@ -52,12 +92,13 @@ impl World for SimWorld {
         self.memory.window(name)
     }
 
-    fn mmio(&mut self, _: u64) -> Option<Volatile> {
-        None
+    fn mmio(&mut self, vaddr: u64) -> Option<Registers> {
+        self.registers.remove(&vaddr)
     }
 
     fn notify(&mut self, channel: Channel) {
-        let (pd, end) = *self.peers.get(&channel.0).expect("a PD notifies only on its channels");
+        let found = self.peers.iter().find(|(own, _)| *own == channel.0);
+        let (_, (pd, end)) = *found.expect("a PD notifies only on its channels");
         let mut common = self.common.borrow_mut();
         common.pending[pd] |= 1 << end;
         common.notified += 1;

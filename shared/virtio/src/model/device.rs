@@ -3,6 +3,7 @@
 use super::ring::{Part, Position, Taken};
 use super::{Mischief, Model, QueueRegisters};
 use std::vec;
+use std::vec::Vec;
 
 const DRIVER_OK: u8 = 4;
 const FEATURES_OK: u8 = 8;
@@ -116,12 +117,21 @@ impl Model {
             1 => (self.write(sector, payload), 0),
             4 => {
                 assert!(sector == 0 && payload.is_empty() && self.negotiated_has(9), "a flush that is none");
-                self.durable.clone_from(&self.content);
-                (0, 0)
+                (self.flush(), 0)
             }
             11 => (self.clear(payload, None), 0),
             13 => (self.clear(payload, Some(0)), 0),
             _ => (2, 0),
+        }
+    }
+
+    fn flush(&mut self) -> u8 {
+        match &mut self.medium {
+            Some(medium) => u8::from(!medium.flush()),
+            None => {
+                self.durable.clone_from(&self.content);
+                0
+            }
         }
     }
 
@@ -134,10 +144,20 @@ impl Model {
     fn read(&mut self, sector: u64, payload: &[Part]) -> (u8, u32) {
         assert!(payload.iter().all(|p| p.write), "a read into what the device may not write");
         let bytes: u32 = payload.iter().map(|p| p.len).sum();
-        let Some(range) = self.range(sector, bytes as usize) else {
-            return (1, 0);
+        let mut copy = Vec::new();
+        let mut rest = match &mut self.medium {
+            Some(medium) => {
+                copy.resize(bytes as usize, 0);
+                if !medium.read(sector, &mut copy) {
+                    return (1, 0);
+                }
+                &copy[..]
+            }
+            None => match self.range(sector, bytes as usize) {
+                Some(range) => &self.content[range],
+                None => return (1, 0),
+            },
         };
-        let mut rest = &self.content[range];
         for part in payload {
             let (now, later) = rest.split_at(part.len as usize);
             self.store(part.bus, now);
@@ -156,6 +176,9 @@ impl Model {
             window.copy_out(offset, &mut bytes[at..at + part.len as usize]);
             at += part.len as usize;
         }
+        if let Some(medium) = &mut self.medium {
+            return u8::from(!medium.write(sector, &bytes));
+        }
         self.change(self.range(sector, bytes.len()), |content| content.copy_from_slice(&bytes))
     }
 
@@ -169,6 +192,9 @@ impl Model {
         let limit = u32::from_le_bytes(self.shape.config[limit_at..limit_at + 4].try_into().unwrap());
         assert!(sectors <= limit, "{sectors} sectors, more than the device clears at once");
         assert!(self.negotiated_has(if fill.is_some() { 14 } else { 13 }));
+        if let Some(medium) = &mut self.medium {
+            return u8::from(!medium.clear(sector, sectors, fill.is_some()));
+        }
         self.change(self.range(sector, sectors as usize * 512), |content| content.fill(fill.unwrap_or(0xdd)))
     }
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//! The contract suite through rings, PDs and the virtio driver, under many schedules.
+#![allow(clippy::indexing_slicing, reason = "tests")]
+use orion_pd::Verdict;
+use orion_sim::Machine;
+
+const ALL: &str = "read write flush discard zero";
+
+fn holds(volume: &str, grant: &str, rights: &str, start: &[u8], least: usize) {
+    let xml = format!(
+        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>
+         <protection_domain name=\"suite\" priority=\"90\" orion:queue=\"16\" orion:data=\"256K\">
+         <program_image path=\"contract.elf\"/></protection_domain><orion:volume name=\"v\">{volume}</orion:volume>
+         <orion:grant client=\"suite\" volume=\"v\" blocks=\"{grant}\" rights=\"{rights}\"/></system>"
+    );
+    for seed in 0..6 {
+        let outcome = Machine::with_media(&xml, seed, &[("denies", 1)], &[("d0", start)]).run();
+        assert_eq!(outcome.verdicts.get("suite"), Some(&Verdict::Passed), "seed {seed}: {:#?}", outcome.lines);
+        let held = outcome.lines.iter().filter(|line| line.starts_with("suite: held")).count();
+        assert!(held >= least, "seed {seed}: {held} checks {:#?}", outcome.lines);
+    }
+}
+
+const WHOLE: &str = "<orion:on disk=\"d0\"/>";
+
+#[test]
+fn a_disk_behind_a_gatekeeper() {
+    holds(WHOLE, "8..264", ALL, &[], 18);
+    holds(WHOLE, "8..264", "read flush", &[], 5);
+}
+
+#[test]
+fn partitions_in_a_pd_of_their_own_and_in_the_drivers() {
+    let mut table = vec![0; 512];
+    table[450] = 0x83;
+    table[454..458].copy_from_slice(&7u32.to_le_bytes());
+    table[458..462].copy_from_slice(&2048u32.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    for fuse in ["no", "yes"] {
+        let volume = format!("<orion:partition number=\"1\" fuse=\"{fuse}\">{WHOLE}</orion:partition>");
+        holds(&volume, "all", ALL, &table, 18);
+    }
+}
