@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: console rings in, a UART out.
 use crate::line::Line;
+use crate::plain::Plain;
 use crate::{Pl011, Uart, Wire};
 use embedded_io::Write;
 use orion_pd::config::Console as Record;
-use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, World};
+use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, World};
 use orion_ring::bytes::Reader;
 
 /// Most PDs that print: each takes one of the 62 channels.
@@ -20,14 +21,40 @@ pub trait Source {
     fn read(&mut self, to: &mut [u8]) -> usize;
     /// Bytes that were printed and had no room, modulo 2^32.
     fn dropped(&self) -> u32;
+    /// Whether the PD is to be notified that there is room again.
+    fn wants_signal(&mut self) -> bool {
+        false
+    }
 }
 
-impl Source for Reader {
+/// The ring of one PD.
+#[derive(Debug)]
+pub enum Ring {
+    /// Of one of ours.
+    Ours(Reader),
+    /// Of a plain sDDF client.
+    Plain(Plain),
+}
+
+impl Source for Ring {
     fn read(&mut self, to: &mut [u8]) -> usize {
-        Self::read(self, to)
+        match self {
+            Self::Ours(ring) => ring.read(to),
+            Self::Plain(ring) => ring.read(to),
+        }
     }
     fn dropped(&self) -> u32 {
-        Self::dropped(self)
+        match self {
+            Self::Ours(ring) => ring.dropped(),
+            // sDDF's clients count nothing.
+            Self::Plain(_) => 0,
+        }
+    }
+    fn wants_signal(&mut self) -> bool {
+        match self {
+            Self::Ours(_) => false,
+            Self::Plain(ring) => ring.wants_signal(),
+        }
     }
 }
 
@@ -77,7 +104,9 @@ pub fn drain<S: Source, U: Uart>(consoles: &mut [Console<S>], wire: &mut Wire<U>
 #[derive(Debug)]
 pub struct Serial<U> {
     wire: Wire<U>,
-    consoles: heapless::Vec<Console<Reader>, MOST_CONSOLES>,
+    consoles: heapless::Vec<Console<Ring>, MOST_CONSOLES>,
+    /// Of each console, the channel of the PD that prints.
+    channels: heapless::Vec<Channel, MOST_CONSOLES>,
 }
 
 impl<U: Uart> Serial<U> {
@@ -87,28 +116,38 @@ impl<U: Uart> Serial<U> {
     /// [`InitError`] where a ring is not mapped.
     pub fn new<W: World>(world: &mut W, uart: U) -> Result<Self, InitError> {
         let Config { consoles: records, .. } = world.config();
-        let mut consoles = heapless::Vec::new();
-        for record in records.iter().filter(|record| record.role.get() == 1) {
-            let source = reader(world, record)?;
-            let console = Console::new(record.pd.as_str(), source);
-            consoles
-                .push(console)
-                .map_err(|_| InitError("more than 62 PDs print; a console has no channel for them"))?;
+        let (mut consoles, mut channels) = (heapless::Vec::new(), heapless::Vec::new());
+        for record in records.iter().filter(|record| record.role.get() != 0) {
+            let console = Console::new(record.pd.as_str(), ring(world, record)?);
+            let channel = Channel(u8::try_from(record.channel.get()).unwrap_or(u8::MAX));
+            let pushed = consoles.push(console).is_ok() && channels.push(channel).is_ok();
+            if !pushed {
+                return Err(InitError("more than 62 PDs print; a console has no channel for them"));
+            }
         }
-        Ok(Self { wire: Wire(uart), consoles })
+        Ok(Self { wire: Wire(uart), consoles, channels })
     }
 
     /// Prints what the PDs have written. Returns when it wants to be called again though nothing happened.
-    pub fn serve<W: World>(&mut self, world: &W) -> Option<Instant> {
-        drain(&mut self.consoles, &mut self.wire).then(|| world.now())
+    pub fn serve<W: World>(&mut self, world: &mut W) -> Option<Instant> {
+        let more = drain(&mut self.consoles, &mut self.wire);
+        for (console, channel) in self.consoles.iter_mut().zip(&self.channels) {
+            if console.source.wants_signal() {
+                world.notify(*channel);
+            }
+        }
+        more.then(|| world.now())
     }
 }
 
-fn reader<W: World>(world: &mut W, record: &Record) -> Result<Reader, InitError> {
+fn ring<W: World>(world: &mut W, record: &Record) -> Result<Ring, InitError> {
     let unmapped = InitError("a console ring is not mapped; build the image and its configuration together");
     let window = world.window(record.vaddr.get()).ok_or(unmapped)?;
-    Reader::attach(window)
-        .map_err(|_| InitError("a console ring is too small; make the configuration again with orion"))
+    let ring = match record.role.get() {
+        1 => Reader::attach(window).map(Ring::Ours),
+        _ => Plain::attach(window).map(Ring::Plain),
+    };
+    ring.map_err(|_| InitError("a console ring is too small; make the configuration again with orion"))
 }
 
 /// On a board with a pl011: the first device of the configuration.

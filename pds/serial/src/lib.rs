@@ -11,12 +11,14 @@ mod console;
 mod line;
 mod ns16550;
 mod pl011;
+mod plain;
 mod uart;
 
 #[cfg(test)]
 mod tests;
 
-pub use console::{Console, MOST_CONSOLES, Serial};
+pub use console::{Console, MOST_CONSOLES, Ring, Serial};
 pub use ns16550::{Ns16550, Ports};
 pub use pl011::Pl011;
+pub use plain::Plain;
 pub use uart::{Stuck, Uart, Wire};

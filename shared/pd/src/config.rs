@@ -208,11 +208,11 @@ pub struct Device {
     pub name: Name,
 }
 
-/// One end of a console ring (see `orion_ring::bytes`).
+/// One end of a console ring (see `orion_ring::bytes`, of a plain sDDF client `orion_ring::serial`).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Console {
-    /// 0: we print into it; 1: we are the console that reads it.
+    /// 0: we print into it; 1: we are the console that reads it; 2: so, and the PD that prints is a plain sDDF client.
     pub role: U16,
     /// Channel of the peer.
     pub channel: U16,

@@ -19,6 +19,7 @@ mod error;
 pub mod extension;
 mod info;
 mod page;
+pub mod serial;
 mod server;
 mod shared;
 pub mod wire;

@@ -31,6 +31,9 @@ pub struct Args {
     /// End after so many seconds; without a verdict by then, fail [default: 120 where there is a demo]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Wait for a line with this text in it, too: the verdict of a program that is not Orion's
+    #[arg(long, value_name = "TEXT")]
+    until: Option<String>,
     /// Give every client a setting; may be repeated
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     settings: Vec<(String, u64)>,
@@ -62,7 +65,7 @@ impl Args {
             .iter()
             .filter(|pd| ["demo", "reader"].contains(&pd.program.as_str()))
             .map(|pd| pd.name.clone());
-        let verdicts = Verdicts::of(demos);
+        let verdicts = Verdicts::of(demos).until(self.until.clone());
         let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
         let none = verdicts.is_empty();
         let mut qemu = machine::command(&image.plan, &image.directory, &files);

@@ -8,6 +8,8 @@ use crate::problem::{Problems, suggest};
 use orion_caps::CAPABILITIES_MAX;
 use std::collections::BTreeMap;
 
+mod sddf;
+
 /// Priority of the clock.
 pub const TICK_PRIORITY: u8 = 254;
 /// Priority of a driver.
@@ -53,6 +55,7 @@ pub fn check(system: &System, problems: &mut Problems) {
     }
     overlaps(system, problems);
     useless_settings(system, &clients, problems);
+    sddf::check(system, problems);
     if let (Some(at), false) = (system.scheduling_domains, system.disks.is_empty()) {
         let what = "scheduling domains beside disks are not in this version of Orion";
         problems.add(at, what, "remove <domains>: derived protection domains would need one");
@@ -66,12 +69,22 @@ pub fn check(system: &System, problems: &mut Problems) {
 
 fn reserved_names(system: &System, problems: &mut Problems) {
     for (name, pd) in &system.pds {
-        let reserved = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
-        if reserved {
+        let kept = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
+        // sDDF calls its own blk_driver and blk_virt.
+        let free = pd.sddf.is_some() && !derives(name, system);
+        if kept && !free {
             let what = format!("the name {name:?} is kept for a protection domain that Orion derives");
             problems.add(pd.at, what, format!("choose another, as in \"my_{name}\""));
         }
     }
+}
+
+/// Whether a PD of this name is derived from what the system has.
+fn derives(name: &str, system: &System) -> bool {
+    let named = |prefix: &str, of: &str| name.strip_prefix(prefix) == Some(of);
+    let disk = |disk: &Disk| named("blk_", &disk.name) || named("part_", &disk.name) || named("export_", &disk.name);
+    let volume = |volume: &crate::model::Volume| named("export_", &volume.name);
+    RESERVED.contains(&name) || system.disks.iter().any(disk) || system.volumes.iter().any(volume)
 }
 
 /// Adds a problem where nothing has the name of `target`, which the volume `of` lies on; says whether something has.

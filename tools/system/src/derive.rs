@@ -14,6 +14,7 @@ mod controls;
 mod disks;
 mod limits;
 mod partitions;
+mod sddf;
 mod services;
 mod space;
 

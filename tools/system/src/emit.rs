@@ -16,15 +16,17 @@ use write::{Writer, hex};
 /// A page: prefill files are whole pages, since Microkit 2.3.0 panics where a region is a page larger than its file.
 const PAGE: usize = 0x1000;
 
-/// The files that the description names: each PD's configuration, padded to whole pages.
+/// The files that the description names: each PD's configuration, padded to whole pages. After them, the sections of
+/// plain sDDF components, which are to be put into their programs.
 pub fn files(plan: &Plan) -> Vec<(String, Vec<u8>)> {
     let ours = plan.pds.iter().filter(|pd| !pd.config.is_empty());
-    ours.map(|pd| {
+    let configurations = ours.map(|pd| {
         let mut bytes = pd.config.clone();
         bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
         (file_name(pd), bytes)
-    })
-    .collect()
+    });
+    let sections = plan.pds.iter().flat_map(|pd| &pd.sections);
+    configurations.chain(sections.map(|section| (section.file.clone(), section.bytes.clone()))).collect()
 }
 
 fn file_name(pd: &Pd) -> String {
@@ -170,8 +172,11 @@ fn own_pd(element: &Element, plan: &Plan, w: &mut Writer) {
                 _ => verbatim(child, w),
             }
         }
-        if let Some(pd) = pd.filter(|pd| !pd.config.is_empty()) {
+        if let Some(pd) = pd.filter(|pd| !pd.config.is_empty() || !pd.sections.is_empty()) {
             w.comment("Derived.");
+            for section in &pd.sections {
+                w.comment(&format!("The section {} of its program holds {}.", section.name, section.file));
+            }
             parts(pd, plan, w);
         }
     });

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod reach;
 mod read;
 mod schema;
+pub mod sddf;
 mod warn;
 mod xml;
 

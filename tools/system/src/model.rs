@@ -87,6 +87,17 @@ pub struct UserPd {
     pub data: u64,
     /// Where it says one of these, though it may be no client.
     pub client_settings: Option<Position>,
+    /// Whether it is a plain sDDF component, and what it gets of Orion.
+    pub sddf: Option<Sddf>,
+}
+
+/// What a plain sDDF component gets of Orion, and where that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sddf {
+    /// Where.
+    pub at: Position,
+    /// Whether the console prints for it: `orion:sddf="blk serial"`.
+    pub serial: bool,
 }
 
 /// A mapping of the user's own.
@@ -165,6 +176,8 @@ pub struct Disk {
     pub transport: Option<Transport>,
     /// Milliseconds after which a request is given up.
     pub timeout_ms: u32,
+    /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
+    pub driver: Option<(String, Position)>,
 }
 
 /// A name of something that blocks lie on, and where it stands.

@@ -76,8 +76,21 @@ pub struct Pd {
     pub ioports: Vec<(u8, u16, u16)>,
     /// The disk it drives, by name.
     pub disk: Option<String>,
-    /// Its configuration blob; empty for a user's own PD that has no link to us.
+    /// Its configuration blob; empty for a user's own PD that has no link to us, and for a plain sDDF component.
     pub config: Vec<u8>,
+    /// What a plain sDDF component finds in sections of its program instead of a configuration.
+    pub sections: Vec<Section>,
+}
+
+/// The content of a section of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The section's name, as `.blk_client_config`.
+    pub name: &'static str,
+    /// The file that holds the content, named as sdfgen names it.
+    pub file: String,
+    /// The content: as many bytes as the section has.
+    pub bytes: Vec<u8>,
 }
 
 /// A mapping of a region into a PD.
@@ -196,6 +209,8 @@ pub struct Disk {
     pub size: Option<u64>,
     /// Whether it is attached read-only.
     pub read_only: bool,
+    /// Whether the user's own sDDF driver drives it, which knows a transitional device only.
+    pub sddf: bool,
 }
 
 /// Where a disk's device sits.

@@ -69,6 +69,7 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
     let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
     let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
+    let driver = element.attribute("driver").map(|a| (a.value.clone(), a.at));
     Some(Disk {
         name: name?.to_owned(),
         at: element.at,
@@ -78,6 +79,7 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         slot,
         transport: transport.map(|t| if t == "pci" { Transport::Pci } else { Transport::Mmio }),
         timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
+        driver,
     })
 }
 

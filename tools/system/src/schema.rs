@@ -47,7 +47,11 @@ const MICROKIT: &[Rule] = &[
         our_children: &["disk", "volume", "grant"],
         ..leaf("system", &[])
     },
-    Rule { our_attributes: &["queue", "data"], children: PD_CHILDREN, ..leaf("protection_domain", PD_ATTRIBUTES) },
+    Rule {
+        our_attributes: &["queue", "data", "sddf"],
+        children: PD_CHILDREN,
+        ..leaf("protection_domain", PD_ATTRIBUTES)
+    },
     leaf("program_image", &["path", "path_for_symbols"]),
     leaf("map", &["mr", "vaddr", "perms", "cached", "setvar_vaddr", "setvar_size", "setvar_prefill_size"]),
     leaf("irq", IRQ_ATTRIBUTES),
@@ -75,7 +79,7 @@ const MICROKIT: &[Rule] = &[
 ];
 
 const OURS: &[Rule] = &[
-    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout"]),
+    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout", "driver"]),
     Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),

@@ -26,17 +26,26 @@ pub enum End {
 
 /// What is waited for: PDs by name, whether each has said that its job succeeded.
 #[derive(Clone, Debug, Default)]
-pub struct Verdicts(BTreeMap<String, bool>);
+pub struct Verdicts {
+    said: BTreeMap<String, bool>,
+    /// A text that some line must have in it.
+    until: Option<String>,
+}
 
 impl Verdicts {
     /// Those of the PDs `names`.
     pub fn of(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().map(|name| (name, false)).collect())
+        Self { said: names.into_iter().map(|name| (name, false)).collect(), until: None }
+    }
+
+    /// These, and that a line has `text` in it.
+    pub fn until(self, text: Option<String>) -> Self {
+        Self { until: text, ..self }
     }
 
     /// Whether nobody has a verdict to give.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.said.is_empty() && self.until.is_none()
     }
 
     /// What a line of the console, without its end, tells.
@@ -45,17 +54,25 @@ impl Verdicts {
         if line.starts_with("MON|ERROR") {
             return failed();
         }
+        if self.until.as_ref().is_some_and(|text| line.contains(text)) {
+            self.until = None;
+            return self.all();
+        }
         // The kernel's own output may stand before a line of ours: it does not end its lines.
         let (before, said) = line.split_once(": ")?;
         if said.starts_with("stopped: ") {
             return failed();
         }
-        let passed = self.0.iter_mut().find(|(name, _)| before.ends_with(name.as_str()))?.1;
+        let passed = self.said.iter_mut().find(|(name, _)| before.ends_with(name.as_str()))?.1;
         if said.starts_with("failed: ") {
             return failed();
         }
         *passed |= said.starts_with("verified: ") || said.starts_with("bench: ");
-        self.0.values().all(|passed| *passed).then_some(End::Passed)
+        self.all()
+    }
+
+    fn all(&self) -> Option<End> {
+        (self.until.is_none() && self.said.values().all(|passed| *passed)).then_some(End::Passed)
     }
 }
 

@@ -58,7 +58,9 @@ fn attach(qemu: &mut Command, plan: &Plan, file: &File) {
     let device = match file.disk.slot {
         Slot::VirtioMmio(bus) => format!("virtio-blk-device,drive={name},bus=virtio-mmio-bus.{bus}"),
         Slot::Pci(slot) => {
-            format!("virtio-blk-pci,drive={name},bus=pcie.0,addr={slot:#x},disable-legacy=on{iommu}")
+            // sDDF's driver looks for the transitional device's number.
+            let legacy = if file.disk.sddf { "" } else { ",disable-legacy=on" };
+            format!("virtio-blk-pci,drive={name},bus=pcie.0,addr={slot:#x}{legacy}{iommu}")
         }
     };
     qemu.arg("-device").arg(device);

@@ -17,6 +17,7 @@ pub mod count;
 pub mod machine;
 mod programs;
 mod sdk;
+mod section;
 mod toolchain;
 
 /// Where everything is built, below the current directory.
@@ -145,7 +146,11 @@ impl ImageArgs {
         let own = self.own_directories();
         let mut needed = BTreeSet::new();
         for pd in &plan.pds {
-            if !pd.derived && own.iter().any(|d| d.join(&pd.image).is_file()) {
+            if let Some(found) = own.iter().map(|d| d.join(&pd.image)).find(|file| !pd.derived && file.is_file()) {
+                if !pd.sections.is_empty() {
+                    // Nearest in the Microkit tool's search path, so this copy is the one that it takes.
+                    section::fill(&found, &directory.join(&pd.image), &pd.sections)?;
+                }
                 continue;
             }
             if !programs.has(&pd.program) || pd.image != format!("{}.elf", pd.program) {

@@ -4,9 +4,10 @@ use super::Options;
 use super::space::Space;
 use crate::element::Position;
 use crate::microkit::MAX_ID;
-use crate::model::{System, UserPd};
+use crate::model::{Sddf, System, UserPd};
 use crate::plan::{Board, Channel, Disk, Map, Pd, Plan, Region, RegionKind};
 use crate::problem::{Problem, Problems};
+use crate::sddf::{self, Resources};
 use orion_pd::config::{self, Link, NONE, Name};
 use std::collections::BTreeMap;
 
@@ -28,6 +29,10 @@ pub struct Part {
     pub at: Position,
     /// Whether it gets a configuration.
     pub ours: bool,
+    /// Whether it is a plain sDDF component, which gets sections of its program instead.
+    pub sddf: Option<Sddf>,
+    /// The regions and interrupts of the device that it drives, as sDDF lists them.
+    pub resources: Resources,
     /// Ids in use, one bit each.
     ids: u64,
     space: Space,
@@ -51,9 +56,23 @@ impl Part {
             ioports: Vec::new(),
             disk: None,
             config: Vec::new(),
+            sections: Vec::new(),
         };
         let blob = config::Builder { name: name.to_owned(), ..config::Builder::default() };
-        Self { pd, blob, at, ours: derived, ids: 0, space: Space::new(DERIVED.start, DERIVED.end, PAGE) }
+        let space = Space::new(DERIVED.start, DERIVED.end, PAGE);
+        Self { pd, blob, at, ours: derived, sddf: None, resources: Resources::default(), ids: 0, space }
+    }
+
+    /// Takes the id `id`; whether it was free.
+    pub fn take_id(&mut self, id: u8) -> bool {
+        let free = id < 64 && self.ids & (1 << id) == 0;
+        self.ids |= 1_u64.checked_shl(u32::from(id)).unwrap_or(0);
+        free
+    }
+
+    /// Keeps `vaddr..vaddr + size` free of other mappings.
+    pub fn take_space(&mut self, vaddr: u64, size: u64) {
+        self.space.take(vaddr, size);
     }
 
     /// The lowest free id of channels and interrupts.
@@ -154,6 +173,7 @@ impl<'a> Build<'a> {
         let mut part = Part::new(name, &user.image, user.priority, false, user.at);
         part.pd.budget = user.budget;
         part.pd.stack = user.stack;
+        part.sddf = user.sddf;
         part.ids = user.ids.keys().filter(|id| **id < 64).fold(0, |ids, id| ids | 1 << id);
         for map in &user.maps {
             let known = self.system.regions.get(&map.region).and_then(|region| region.size);
@@ -234,6 +254,8 @@ impl<'a> Build<'a> {
         volume: &str,
     ) {
         let name = |part: &str| format!("link_{label}_{part}");
+        // A plain sDDF component has no page of its own.
+        let plain = [client, server].iter().any(|pd| self.pds.get(*pd).is_some_and(|part| part.sddf.is_some()));
         let queue_bytes = (u64::from(capacity) * 128).next_multiple_of(PAGE);
         let parts = [
             (name("info"), RegionKind::Page, PAGE, (true, false)),
@@ -246,6 +268,9 @@ impl<'a> Build<'a> {
         for (((region, kind, size, (server_writes, client_writes)), s), c) in
             parts.into_iter().zip(server_at).zip(client_at)
         {
+            if plain && region == name("ext") {
+                continue;
+            }
             self.region(memory(&region, kind, size));
             *s = self.map(server, &region, server_writes);
             *c = self.map(client, &region, client_writes);
@@ -258,7 +283,7 @@ impl<'a> Build<'a> {
                 channel: channel.into(),
                 capacity: capacity.into(),
                 data: data.into(),
-                flags: 0.into(),
+                flags: u32::from(plain).into(),
                 depth: 0.into(),
                 info: info.into(),
                 ext: ext.into(),
@@ -280,6 +305,8 @@ impl<'a> Build<'a> {
         for (_, mut part) in std::mem::take(&mut self.pds) {
             if part.ours {
                 part.pd.config = part.blob.bytes();
+            } else if part.sddf.is_some() {
+                part.pd.sections = sddf::sections(&part.blob, &part.resources);
             }
             part.pd.maps.sort_by_key(|map| map.vaddr);
             pds.push(part.pd);

@@ -237,7 +237,7 @@ impl Build<'_> {
             let data = (u16::try_from(index).unwrap_or(NONE), 0);
             self.connect(name, GATEKEEPER, client.queue, data, client.volume());
             let writes = u64::from(self.options.demo_writes);
-            if let Some(part) = self.pds.get_mut(name) {
+            if let Some(part) = self.pds.get_mut(name).filter(|part| part.sddf.is_none()) {
                 part.ours = true;
                 part.pd.stack.get_or_insert(STACK);
                 part.blob.settings.push(setting("writes", writes));

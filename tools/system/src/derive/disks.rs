@@ -9,7 +9,7 @@ use orion_pd::config::{Device, NONE, Name};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// virtio-mmio buses that share one page of registers on the aarch64 board.
-const BUSES_PER_PAGE: u8 = 8;
+pub const BUSES_PER_PAGE: u8 = 8;
 /// First PCI device number that is given out: lower ones may hold what a machine has on board.
 const FIRST_PCI: u8 = 3;
 /// Last PCI device number that is given out; 31 holds q35's own chipset functions.
@@ -36,14 +36,17 @@ impl Build<'_> {
     pub fn disk_slots(&mut self) -> Vec<(Disk, Slot)> {
         let mut taken: BTreeSet<(bool, u8)> = BTreeSet::new();
         let disks = self.system.disks.clone();
+        self.reserve_for_sddf(&disks);
         // Chosen slots come first, so that free choice avoids them.
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
-        for disk in disks.iter().filter(|disk| disk.slot.is_some()) {
+        let fixed = |disk: &&Disk| disk.slot.is_some() || self.sddf_slot(disk).is_some();
+        let (first, rest): (Vec<&Disk>, Vec<&Disk>) = disks.iter().partition(fixed);
+        for disk in first {
             let slot = self.chosen(disk);
             self.occupy(disk, slot, &mut taken);
             slots.insert(disk.name.clone(), slot);
         }
-        for disk in disks.iter().filter(|disk| disk.slot.is_none()) {
+        for disk in rest {
             let slot = self.free(disk, &taken);
             taken.insert(key(slot));
             slots.insert(disk.name.clone(), slot);
@@ -58,6 +61,9 @@ impl Build<'_> {
     }
 
     fn chosen(&mut self, disk: &Disk) -> Slot {
+        if let Some(slot) = self.sddf_slot(disk) {
+            return slot;
+        }
         let number = disk.slot.map_or(0, |(number, _)| number);
         if self.has_mmio() && disk.transport != Some(Transport::Pci) {
             return Slot::VirtioMmio(number);
@@ -120,8 +126,16 @@ impl Build<'_> {
         let mut ordered: Vec<(usize, &(Disk, Slot))> = slots.iter().enumerate().collect();
         ordered.sort_by(|a, b| a.1.0.name.cmp(&b.1.0.name));
         for (index, (disk, slot)) in ordered {
-            self.driver(index, disk, *slot);
-            let pd = driver_name(&disk.name);
+            let pd = match &disk.driver {
+                None => {
+                    self.driver(index, disk, *slot);
+                    driver_name(&disk.name)
+                }
+                Some((pd, _)) => {
+                    self.sddf_driver(pd, disk, *slot);
+                    pd.clone()
+                }
+            };
             for (name, _) in clients.iter().filter(|(_, client)| client.disks().contains(disk.name.as_str())) {
                 let region = data_name(name);
                 let bus = self.regions.get(&region).and_then(|region| region.bus).unwrap_or(0);
@@ -174,7 +188,7 @@ impl Build<'_> {
             part.pd.irqs.extend(u8::try_from(irq).ok().map(|id| Irq { id, source }));
         }
         let (name, bus, size) = (disk.name.clone(), disk.bus.clone(), forced.size.or(disk.size));
-        self.disks.push(plan::Disk { name, bus, driver: pd, slot, size, read_only });
+        self.disks.push(plan::Disk { name, bus, driver: pd, slot, size, read_only, sddf: false });
     }
 
     /// A device's registers or configuration space, mapped into `pd`.
@@ -197,7 +211,7 @@ impl Build<'_> {
         (device, IrqSource::Gic { number, edge: true })
     }
 
-    fn take_gic(&mut self, disk: &Disk, number: u64) {
+    pub fn take_gic(&mut self, disk: &Disk, number: u64) {
         if let Some(at) = self.system.taken.gic.get(&number) {
             let what = format!("interrupt {number} belongs to the disk {:?}", disk.name);
             self.problems.add(*at, what, "use another interrupt, or give the disk another slot");
@@ -260,7 +274,7 @@ impl Build<'_> {
     }
 
     /// The vector of rank `index` among those that the user's own parts leave free.
-    fn free_vector(&self, index: u64) -> u32 {
+    pub fn free_vector(&self, index: u64) -> u32 {
         let mut free = (FIRST_VECTOR..=107).filter(|vector| !self.system.taken.vectors.contains_key(vector));
         let vector = free.nth(usize::try_from(index).unwrap_or(0));
         u32::try_from(vector.unwrap_or(107)).unwrap_or(107)

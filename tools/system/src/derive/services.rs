@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The clock and the console of the seL4 boards; on the host a PD's own poll keeps deadlines and the launcher prints
 //! what stands in each PD's console ring.
-use super::build::{Build, PAGE, memory};
+use super::build::{Build, PAGE, Part, memory};
 use super::clients::setting;
 use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
 use crate::plan::{Board, RegionKind};
+use crate::sddf;
 use orion_pd::config::{Console, Device, NONE, Name, Wake};
 
 const TICK: &str = "tick";
@@ -31,6 +32,10 @@ impl Build<'_> {
         for pd in &ours {
             self.console(pd);
             self.wake(pd);
+        }
+        let plain = |(name, part): (&String, &Part)| part.sddf.filter(|sddf| sddf.serial).map(|_| name.clone());
+        for pd in self.pds.iter().filter_map(plain).collect::<Vec<String>>() {
+            self.plain_console(&pd);
         }
         self.wake(SERIAL);
         if self.board == Board::X86_64Generic {
@@ -86,12 +91,13 @@ impl Build<'_> {
 
     /// Enters the ring into which `printer` prints into `owner`'s table.
     fn console_record(&mut self, owner: &str, printer: &str, (role, channel): (u16, u16), vaddr: u64) {
+        let size = self.regions.get(&format!("console_{printer}")).map_or(0, |region| region.size);
         let console = Console {
             role: role.into(),
             channel: channel.into(),
             pad: 0.into(),
             vaddr: vaddr.into(),
-            size: PAGE.into(),
+            size: size.into(),
             pd: Name::new(printer),
         };
         if let Some(part) = self.pds.get_mut(owner) {
@@ -107,6 +113,16 @@ impl Build<'_> {
         let (channel, peer) = self.channel(pd, SERIAL);
         self.console_record(pd, pd, (0, channel), here);
         self.console_record(SERIAL, pd, (1, peer), there);
+    }
+
+    /// The serial queue of a plain sDDF client, which the console reads.
+    fn plain_console(&mut self, pd: &str) {
+        let region = format!("console_{pd}");
+        self.region(memory(&region, RegionKind::Console, sddf::SERIAL_BYTES));
+        let (here, there) = (self.map(pd, &region, true), self.map(SERIAL, &region, true));
+        let (channel, peer) = self.channel(pd, SERIAL);
+        self.console_record(pd, pd, (0, channel), here);
+        self.console_record(SERIAL, pd, (2, peer), there);
     }
 
     /// A channel by which the clock wakes `pd`.

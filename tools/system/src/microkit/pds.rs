@@ -2,7 +2,7 @@
 //! The user's protection domains.
 use super::{END_OF_USER, MAX_ID, devices, known_region, twice};
 use crate::element::{Attribute, Element, Position};
-use crate::model::{DEFAULT_DATA, DEFAULT_QUEUE, System, UserMap, UserPd};
+use crate::model::{DEFAULT_DATA, DEFAULT_QUEUE, Sddf, System, UserMap, UserPd};
 use crate::problem::Problems;
 use crate::read;
 
@@ -20,6 +20,10 @@ pub fn read(element: &Element, child: bool, system: &mut System, problems: &mut 
         ..UserPd::default()
     };
     client_settings(element, &mut pd, problems);
+    pd.sddf = element.our_attribute("sddf").and_then(|a| sddf(a, problems));
+    if let Some(sddf) = pd.sddf {
+        system.not_on_host.push((sddf.at, "a plain sDDF component".into()));
+    }
     for map in element.plain("map") {
         pd.maps.extend(self::map(map, system, problems));
     }
@@ -121,6 +125,26 @@ fn client_settings(element: &Element, pd: &mut UserPd, problems: &mut Problems) 
         pd.client_settings = Some(a.at);
         pd.data = read::size(a, 4096, 128 << 20, problems).unwrap_or(DEFAULT_DATA);
     }
+}
+
+/// `orion:sddf`: the classes of sDDF that Orion serves it.
+fn sddf(attribute: &Attribute, problems: &mut Problems) -> Option<Sddf> {
+    let mut words: Vec<&str> = attribute.value.split_whitespace().collect();
+    words.sort_unstable();
+    let serial = match words.as_slice() {
+        ["blk"] => false,
+        ["blk", "serial"] => true,
+        _ => {
+            let what = format!("orion:sddf={:?} is not what Orion gives to an sDDF component", attribute.value);
+            problems.add(
+                attribute.at,
+                what,
+                "write \"blk\", or \"blk serial\" for a client whose text the console prints",
+            );
+            return None;
+        }
+    };
+    Some(Sddf { at: attribute.at, serial })
 }
 
 fn map(element: &Element, system: &mut System, problems: &mut Problems) -> Option<UserMap> {
