@@ -13,7 +13,7 @@ use orion_block::Instant;
 use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
 use orion_layer::{Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
 use orion_pd::config::{Config, Grant, Role};
-use orion_pd::links::{LowerRings, UpperRings};
+use orion_pd::links::{LowerRings, UpperRings, look_again};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
 use orion_ring::WindowInfo;
 use state::State;
@@ -90,7 +90,8 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             self.report(progress.misbehaved, world);
             // What came after the node looked for it, sleeping finds.
             if !news && !served.answered && self.sleep() {
-                return progress.deadline.into_iter().chain(served.deadline).min();
+                let again = look_again(&mut self.uppers, &self.lowers, world);
+                return progress.deadline.into_iter().chain(served.deadline).chain(again).min();
             }
         }
     }

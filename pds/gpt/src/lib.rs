@@ -15,7 +15,7 @@ pub use report::report;
 use orion_block::{Instant, Limits};
 use orion_gpt::Partitions;
 use orion_layer::{Around, Lowers, Node};
-use orion_pd::links::{LowerRings, UpperRings, whole};
+use orion_pd::links::{LowerRings, UpperRings, look_again, whole};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
 
 /// Requests in flight.
@@ -61,7 +61,8 @@ impl<W: World> ProtectionDomain<W> for GptPd {
             }
             self.report_clients(world);
             if !progress.moved && !news && self.sleep() {
-                return progress.deadline;
+                let again = look_again(&mut self.uppers, &self.lowers, world);
+                return progress.deadline.into_iter().chain(again).min();
             }
         }
     }

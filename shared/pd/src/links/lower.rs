@@ -19,6 +19,8 @@ struct Lower {
     capacity: u16,
     /// Whether requests carry bus addresses; else they carry offsets in the one data region.
     bus: bool,
+    /// Whether it is a plain sDDF server, which tells nobody when it becomes ready.
+    plain: bool,
     limits: Option<Limits>,
 }
 
@@ -48,6 +50,7 @@ impl LowerRings {
                 capacity: u16::try_from(ring.capacity()).unwrap_or(0),
                 ring,
                 bus: link.data.get() == NONE,
+                plain: link.plain(),
                 limits: None,
             };
             active.insert(lowers.len(), lower.channel);
@@ -65,6 +68,12 @@ impl LowerRings {
         for lower in self.lowers.iter_mut().filter(|l| l.limits.is_none()) {
             lower.limits = lower.ring.server().map(|info| info.limits);
         }
+    }
+
+    /// Whether a plain sDDF server is not ready yet: it says nothing when it is, so look again after a while.
+    #[cold]
+    pub fn awaits_plain(&self) -> bool {
+        self.lowers.iter().any(|l| l.plain && l.limits.is_none() && l.ring.misbehaved().is_none())
     }
 
     /// Makes requests visible and wakes the servers that sleep.

@@ -16,11 +16,21 @@ pub use regions::Regions;
 pub use upper::{UpperRings, whole};
 
 use crate::config::{Link, Role};
-use crate::{InitError, World};
+use crate::{InitError, Instant, World};
 use orion_ring::{Client, Memory, Server};
 
 /// Block numbers below this belong to window 0; above, to further windows of the connection.
 const WINDOW_BLOCKS: u64 = 1 << 40;
+
+/// Nanoseconds after which a PD looks again at a plain sDDF peer that does not say when something has changed.
+const PLAIN_LOOK: u64 = 5_000_000;
+
+/// When to look again at plain sDDF peers, if they make that necessary.
+#[inline]
+pub fn look_again<W: World>(uppers: &mut UpperRings, lowers: &LowerRings, world: &W) -> Option<Instant> {
+    let wait = (!uppers.announced() && lowers.awaits_plain()) || (uppers.any_plain() && uppers.blocked());
+    wait.then(|| world.now().after(PLAIN_LOOK))
+}
 
 fn memory<W: World>(world: &mut W, link: &Link) -> Option<Memory> {
     let ext = if link.plain() { None } else { Some(world.window(link.ext.get())?) };

@@ -21,6 +21,8 @@ struct Upper {
     ring: Server,
     channel: Channel,
     data: Option<RegionId>,
+    /// Whether it is a plain sDDF client, to which every notification means answers.
+    plain: bool,
     /// Binary logarithm of the node's blocks in one of the client's.
     scale: u8,
     closed: bool,
@@ -37,6 +39,8 @@ pub struct UpperRings {
     limits: Option<Limits>,
     malformed: u64,
     misbehaved: u32,
+    /// The channels of plain sDDF clients.
+    plain: ChannelSet,
 }
 
 impl UpperRings {
@@ -53,6 +57,7 @@ impl UpperRings {
                 ring: server(world, index)?,
                 channel: channel(link.channel.get())?,
                 data: (data != NONE).then_some(RegionId(data)),
+                plain: link.plain(),
                 scale: 0,
                 closed: false,
             };
@@ -62,7 +67,9 @@ impl UpperRings {
                 .map_err(|_| InitError("more than 62 clients of one PD: Microkit has no more channels"))?;
         }
         let regions = Regions::new(&config)?;
-        Ok(Self { uppers, active, touched: 0, regions, limits: None, malformed: 0, misbehaved: 0 })
+        let plain = uppers.iter().filter(|upper| upper.plain).map(|upper| upper.channel);
+        let plain = plain.fold(ChannelSet::default(), ChannelSet::with);
+        Ok(Self { uppers, active, touched: 0, regions, limits: None, malformed: 0, misbehaved: 0, plain })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
@@ -82,7 +89,7 @@ impl UpperRings {
         self.limits.is_some()
     }
 
-    /// Makes answers visible and wakes the clients that sleep; all of them if `all`.
+    /// Makes answers visible and wakes the clients that sleep; if `all`, every one that knows our extension.
     #[inline]
     pub fn publish<W: World>(&mut self, world: &mut W, all: bool) {
         let mut left = if all { u64::MAX } else { self.touched };
@@ -90,15 +97,17 @@ impl UpperRings {
         while left != 0 {
             let Some(upper) = self.uppers.get_mut(left.trailing_zeros() as usize) else { break };
             left &= left - 1;
-            if upper.ring.publish() || all {
+            if upper.ring.publish() || (all && !upper.plain) {
                 world.notify(upper.channel);
             }
         }
     }
 
-    /// Says to those who notified that we are awake. The others are not looked at before they do.
+    /// Says to those who notified that we are awake. The others are not looked at before they do, but for plain sDDF
+    /// clients: of those not even a deadline says which.
     #[inline]
     pub fn wake(&mut self, from: ChannelSet) {
+        let from = ChannelSet(from.0 | self.plain.0);
         let uppers = &mut self.uppers;
         self.active.wake(from, |number| {
             if let Some(upper) = uppers.get_mut(number) {
@@ -119,6 +128,19 @@ impl UpperRings {
             asleep
         });
         quiet
+    }
+
+    /// Whether a plain sDDF client has left no room for the answers to what it asks: it says nothing when it has taken
+    /// some, so look again after a while.
+    #[cold]
+    pub fn blocked(&mut self) -> bool {
+        self.uppers.iter_mut().any(|upper| upper.plain && !upper.closed && upper.ring.blocked())
+    }
+
+    /// Whether there are plain sDDF clients.
+    #[inline]
+    pub fn any_plain(&self) -> bool {
+        self.plain.0 != 0
     }
 
     /// Requests that were answered here because they were malformed.
