@@ -36,17 +36,20 @@ pub fn open(record: &config::Console, window: Window) {
     panicking::set_hook(&panicked);
 }
 
-/// Prints one line. Where there is no console, or no room in its ring, the line (or its end) is lost.
+/// Prints one line. Where there is no room in the console's ring, the line (or its end) is lost; where there is no
+/// console, a debug kernel prints it.
 pub fn print(line: fmt::Arguments<'_>) {
     let mut text = Line { bytes: [0; LINE], len: 0 };
     let _cut = text.write_fmt(line);
     text.end();
     // Borrowed already only where printing itself panicked: then nothing more can be said.
-    if let Ok(mut console) = CONSOLE.0.try_borrow_mut()
-        && let Some(console) = console.as_mut()
-    {
+    let Ok(mut console) = CONSOLE.0.try_borrow_mut() else { return };
+    if let Some(console) = console.as_mut() {
         console.ring.write(text.written());
         console.serial.notify();
+    } else {
+        let line = core::str::from_utf8(text.written()).unwrap_or("?");
+        sel4_microkit::debug_print!("{}: {line}", sel4_microkit::pd_name().unwrap_or("?"));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::Outcome;
 use crate::common::{self, SystemArg};
 use orion_system::plan::Board;
-use orion_system::{Options, derive, report, report_warnings, warnings};
+use orion_system::{Options, derive, report_warnings, warnings};
 use std::process::ExitCode;
 
 /// Arguments of `orion check`.
@@ -28,8 +28,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let text = self.system.read()?;
-        let system = orion_system::parse(&text).map_err(|list| self.system.message(&list))?;
+        let system = self.system.parsed()?;
         let boards = self.board.map_or(Board::ALL.to_vec(), |board| vec![board]);
         let mut good = Vec::new();
         let mut failures = Vec::new();
@@ -46,7 +45,7 @@ impl Args {
             return Err(self.system.message(&all));
         }
         for (board, problems) in &failures {
-            eprint!("not for the board {}:\n{}", board.name(), report(&self.system.name(), problems));
+            eprint!("not for the board {}:\n{}", board.name(), self.system.lines(problems));
         }
         if self.explain {
             good.iter().for_each(|plan| print!("{}", orion_system::explain(&system, plan)));

@@ -26,8 +26,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let text = self.system.read()?;
-        let system = orion_system::parse(&text).map_err(|list| self.system.message(&list))?;
+        let system = self.system.parsed()?;
         let options = Options { iommu: self.iommu, ..Options::default() };
         let plan = derive(&system, self.board, &options).map_err(|list| self.system.message(&list))?;
         let title = self.system.system.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

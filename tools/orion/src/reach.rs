@@ -68,7 +68,7 @@ impl Args {
         match (pds.as_slice(), files.as_slice()) {
             ([] | [_], [] | [_]) => {
                 let system = files.first().map_or_else(|| PathBuf::from("system.xml"), PathBuf::from);
-                Ok((pds.first().map(|pd| (*pd).clone()), SystemArg { system }))
+                Ok((pds.first().map(|pd| (*pd).clone()), SystemArg { system, base: None }))
             }
             _ => Err("name one protection domain and one file, as in `orion reach gatekeeper system.xml`".to_owned()),
         }

@@ -31,14 +31,18 @@ impl Args {
         }
         let folder = self.out.clone().unwrap_or_else(|| Path::new("build").join(self.board.name()));
         let options = Options { iommu: self.iommu, ..Options::default() };
-        let text = self.system.read()?;
-        let plan = orion_system::plan(&text, self.board, &options).map_err(|list| self.system.message(&list))?;
+        let system = self.system.parsed()?;
+        let plan = orion_system::derive(&system, self.board, &options).map_err(|list| self.system.message(&list))?;
         let description = folder.join("orion.system");
         common::write(&description, emit::sdf(&plan).as_bytes())?;
         for (name, bytes) in emit::files(&plan) {
             common::write(&folder.join(name), &bytes)?;
         }
-        println!("{} and {} configurations", description.display(), emit::files(&plan).len());
+        let sections: Vec<_> = plan.pds.iter().flat_map(|pd| pd.sections.iter().map(move |s| (pd, s))).collect();
+        println!("{} and {} configurations", description.display(), emit::files(&plan).len() - sections.len());
+        for (pd, section) in sections {
+            println!("{} is for the section {} of {}", section.file, section.name, pd.image);
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -46,7 +46,7 @@ pub fn check(system: &System, problems: &mut Problems) {
     }
     for (name, grants) in &clients {
         if let Some(pd) = system.pds.get(*name) {
-            client(name, pd, grants, problems);
+            client(name, pd, grants, system, problems);
         }
     }
     if let Some(grant) = system.grants.get(CAPABILITIES_MAX) {
@@ -71,7 +71,7 @@ fn reserved_names(system: &System, problems: &mut Problems) {
     for (name, pd) in &system.pds {
         let kept = RESERVED.contains(&name.as_str()) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p));
         // sDDF calls its own blk_driver and blk_virt.
-        let free = pd.sddf.is_some() && !derives(name, system);
+        let free = (pd.sddf.is_some() || pd.at.base) && !derives(name, system);
         if kept && !free {
             let what = format!("the name {name:?} is kept for a protection domain that Orion derives");
             problems.add(pd.at, what, format!("choose another, as in \"my_{name}\""));
@@ -216,12 +216,13 @@ fn within_disk(grant: &Grant, disk: &Disk, problems: &mut Problems) {
     }
 }
 
-fn client(name: &str, pd: &UserPd, grants: &[&Grant], problems: &mut Problems) {
+fn client(name: &str, pd: &UserPd, grants: &[&Grant], system: &System, problems: &mut Problems) {
     if name.len() > MAX_NAME {
         let what = format!("the name of the client {name:?} is longer than {MAX_NAME} characters");
         problems.add(pd.at, what, "shorten it: names of regions are made of it");
     }
-    if pd.priority >= SERIAL_PRIORITY {
+    // Over a base the derived ones are placed above it.
+    if pd.priority >= SERIAL_PRIORITY && !system.over_base {
         let what = format!(
             "the client {name:?} has priority {}, not below the console's {SERIAL_PRIORITY} and the gatekeeper's {GATEKEEPER_PRIORITY}",
             pd.priority

@@ -12,6 +12,7 @@ mod build;
 mod clients;
 mod controls;
 mod disks;
+mod ladder;
 mod limits;
 mod partitions;
 mod sddf;
@@ -72,6 +73,7 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
     let mut build = Build::new(system, board, options);
     build.unsupported();
     build.own_parts();
+    build.priorities();
     // A system without disks is plain Microkit: nothing is added.
     if !system.disks.is_empty() {
         let slots = build.disk_slots();

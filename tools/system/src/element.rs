@@ -4,10 +4,19 @@
 /// A place in a text: both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
+    /// Whether the text is that of the description that is built upon, not `system.xml`.
+    pub base: bool,
     /// Line.
     pub line: u32,
     /// Column.
     pub column: u32,
+}
+
+impl Position {
+    /// `line 7`, or `line 7 of the base`.
+    pub fn line_text(self) -> String {
+        format!("line {}{}", self.line, if self.base { " of the base" } else { "" })
+    }
 }
 
 /// An attribute.

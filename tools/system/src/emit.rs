@@ -55,10 +55,20 @@ fn own_others(plan: &Plan, w: &mut Writer) {
     let later = ["protection_domain", "channel"];
     let others: Vec<&Element> = plan.own.iter().filter(|e| !later.contains(&e.name.as_str())).collect();
     if !others.is_empty() {
-        w.comment("As written in system.xml.");
+        w.comment(&format!("As written in {}.", sources(&others)));
     }
     for element in others {
         verbatim(element, w);
+    }
+}
+
+/// Where `elements` were written.
+fn sources(elements: &[&Element]) -> &'static str {
+    let base = elements.iter().filter(|element| element.at.base).count();
+    match base {
+        0 => "system.xml",
+        all if all == elements.len() => "the base",
+        _ => "the base and system.xml",
     }
 }
 
@@ -244,7 +254,7 @@ fn channels(plan: &Plan, w: &mut Writer) {
     let own: Vec<&Element> = plan.own.iter().filter(|element| element.name == "channel").collect();
     w.gap();
     if !own.is_empty() {
-        w.comment("Channels as written in system.xml.");
+        w.comment(&format!("Channels as written in {}.", sources(&own)));
     }
     let mut written: BTreeSet<(String, String)> = BTreeSet::new();
     for channel in own {

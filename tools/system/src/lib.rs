@@ -5,6 +5,7 @@
 //! description and one configuration blob per PD (for seL4), or processes (by `orion-host`).
 #![forbid(unsafe_code)]
 
+mod base;
 mod calls;
 mod check;
 mod derive;
@@ -28,7 +29,7 @@ pub use derive::{DiskOptions, Export, Options, derive};
 pub use explain::explain;
 pub use graph::graph;
 pub use policy::rights_text;
-pub use problem::{Problem, report, report_warnings};
+pub use problem::{Problem, report, report_over, report_warnings};
 pub use read::size_text;
 pub use warn::warnings;
 pub use xml::NAMESPACE;
@@ -41,10 +42,23 @@ use problem::Problems;
 /// # Errors
 /// All that is wrong with it, by place.
 pub fn parse(text: &str) -> Result<System, Vec<Problem>> {
+    parse_over(None, text)
+}
+
+/// As [`parse`], of a system that is built upon `base`, a Microkit system description that another tool wrote.
+///
+/// # Errors
+/// As [`parse`], and where the two do not go together.
+pub fn parse_over(base: Option<&str>, text: &str) -> Result<System, Vec<Problem>> {
     let mut problems = Problems::default();
     let mut system = System::default();
-    if let Some(root) = xml::parse(text, &mut problems) {
+    let base = base.and_then(|base| xml::parse(base, true, &mut problems));
+    if let Some(mut root) = xml::parse(text, false, &mut problems) {
         system.at = root.at;
+        if let Some(base) = base {
+            system.over_base = true;
+            base::merge(base, &mut root, &mut problems);
+        }
         schema::check(&root, &mut problems);
         microkit::read(&root, &mut system, &mut problems);
         policy::read(&root, &mut system, &mut problems);

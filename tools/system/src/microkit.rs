@@ -53,7 +53,7 @@ fn stripped(element: &Element) -> Element {
 
 /// A name's second use: says where the first is.
 pub(crate) fn twice(kind: &str, name: &str, at: Position, first: Position, problems: &mut Problems) {
-    let what = format!("there is a second {kind} {name:?}, after that of line {}", first.line);
+    let what = format!("there is a second {kind} {name:?}, after that of {}", first.line_text());
     problems.add(at, what, "give one of them another name");
 }
 

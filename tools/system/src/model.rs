@@ -17,6 +17,8 @@ pub const WINDOWS: u8 = 16;
 pub struct System {
     /// Where `<system>` stands.
     pub at: Position,
+    /// Whether it is built upon a description that another tool wrote.
+    pub over_base: bool,
     /// The user's own Microkit elements below `<system>`, without anything of ours in them.
     pub own: Vec<Element>,
     /// The user's protection domains, children too, by name.

@@ -16,7 +16,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.at;
+        let Position { line, column, .. } = self.at;
         write!(f, "{line}:{column}: {}; {}", self.what, self.remedy)
     }
 }
@@ -53,8 +53,14 @@ impl Problems {
 
 /// One line for each problem: `file:line:column: what is wrong; what to do`.
 pub fn report(file: &str, problems: &[Problem]) -> String {
+    report_over(file, "base", problems)
+}
+
+/// As [`report`], of a system that is built upon the description `base`.
+pub fn report_over(file: &str, base: &str, problems: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {
+        let file = if problem.at.base { base } else { file };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{file}:{problem}");
     }

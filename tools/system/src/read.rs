@@ -25,7 +25,9 @@ pub fn name<'a>(element: &'a Element, max: usize, problems: &mut Problems) -> Op
     let name = attribute.value.as_str();
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if first && rest && name.len() <= max {
+    // sdfgen makes names of paths in device trees.
+    let others = attribute.at.base && !name.is_empty();
+    if (others || (first && rest)) && name.len() <= max {
         return Some(name);
     }
     problems.add(

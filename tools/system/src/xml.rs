@@ -11,9 +11,9 @@ const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting of elements: a bound for everything that walks the tree.
 const MAX_DEPTH: usize = 32;
 
-/// The root element, or `None` where the text is not well-formed; what is wrong is added to `problems`.
-pub fn parse(text: &str, problems: &mut Problems) -> Option<Element> {
-    let places = Places::new(text);
+/// The root element of `system.xml`, or of the description that is built upon (`base`), or `None` where the text is not well-formed; what is wrong is added to `problems`.
+pub fn parse(text: &str, base: bool, problems: &mut Problems) -> Option<Element> {
+    let places = Places::new(text, base);
     if text.len() > MAX_BYTES {
         problems.add(places.at(0), "the file is larger than 1 MiB", "split the system or remove what it does not need");
         return None;
@@ -38,13 +38,15 @@ struct Places<'a> {
     text: &'a str,
     /// Byte offset of each line's start.
     lines: Vec<usize>,
+    /// Whether this is the text that is built upon.
+    base: bool,
 }
 
 impl<'a> Places<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, base: bool) -> Self {
         let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(starts).collect();
-        Self { text, lines }
+        Self { text, lines, base }
     }
 
     fn at(&self, byte: usize) -> Position {
@@ -52,7 +54,7 @@ impl<'a> Places<'a> {
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let column = self.text.get(start..byte).unwrap_or("").chars().count() + 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Position { line: number(line), column: number(column) }
+        Position { base: self.base, line: number(line), column: number(column) }
     }
 
     /// Byte offset of the first tag that is neither a comment nor a processing instruction.
@@ -73,7 +75,7 @@ impl<'a> Places<'a> {
         match error {
             Error::DtdDetected => self.at(self.first_tag()),
             Error::UnclosedRootNode | Error::UnexpectedEndOfStream => self.at(self.text.trim_end().len()),
-            _ => Position { line: error.pos().row, column: error.pos().col },
+            _ => Position { base: self.base, line: error.pos().row, column: error.pos().col },
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::common::SystemArg;
 use clap::ValueEnum;
 use orion_system::plan::{Board, Plan};
-use orion_system::{Options, emit, plan, report};
+use orion_system::{Options, derive, emit};
 use programs::{Programs, Settings, run};
 use sdk::Sdk;
 use std::collections::BTreeSet;
@@ -126,12 +126,12 @@ impl ImageArgs {
     }
 
     fn plan(&self, options: &Options) -> Result<Plan, String> {
-        let (board, file) = (self.board(), self.system.system.display().to_string());
+        let board = self.board();
         if options.iommu && board != Board::X86_64Generic {
             return Err(format!("--iommu: {} has no IOMMU that seL4 drives; leave it out", board.name()));
         }
-        let text = self.system.read()?;
-        plan(&text, board, options).map_err(|problems| report(&file, &problems).trim_end().to_owned())
+        let system = self.system.parsed()?;
+        derive(&system, board, options).map_err(|problems| self.system.message(&problems))
     }
 
     /// Directories in which the user's own programs are looked for.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The plan while it is put together: PDs with their free ids and addresses, regions, channels.
 use super::Options;
+use super::ladder::Ladder;
 use super::space::Space;
 use crate::element::Position;
 use crate::microkit::MAX_ID;
@@ -104,6 +105,8 @@ pub struct Build<'a> {
     /// Bus addresses, equal to physical ones where there is no IOMMU.
     pub bus: Space,
     pub problems: Problems,
+    /// The derived PDs' priorities.
+    ladder: Ladder,
 }
 
 impl<'a> Build<'a> {
@@ -130,6 +133,18 @@ impl<'a> Build<'a> {
             disks: Vec::new(),
             bus,
             problems: Problems::default(),
+            ladder: Ladder::default(),
+        }
+    }
+
+    /// Finds priorities for the derived PDs.
+    pub fn priorities(&mut self) {
+        match Ladder::over(self.system) {
+            Some(ladder) => self.ladder = ladder,
+            None => {
+                let what = "there are no priorities left above the clients' for the gatekeeper and the drivers";
+                self.problems.add(self.system.at, what, "give the clients lower priorities: at most 240 in all");
+            }
         }
     }
 
@@ -186,6 +201,7 @@ impl<'a> Build<'a> {
 
     /// Adds a derived PD.
     pub fn derived(&mut self, name: &str, program: &str, priority: u8, at: Position) {
+        let priority = self.ladder.of(priority);
         let part = Part::new(name, &format!("{program}.elf"), priority, true, at);
         self.pds.insert(name.to_owned(), part);
     }

@@ -3,7 +3,7 @@
 use super::build::{Build, PAGE, memory};
 use super::clients::{Client, GATEKEEPER, data_name};
 use crate::check::DRIVER_PRIORITY;
-use crate::model::{Disk, Transport};
+use crate::model::{Disk, Transport, UserRegion};
 use crate::plan::{self, Board, Irq, IrqSource, Region, RegionKind, Slot};
 use orion_pd::config::{Device, NONE, Name};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,9 +99,20 @@ impl Build<'_> {
         }
     }
 
+    /// Whether the base drives a device whose registers are on a page of virtio-mmio.
+    fn base_registers(&self, page: u8) -> bool {
+        let start = virtio_mmio(page * BUSES_PER_PAGE);
+        let covers = |region: &UserRegion| {
+            let end = |phys: u64| phys.saturating_add(region.size.unwrap_or(region.page));
+            region.phys.is_some_and(|phys| phys < start + PAGE && start < end(phys))
+        };
+        self.board == Board::QemuVirtAarch64 && self.system.regions.values().filter(|region| region.at.base).any(covers)
+    }
+
     /// The first free page of virtio-mmio registers, else the first free PCI device number.
     fn free(&mut self, disk: &Disk, taken: &BTreeSet<(bool, u8)>) -> Slot {
-        let mmio = (0..4).map(|page| Slot::VirtioMmio(page * BUSES_PER_PAGE)).find(|slot| !taken.contains(&key(*slot)));
+        let mut pages = (0..4).filter(|page| !self.base_registers(*page)).map(|page| page * BUSES_PER_PAGE);
+        let mmio = pages.by_ref().map(Slot::VirtioMmio).find(|slot| !taken.contains(&key(*slot)));
         if self.has_mmio() && disk.transport != Some(Transport::Pci) {
             match mmio {
                 Some(slot) => return slot,
@@ -202,7 +213,7 @@ impl Build<'_> {
     }
 
     fn mmio(&mut self, pd: &str, disk: &Disk, bus: u8, device: Device) -> (Device, IrqSource) {
-        let page = 0x0a00_0000 + u64::from(bus / BUSES_PER_PAGE) * PAGE;
+        let page = virtio_mmio(bus);
         let vaddr = self.registers(pd, &format!("regs_{}", disk.name), page, PAGE);
         let number = 48 + u32::from(bus);
         self.take_gic(disk, u64::from(number));
@@ -279,6 +290,11 @@ impl Build<'_> {
         let vector = free.nth(usize::try_from(index).unwrap_or(0));
         u32::try_from(vector.unwrap_or(107)).unwrap_or(107)
     }
+}
+
+/// The physical address of the page with the registers of a virtio-mmio bus of the aarch64 board.
+pub fn virtio_mmio(bus: u8) -> u64 {
+    0x0a00_0000 + u64::from(bus / BUSES_PER_PAGE) * PAGE
 }
 
 /// What two devices cannot share: a page of virtio-mmio registers, a PCI device number.

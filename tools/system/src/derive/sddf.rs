@@ -5,7 +5,7 @@
 //! On aarch64 its `.device_resources` say where they are. On x86-64 the driver has all of it built in
 //! (`drivers/blk/virtio/block.c` and `virtio/transport/pci.c` of sDDF 0.7.0), the firmware's choice of a BAR included.
 use super::build::{Build, PAGE, memory};
-use super::disks::BUSES_PER_PAGE;
+use super::disks::{BUSES_PER_PAGE, virtio_mmio};
 use crate::model::{Disk, Transport};
 use crate::plan::{self, Board, Irq, IrqSource, Map, RegionKind, Slot};
 use crate::sddf::{Region, Resources};
@@ -91,7 +91,7 @@ impl Build<'_> {
     /// On aarch64: registers, headers, virtqueue, in the order of the driver's `config.json`.
     fn sddf_mmio(&mut self, pd: &str, disk: &Disk, bus: u8) -> Resources {
         let offset = u64::from(bus % BUSES_PER_PAGE) * 0x200;
-        let page = 0x0a00_0000 + u64::from(bus / BUSES_PER_PAGE) * PAGE;
+        let page = virtio_mmio(bus);
         let vaddr = self.registers(pd, &format!("regs_{}", disk.name), page, PAGE) + offset;
         let mut regions = vec![(Region { vaddr, size: PAGE }, page)];
         for (label, size) in [HEADERS, METADATA] {

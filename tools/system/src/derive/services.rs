@@ -4,6 +4,8 @@
 use super::build::{Build, PAGE, Part, memory};
 use super::clients::setting;
 use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
+use crate::element::Position;
+use crate::model::UserRegion;
 use crate::plan::{Board, RegionKind};
 use crate::sddf;
 use orion_pd::config::{Console, Device, NONE, Name, Wake};
@@ -12,6 +14,8 @@ const TICK: &str = "tick";
 const SERIAL: &str = "serial";
 /// The clock's budget and period in microseconds: it runs once each period and sleeps by spending its budget.
 const TICK_BUDGET: (u32, u32) = (100, 10_000);
+/// The aarch64 board's UART.
+const PL011: u64 = 0x0900_0000;
 /// The I/O ports of COM1: first, count.
 const COM1: (u16, u16) = (0x3f8, 8);
 
@@ -24,23 +28,52 @@ impl Build<'_> {
         }
         let start = self.system.at;
         self.derived(TICK, TICK, TICK_PRIORITY, start);
-        self.derived(SERIAL, SERIAL, SERIAL_PRIORITY, start);
         if let Some(part) = self.pds.get_mut(TICK) {
             part.pd.budget = Some(TICK_BUDGET);
         }
-        self.uart();
+        let console = self.base_console().is_none();
+        if console {
+            self.derived(SERIAL, SERIAL, SERIAL_PRIORITY, start);
+            self.uart();
+        }
         for pd in &ours {
-            self.console(pd);
+            if console {
+                self.console(pd);
+            }
             self.wake(pd);
         }
-        let plain = |(name, part): (&String, &Part)| part.sddf.filter(|sddf| sddf.serial).map(|_| name.clone());
-        for pd in self.pds.iter().filter_map(plain).collect::<Vec<String>>() {
-            self.plain_console(&pd);
+        self.plain_consoles(console);
+        if console {
+            self.wake(SERIAL);
         }
-        self.wake(SERIAL);
         if self.board == Board::X86_64Generic {
             self.counter_frequency();
         }
+    }
+
+    /// The serial queues of plain sDDF clients; a problem where the base has the console.
+    fn plain_consoles(&mut self, console: bool) {
+        let plain = |(name, part): (&String, &Part)| Some((name.clone(), part.sddf.filter(|sddf| sddf.serial)?.at));
+        for (pd, at) in self.pds.iter().filter_map(plain).collect::<Vec<_>>() {
+            if console {
+                self.plain_console(&pd);
+            } else {
+                let what = "the UART is the base's, so that Orion has no console to give";
+                self.problems.add(at, what, "write orion:sddf=\"blk\", and let the base's console print");
+            }
+        }
+    }
+
+    /// Where the description that is built upon has the UART already.
+    fn base_console(&self) -> Option<Position> {
+        let covers = |start: u64, size: u64, at: u64| start <= at && at < start.saturating_add(size);
+        let found = if self.board == Board::X86_64Generic {
+            self.system.taken.ports.iter().find(|(first, count, _)| covers(*first, *count, COM1.0.into())).map(|p| p.2)
+        } else {
+            let uart = |r: &&UserRegion| r.phys.is_some_and(|phys| covers(phys, r.size.unwrap_or(r.page), PL011));
+            self.system.regions.values().find(uart).map(|region| region.at)
+        };
+        found.filter(|at| at.base)
     }
 
     fn uart(&mut self) {
@@ -58,7 +91,7 @@ impl Build<'_> {
             }
             return;
         }
-        let vaddr = self.registers(SERIAL, "regs_uart", 0x0900_0000, PAGE);
+        let vaddr = self.registers(SERIAL, "regs_uart", PL011, PAGE);
         let device = Device {
             transport: 0.into(),
             irq: NONE.into(),

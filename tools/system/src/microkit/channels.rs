@@ -47,7 +47,7 @@ fn end(element: &Element, system: &mut System, problems: &mut Problems) -> Optio
 /// Notes that `pd` uses the id `id`.
 pub fn take_id(pd: &mut UserPd, id: u8, at: Position, problems: &mut Problems) {
     if let Some(first) = pd.ids.insert(id, at) {
-        let what = format!("the id {id} of this protection domain is in use since line {}", first.line);
+        let what = format!("the id {id} of this protection domain is in use since {}", first.line_text());
         problems.add(at, what, "give each channel and each interrupt of a protection domain an id of its own");
     }
 }

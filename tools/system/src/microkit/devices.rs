@@ -52,7 +52,7 @@ fn once(
 ) {
     let Some(number) = number else { return };
     if let Some(first) = taken.insert(number, attribute.at) {
-        let what = format!("{kind} {number} has two owners, this and line {}", first.line);
+        let what = format!("{kind} {number} has two owners, this and {}", first.line_text());
         problems.add(attribute.at, what, "use another one here");
     }
 }
@@ -85,7 +85,7 @@ pub fn ioport(element: &Element, system: &mut System, problems: &mut Problems) {
     };
     for (other, length, at) in &system.taken.ports {
         if first < other + length && *other < first + count {
-            let what = format!("I/O ports {first:#x}.. have two owners, this and line {}", at.line);
+            let what = format!("I/O ports {first:#x}.. have two owners, this and {}", at.line_text());
             problems.add(element.at, what, "leave each port to one protection domain");
         }
     }

@@ -76,7 +76,7 @@ fn image(element: &Element, problems: &mut Problems) -> Option<String> {
 fn priority(element: &Element, problems: &mut Problems) -> Option<u8> {
     let attribute = element.attribute("priority")?;
     let priority = u8::try_from(read::number(attribute, 0, 254, problems)?).ok()?;
-    if priority > 252 {
+    if priority > 252 && !attribute.at.base {
         let what = format!("priority {priority} is kept for the clock (254) and the supervisor (253)");
         problems.add(attribute.at, what, "write at most 252; a client of Orion at most 198");
     }
