@@ -9,7 +9,7 @@
 use orion_system::model::System;
 use orion_system::plan::{Board, Plan};
 use orion_system::reach::Reach;
-use orion_system::{Options, derive, parse};
+use orion_system::{Options, derive, parse, parse_over};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -79,13 +79,28 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Every good file of `tests/xml` and the default system, each for every board that it is in order for.
+/// Every good file of `tests/xml` and the default system, each for every board that it is in order for; and storage over
+/// descriptions that sdfgen wrote.
 pub fn cases() -> Vec<Case> {
     let mut paths: Vec<PathBuf> =
         root().join("tests/xml/good").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.push(root().join("system.xml"));
     paths.sort();
-    paths.iter().flat_map(|path| of_file(path)).collect()
+    paths.iter().flat_map(|path| of_file(path)).chain(over_bases()).collect()
+}
+
+/// Storage for PDs of a description that sdfgen wrote, for each board.
+fn over_bases() -> Vec<Case> {
+    let text = std::fs::read_to_string(root().join("tests/xml/over/two-clients.xml")).unwrap();
+    let boards = [("base-aarch64", Board::QemuVirtAarch64), ("base-x86_64", Board::X86_64Generic)];
+    let case = |(folder, board): (&str, Board)| {
+        let base = std::fs::read_to_string(root().join("tests/golden/sddf").join(folder).join("sdfgen.system"));
+        let system = parse_over(Some(&base.unwrap()), &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let plan = derive(&system, board, &Options::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let reach = orion_system::reach::reach(&system, &plan);
+        Case { name: format!("two-clients.xml over {folder}"), text: text.clone(), system, plan, reach }
+    };
+    boards.map(case).into()
 }
 
 /// The default system for every board.
