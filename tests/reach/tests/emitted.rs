@@ -40,7 +40,8 @@ fn sharing_is_mutual() {
 fn a_client_reaches_exactly_the_blocks_of_its_grants() {
     for case in cases() {
         let granted = grants(&case.text);
-        for reach in &case.reach {
+        let drives = |pd: &str| case.plan.disks.iter().any(|disk| disk.driver == pd);
+        for reach in case.reach.iter().filter(|reach| !drives(&reach.pd)) {
             let mut blocks: Vec<Grant> = reach.blocks.iter().map(of_blocks).collect();
             blocks.sort();
             let none = Vec::new();

@@ -78,6 +78,8 @@ pub struct Pd {
     pub disk: Option<String>,
     /// Its configuration blob; empty for a user's own PD that has no link to us, and for a plain sDDF component.
     pub config: Vec<u8>,
+    /// Of a plain sDDF component, what would be its configuration were it one of ours: its rings and regions.
+    pub wiring: Vec<u8>,
     /// What a plain sDDF component finds in sections of its program instead of a configuration.
     pub sections: Vec<Section>,
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Storage over descriptions that sdfgen wrote: theirs passes through untouched, ours takes what is free, and what
 //! cannot go together is refused.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests end with a panic")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests end with a panic")]
 use orion_system::plan::Board;
 use orion_system::{Options, derive, emit, parse_over, report_over};
 use roxmltree::{Document, Node};

@@ -57,6 +57,7 @@ impl Part {
             ioports: Vec::new(),
             disk: None,
             config: Vec::new(),
+            wiring: Vec::new(),
             sections: Vec::new(),
         };
         let blob = config::Builder { name: name.to_owned(), ..config::Builder::default() };
@@ -322,6 +323,7 @@ impl<'a> Build<'a> {
             if part.ours {
                 part.pd.config = part.blob.bytes();
             } else if part.sddf.is_some() {
+                part.pd.wiring = part.blob.bytes();
                 part.pd.sections = sddf::sections(&part.blob, &part.resources);
             }
             part.pd.maps.sort_by_key(|map| map.vaddr);

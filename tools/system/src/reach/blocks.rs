@@ -45,7 +45,7 @@ pub struct Order {
 }
 
 fn config(pd: &Pd) -> Option<Config<'_>> {
-    Config::parse(&pd.config).ok()
+    Config::parse(if pd.sections.is_empty() { &pd.config } else { &pd.wiring }).ok()
 }
 
 /// The PDs that `pd` has as `role` at the other end of a ring, each with its end's link.
@@ -123,8 +123,12 @@ pub fn orders(pd: &Pd, plan: &Plan) -> Vec<Order> {
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server) else { continue };
         if let Some(disk) = plan.disks.iter().find(|disk| disk.driver == server.name) {
-            let regions = config.regions.iter().map(|region| region.name.as_str().to_owned());
-            let regions = sorted(regions.collect());
+            // sDDF's drivers believe whatever address they are given.
+            let regions = match disk.sddf {
+                true => plan.regions.iter().map(|region| region.name.clone()).collect(),
+                false => config.regions.iter().map(|region| region.name.as_str().to_owned()).collect(),
+            };
+            let regions = sorted(regions);
             orders.push(Order { disk: disk.name.clone(), driver: server.name.clone(), regions });
         } else if config.grants.is_empty() {
             // A layer between passes addresses on as they are.
