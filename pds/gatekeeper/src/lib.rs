@@ -11,7 +11,7 @@ mod state;
 use control::{Control, Served};
 use orion_block::Instant;
 use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
-use orion_layer::{Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
+use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
 use orion_pd::config::{Config, Grant, Role};
 use orion_pd::links::{LowerRings, UpperRings, look_again};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
@@ -37,6 +37,8 @@ pub struct GatekeeperPd {
     printed: u32,
     malformed: u64,
     misbehaved: u32,
+    /// When volumes that are not ready are given up.
+    until: Option<Instant>,
 }
 
 impl<W: World> ProtectionDomain<W> for GatekeeperPd {
@@ -62,6 +64,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             printed: 0,
             malformed: 0,
             misbehaved: 0,
+            until: None,
         })
     }
 
@@ -70,7 +73,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
         self.lowers.wake(from);
         loop {
             if !self.uppers.announced() {
-                self.lowers.refresh();
+                self.look_below(world);
             }
             let mut around = Around {
                 uppers: &mut self.uppers,
@@ -91,7 +94,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             // What came after the node looked for it, sleeping finds.
             if !news && !served.answered && self.sleep() {
                 let again = look_again(&mut self.uppers, &self.lowers, world);
-                return progress.deadline.into_iter().chain(served.deadline).chain(again).min();
+                return progress.deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
             }
         }
     }
@@ -104,6 +107,21 @@ impl GatekeeperPd {
         self.lowers.sleep() && uppers
     }
 
+    /// Looks which volumes are ready, and does not wait for ever: clients of the others have nothing to do with it.
+    #[cold]
+    fn look_below<W: World>(&mut self, world: &mut W) {
+        let now = world.now();
+        loop {
+            let waiting = self.lowers.refresh(now);
+            self.until = waiting.until;
+            let Some(port) = waiting.late else { return };
+            let (uppers, lowers) = (&mut self.uppers, &mut self.lowers);
+            let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
+            self.node.event(port, Event::Gone, &mut around);
+            report_misbehaved(PeerMisbehaved { port, what: "is not there, or did not become ready in time" }, world);
+        }
+    }
+
     /// Tells the clients what they hold, once every volume is known.
     #[cold]
     #[inline(never)]
@@ -112,6 +130,13 @@ impl GatekeeperPd {
         let layer = self.node.layer();
         for (granted, size) in layer.oversized(|port| self.lowers.limits(port)) {
             let Extent { first, blocks } = granted.extent;
+            if size == 0 {
+                let line = granted.line;
+                world.print(format_args!(
+                    "the grant of system.xml line {line} allows nothing: its volume has no blocks"
+                ));
+                continue;
+            }
             world.print(format_args!(
                 "the grant of system.xml line {} reaches beyond its volume: blocks {first}..{} of {size}; it allows nothing until \
                  the disk is larger or the grant smaller",

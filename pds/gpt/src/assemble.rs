@@ -9,6 +9,8 @@ use orion_region::Window;
 
 /// The setting that says which region the table is read into.
 const TABLE_REGION: &str = "table_region";
+/// The setting that says how many milliseconds reading the table may take.
+const PATIENCE: &str = "table_ms";
 
 const UNBUILT: InitError =
     InitError("the configuration does not say where a partition table goes: build the image again");
@@ -46,6 +48,9 @@ pub fn assemble<W: World>(world: &mut W) -> Result<(Partitions, Scratch), InitEr
     let window = world.window(record.vaddr.get()).filter(|w| w.len() >= SCRATCH_BYTES).ok_or(UNBUILT)?;
     let region = RegionId(record.id.get());
     let mut layer = Partitions::new(Buf { region, offset: 0 });
+    if let Some(ms) = config.setting(PATIENCE) {
+        layer.give_up_after(ms.saturating_mul(1_000_000));
+    }
     for (number, _) in (0_u64..).zip(config.links_as(Role::Server)) {
         let mut own = config.settings.iter().filter(|s| s.value.get() == number);
         let select = own.find_map(|s| Select::parse(s.key.as_str())).ok_or(UNNAMED)?;

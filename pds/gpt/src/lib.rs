@@ -14,7 +14,7 @@ pub use report::report;
 
 use orion_block::{Instant, Limits};
 use orion_gpt::Partitions;
-use orion_layer::{Around, Lowers, Node};
+use orion_layer::{Around, Event, Lowers, Node};
 use orion_pd::links::{LowerRings, UpperRings, look_again, whole};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
 
@@ -32,6 +32,8 @@ pub struct GptPd {
     lowers: LowerRings,
     scratch: Scratch,
     misbehaved: u32,
+    /// When a disk that is not ready is given up.
+    until: Option<Instant>,
 }
 
 impl<W: World> ProtectionDomain<W> for GptPd {
@@ -41,7 +43,7 @@ impl<W: World> ProtectionDomain<W> for GptPd {
         if lowers.count() != 1 {
             return Err(InitError("partitions lie on exactly one disk: build the image again"));
         }
-        Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0 })
+        Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0, until: None })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -49,7 +51,7 @@ impl<W: World> ProtectionDomain<W> for GptPd {
         self.lowers.wake(from);
         loop {
             if !self.uppers.announced() {
-                self.lowers.refresh();
+                self.look_below(world);
             }
             let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
             let progress = self.node.run(&mut Around { uppers, lowers, payload, now: world.now() });
@@ -62,7 +64,7 @@ impl<W: World> ProtectionDomain<W> for GptPd {
             self.report_clients(world);
             if !progress.moved && !news && self.sleep() {
                 let again = look_again(&mut self.uppers, &self.lowers, world);
-                return progress.deadline.into_iter().chain(again).min();
+                return progress.deadline.into_iter().chain(again).chain(self.until).min();
             }
         }
     }
@@ -73,6 +75,18 @@ impl GptPd {
         // Both must be told.
         let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
         self.lowers.sleep() && uppers
+    }
+
+    /// Looks whether the disk is ready, and does not wait for it for ever.
+    #[cold]
+    fn look_below<W: World>(&mut self, world: &mut W) {
+        let now = world.now();
+        let waiting = self.lowers.refresh(now);
+        self.until = waiting.until.filter(|_| waiting.late.is_none());
+        if let Some(port) = waiting.late {
+            let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
+            self.node.event(port, Event::Gone, &mut Around { uppers, lowers, payload, now });
+        }
     }
 
     /// Tells each client what it has, once the table is read.

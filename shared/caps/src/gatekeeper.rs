@@ -235,6 +235,18 @@ impl Gatekeeper {
         }
     }
 
+    /// Denies a request, unless what keeps it from its blocks is that its volume has none: then it is offline.
+    #[cold]
+    fn turn_away(&mut self, id: Id, (reason, line): (Reason, u32), io: &mut Io<'_, Ctx>) {
+        let at = Holding { client: io.upper(id), window: window_of(&io.request(id)) };
+        let port = self.tree.held(at).map(|(_, entry)| entry.granted.port);
+        let empty = port.and_then(|port| io.below(port)).is_some_and(|volume| volume.capacity == 0);
+        if reason == Reason::Extent && empty {
+            return io.done(id, Completion::error(Error::Offline));
+        }
+        self.deny(id, reason, line, io);
+    }
+
     fn deny(&mut self, id: Id, reason: Reason, line: u32, io: &mut Io<'_, Ctx>) {
         self.refuse(Refusal { client: io.upper(id), req: io.request(id), reason, line });
         io.done(id, Completion::error(Error::Denied));
@@ -337,7 +349,7 @@ impl Layer for Gatekeeper {
         let (client, req) = (io.upper(id), io.request(id));
         match self.decide(client, &req) {
             Ok((index, lower)) => self.pass(id, index, lower, io),
-            Err((reason, line)) => self.deny(id, reason, line, io),
+            Err((reason, line)) => self.turn_away(id, (reason, line), io),
         }
     }
 
@@ -356,6 +368,11 @@ impl Layer for Gatekeeper {
         self.release(io);
         None
     }
+}
+
+/// The window that a request names; one that there is not where the number is too large.
+fn window_of(req: &Request) -> u8 {
+    u8::try_from(Place::of_request(req).0.window).unwrap_or(u8::MAX)
 }
 
 /// The block unit of all clients.

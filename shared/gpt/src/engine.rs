@@ -2,8 +2,8 @@
 //! The layer that gives each of its clients one partition of the device below.
 use crate::{Error, Extent, FEED_MAX, NotFound, Partition, Probe, Select, Table};
 use heapless::Vec;
-use orion_block::{BlockSize, Buf, Completion, Lba, Limits, Op, Request};
-use orion_layer::{Id, Io, Layer, Relay, Start};
+use orion_block::{BlockSize, Buf, Completion, Error as Status, Instant, Lba, Limits, Op, Request};
+use orion_layer::{Event, Id, Io, Layer, Relay, Start};
 
 /// Most clients of the layer.
 pub const UPPERS_MAX: usize = 62;
@@ -28,12 +28,24 @@ pub struct Partitions {
     scratch: Buf,
     probe: Option<Probe>,
     started: bool,
+    /// The device below left, or was given up while the table was read.
+    gone: bool,
+    /// Nanoseconds that reading the table may take.
+    patience: Option<u64>,
+    /// When that is over.
+    deadline: Option<Instant>,
 }
 
 impl Partitions {
     /// With `scratch` for the table, and no client yet.
     pub const fn new(scratch: Buf) -> Self {
-        Self { uppers: Vec::new(), scratch, probe: None, started: false }
+        Self { uppers: Vec::new(), scratch, probe: None, started: false, gone: false, patience: None, deadline: None }
+    }
+
+    /// Gives up after so many nanoseconds if the table is not read by then: nobody gets a partition. The driver, where the
+    /// deadlines of requests are, may be what does not answer.
+    pub fn give_up_after(&mut self, nanoseconds: u64) {
+        self.patience = Some(nanoseconds);
     }
 
     /// Adds the next client, which has the partition that `select` names. `false` where there is no room.
@@ -81,12 +93,31 @@ impl Partitions {
 
     /// Where a client's request lies on the disk.
     #[inline]
-    fn place(&self, upper: u8, req: &Request) -> Result<Request, orion_block::Error> {
+    fn place(&self, upper: u8, req: &Request) -> Result<Request, Status> {
+        if self.gone {
+            return Err(Status::Offline);
+        }
         if req.op == Op::Flush {
             return Ok(Request { lba: Lba(0), blocks: 0, ..*req });
         }
-        let upper = self.uppers.get(usize::from(upper)).ok_or(orion_block::Error::OutOfRange)?;
+        let upper = self.uppers.get(usize::from(upper)).ok_or(Status::OutOfRange)?;
         req.translate(upper.first, upper.blocks)
+    }
+
+    /// Ends the reading of a disk that is gone, or has not answered in time.
+    fn watch(&mut self, io: &mut Io<'_, ()>) {
+        let now = io.now();
+        let patience = self.patience;
+        self.deadline = self.deadline.or_else(|| patience.map(|ns| now.after(ns)));
+        let late = self.deadline.is_some_and(|at| at <= now);
+        match (&mut self.probe, self.deadline) {
+            (Some(probe), _) if late || self.gone => {
+                probe.silent();
+                self.gone = true;
+            }
+            (_, Some(at)) => io.alarm(at),
+            _ => {}
+        }
     }
 
     /// Gives each client its partition; nobody gets one that another has.
@@ -121,12 +152,13 @@ impl Layer for Partitions {
         match &self.probe {
             None => {
                 let Some(limits) = io.below(0) else { return Start::Starting };
-                self.probe = Some(Probe::new(limits.block, limits.capacity));
+                self.probe = Some(if self.gone { Probe::absent() } else { Probe::new(limits.block, limits.capacity) });
                 self.ask(io);
             }
             Some(_) if self.started => return Start::Ready,
             Some(_) => {}
         }
+        self.watch(io);
         if self.table().is_none() {
             return Start::Starting;
         }
@@ -167,6 +199,15 @@ impl Layer for Partitions {
         match self.place(io.upper(id), &io.request(id)) {
             Ok(lower) => io.lower(id, 0, 0, lower),
             Err(error) => io.done(id, Completion::error(error)),
+        }
+    }
+
+    fn event(&mut self, _: u8, event: Event, _: &mut Io<'_, ()>) {
+        match event {
+            Event::Gone => self.gone = true,
+            // A table that was given up is not read again.
+            Event::Back => self.gone = !matches!(self.table(), Some(Ok(_))),
+            Event::Changed => {}
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Kind {
     TooSmall,
     /// The block could not be read.
     Unreadable,
+    /// The disk did not answer in time, or is gone.
+    Silent,
     /// No GPT header where one must be.
     NoHeader,
     /// A revision that is not 1.x.
@@ -82,6 +84,7 @@ impl fmt::Display for Kind {
             Self::BlockSize => f.write_str("tables are read from blocks of 512 to 4096 bytes"),
             Self::TooSmall => f.write_str("the disk is smaller than a table"),
             Self::Unreadable => f.write_str("the block cannot be read"),
+            Self::Silent => f.write_str("the disk does not answer"),
             Self::NoHeader => f.write_str("there is no GPT header"),
             Self::Revision(r) => write!(f, "a GPT header of revision {}.{}, not 1.0", r >> 16, r & 0xffff),
             Self::HeaderSize(n) => write!(f, "a GPT header of {n} bytes"),
@@ -114,6 +117,7 @@ impl Kind {
             Self::BlockSize => "use another disk",
             Self::TooSmall => "use a larger disk",
             Self::Unreadable => "check the disk",
+            Self::Silent => "see what its driver said, and start the system again",
             Self::NoHeader
             | Self::Revision(_)
             | Self::HeaderSize(_)

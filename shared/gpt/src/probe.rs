@@ -74,6 +74,13 @@ impl Probe {
         probe
     }
 
+    /// Of a disk that is not there.
+    pub fn absent() -> Self {
+        let mut probe = Self::new(BlockSize::B512, 1);
+        probe.silent();
+        probe
+    }
+
     /// The blocks to [`feed`](Self::feed) next, all of them on the disk; `None` once the outcome is known.
     pub fn want(&self) -> Option<Extent> {
         let (first, blocks) = match &self.step {
@@ -112,6 +119,13 @@ impl Probe {
             Step::Header(_) | Step::Array(..) => self.copy_ended(Err(fault)),
             Step::Done(_) => {}
             _ => self.step = Step::Done(Some(Error::Table(fault))),
+        }
+    }
+
+    /// Says that the disk does not answer: nothing more is wanted.
+    pub fn silent(&mut self) {
+        if let Some(Extent { first, .. }) = self.want() {
+            self.fail(Kind::Silent, first);
         }
     }
 

@@ -135,6 +135,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             // Answers to what the layer asks on its own.
             progress.misbehaved = self.drain(around, &mut progress.moved);
             if !self.start(around) {
+                progress.deadline = self.desk.deadline;
                 return progress;
             }
         }

@@ -83,3 +83,49 @@ fn a_client_that_writes_garbage_harms_no_neighbour() {
         assert_eq!(outcome.verdicts.get("a"), Some(&Verdict::Passed), "{seed} {:#?}", outcome.lines);
     }
 }
+
+/// Two disks, on each a client; the driver of the first dies after some steps, or was never alive.
+fn dying(split: bool, seed: u64, steps: u64) -> Outcome {
+    let xml = system(!split, &[("a", "demo", 1)]).replace(
+        "</system>",
+        "<protection_domain name=\"b\" priority=\"90\"><program_image path=\"demo.elf\"/></protection_domain>
+         <orion:disk name=\"d1\" bus=\"virtio-blk\"/>
+         <orion:grant client=\"b\" disk=\"d1\" blocks=\"0..64\" rights=\"read write flush\"/></system>",
+    );
+    let mut machine = Machine::with_media(&xml, seed, &[], &[("d0", &mbr(&[(8, 512)]))]);
+    for _ in 0..steps {
+        machine.step();
+    }
+    machine.kill(machine.pd("blk_d0").unwrap());
+    machine.run()
+}
+
+/// Nobody waits for a driver that is dead: its clients are told that their volume has nothing, the others are served.
+#[test]
+fn a_driver_that_dies_before_the_table_is_read_holds_up_nobody_for_ever() {
+    let mut died_early = [0; 2];
+    for seed in 0..20 {
+        for steps in (0..40).chain([60, 80]) {
+            for split in [true, false] {
+                let outcome = dying(split, seed, steps);
+                if outcome.lines.iter().any(|line| line.contains("MBR with 1 partitions")) {
+                    continue;
+                }
+                died_early[usize::from(split)] += 1;
+                let of = |client| outcome.verdicts.get(client);
+                assert_eq!(of("b"), Some(&Verdict::Passed), "{split} {seed} {steps} {:#?}", outcome.lines);
+                assert_eq!(of("a"), Some(&Verdict::Failed), "{split} {seed} {steps} {:#?}", outcome.lines);
+                let line = match split {
+                    true => "part_d0: no partition can be used: block 0: the disk does not answer;",
+                    false => {
+                        "gatekeeper: volume va is closed: its server is not there, or did not become ready in time"
+                    }
+                };
+                assert!(outcome.lines.iter().any(|said| said.starts_with(line)), "{:#?}", outcome.lines);
+                // The default timeout of a disk is 30 s, and each of those above waits a little longer.
+                assert!(outcome.now <= 110_000_000_000, "{}", outcome.now);
+            }
+        }
+    }
+    assert!(died_early.iter().all(|n| *n > 50), "{died_early:?}");
+}

@@ -144,6 +144,30 @@ fn a_client_that_writes_garbage_into_its_control_page_harms_nobody_else() {
     assert!(malformed >= 5, "malformed commands were noticed in {malformed} of 40 runs");
 }
 
+/// A volume whose driver never says that it is ready is given up; its clients are answered, the others never notice.
+#[test]
+fn a_driver_that_never_lives_holds_up_nobody_for_ever() {
+    let xml = system(&[("a", "demo", "blocks=\"0..64\" rights=\"read write flush\"")]).replace(
+        "</system>",
+        "<protection_domain name=\"b\" priority=\"90\"><program_image path=\"demo.elf\"/></protection_domain>
+         <orion:disk name=\"d1\" bus=\"virtio-blk\" timeout=\"2s\"/>
+         <orion:grant client=\"b\" disk=\"d1\" blocks=\"0..64\" rights=\"read write flush\"/></system>",
+    );
+    for seed in 0..10 {
+        let mut machine = Machine::new(&xml, seed, &[]);
+        machine.kill(machine.pd("blk_d1").unwrap());
+        let outcome = machine.run();
+        passed(&outcome, "a");
+        assert_eq!(outcome.verdicts.get("b"), Some(&Verdict::Failed), "{:#?}", outcome.lines);
+        for line in [
+            "gatekeeper: volume d1 is closed: its server is not there, or did not become ready in time",
+            "gatekeeper: the grant of system.xml line 3 allows nothing: its volume has no blocks",
+        ] {
+            assert!(outcome.lines.iter().any(|said| said == line), "{:#?}", outcome.lines);
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let xml = system(&[("demo", "demo", "blocks=\"0..64\" rights=\"read write flush\"")]);

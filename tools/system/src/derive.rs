@@ -84,6 +84,7 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.controls(&clients);
         build.drivers(&slots, &clients);
         build.grants(&clients);
+        build.patience();
         build.services();
     } else {
         build.exports_without_disks();

@@ -107,8 +107,17 @@ fn req(op: Op, lba: u64, blocks: u32) -> Request {
     Request { op, lba: Lba(lba), blocks: if op == Op::Flush { 0 } else { blocks }, buf: Buf::default(), fua: false }
 }
 
-/// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
-/// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
+/// A volume without blocks is one that is not there: what it would be asked is answered as that, not as a refusal.
+#[test]
+fn a_volume_that_is_not_there_is_offline() {
+    let mut bench = Bench::new(1, vec![volume(BlockSize::B512, 0)], &[capability(2, 0, 100, 1)]);
+    let at = |window: u64| req(Op::Read, window << WINDOW_SHIFT, 1);
+    assert_eq!(bench.ask(0, at(2)), Err(Error::Offline));
+    assert_eq!((bench.ask(0, at(1)), bench.node.layer().refused()), (Err(Error::Denied), 1));
+    let write = req(Op::Write, 2 << WINDOW_SHIFT, 1);
+    assert_eq!((bench.ask(0, write), bench.node.layer().refused()), (Err(Error::Denied), 2));
+}
+
 #[test]
 fn a_read_only_volume_lets_nobody_hope_to_write() {
     let limits = |read_only| Limits { capacity: 800, read_only, ..Limits::default() };
@@ -126,6 +135,8 @@ fn a_read_only_volume_lets_nobody_hope_to_write() {
     assert_eq!((rights(0), rights(1)), (Some(0x25), Some(0x3f)));
 }
 
+/// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
+/// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
 #[test]
 fn exactly_what_is_granted_passes_in_every_small_world() {
     let ends = [u64::MAX, u64::MAX - 1, (1 << WINDOW_SHIFT) - 1, 1 << WINDOW_SHIFT, 1 << 63];

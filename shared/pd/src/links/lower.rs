@@ -5,7 +5,7 @@ use super::{Regions, client, upper::channel};
 use crate::config::{NONE, Role};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
-use orion_block::{Completion, Limits, Op};
+use orion_block::{BlockSize, Completion, Instant, Limits, Op};
 use orion_layer::{Lowers, PeerMisbehaved, Submission};
 use orion_ring::Client;
 
@@ -24,6 +24,27 @@ struct Lower {
     limits: Option<Limits>,
 }
 
+/// The setting that says how many milliseconds devices may take to become ready.
+const PATIENCE: &str = "patience_ms";
+
+/// What is known of the devices that are not ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// When they are given up.
+    pub until: Option<Instant>,
+    /// One that was given up just now: [`Event::Gone`](orion_layer::Event::Gone) is to be told to the node.
+    pub late: Option<u8>,
+}
+
+impl Lower {
+    /// Counts from now on as a device that has nothing, and that keeps nothing from those beside it.
+    fn give_up(&mut self) {
+        let (block, physical) = (BlockSize::B512, BlockSize::B512);
+        self.limits = Some(Limits { block, physical, capacity: 0, fua: true, write_zeroes: true, ..Limits::default() });
+        self.capacity = u16::MAX;
+    }
+}
+
 /// The devices below a node. Port `n` is the `n`th link of the configuration on which we are the client.
 #[derive(Debug)]
 pub struct LowerRings {
@@ -32,6 +53,10 @@ pub struct LowerRings {
     /// Those that were asked or answered since the last [`publish`](Self::publish), a bit each.
     touched: u64,
     regions: Regions,
+    /// Nanoseconds that they may take to become ready.
+    patience: Option<u64>,
+    /// When that is over.
+    until: Option<Instant>,
 }
 
 impl LowerRings {
@@ -58,16 +83,31 @@ impl LowerRings {
                 .push(lower)
                 .map_err(|_| InitError("more than 62 devices below one PD: Microkit has no more channels"))?;
         }
-        Ok(Self { lowers, active, touched: 0, regions: Regions::new(&config)? })
+        let patience = config.setting(PATIENCE).map(|ms| ms.saturating_mul(1_000_000));
+        Ok(Self { lowers, active, touched: 0, regions: Regions::new(&config)?, patience, until: None })
     }
 
-    /// Looks which devices have become ready since the last call.
+    /// Looks which devices have become ready since the last call, and gives up those that are not in time.
     #[cold]
     #[inline(never)]
-    pub fn refresh(&mut self) {
+    pub fn refresh(&mut self, now: Instant) -> Waiting {
         for lower in self.lowers.iter_mut().filter(|l| l.limits.is_none()) {
             lower.limits = lower.ring.server().map(|info| info.limits);
         }
+        let patience = self.patience;
+        self.until = self.until.or_else(|| patience.map(|ns| now.after(ns)));
+        let over = self.until.is_some_and(|at| at <= now);
+        let mut waiting = Waiting::default();
+        for (port, lower) in (0..).zip(&mut self.lowers).filter(|(_, l)| l.limits.is_none()) {
+            waiting.until = self.until;
+            // Who broke the protocol is not waited for.
+            if over || lower.ring.capacity() == 0 {
+                lower.give_up();
+                waiting.late = Some(port);
+                break;
+            }
+        }
+        waiting
     }
 
     /// Whether a plain sDDF server is not ready yet: it says nothing when it is, so look again after a while.

@@ -11,7 +11,7 @@ mod upper;
 #[cfg(test)]
 mod tests;
 
-pub use lower::LowerRings;
+pub use lower::{LowerRings, Waiting};
 pub use regions::Regions;
 pub use upper::{UpperRings, whole};
 

@@ -74,6 +74,33 @@ impl Build<'_> {
         }
         if let Some(part) = self.pds.get_mut(pd) {
             part.blob.settings.push(setting("table_region", u64::from(id)));
+            part.blob.settings.push(setting("table_ms", table_ms(disk)));
         }
     }
+
+    /// How long the gatekeeper and the partition layers wait for what is below them to become ready. Who is dead must
+    /// not hold up those who use other disks.
+    pub fn patience(&mut self) {
+        let ready = |disk: &Disk| driver_ms(disk) + table_ms(disk) + MARGIN_MS;
+        let longest = self.system.disks.iter().map(ready).max().unwrap_or(0);
+        let layers = self.system.disks.iter().map(|disk| (layer_name(&disk.name), driver_ms(disk)));
+        for (name, ms) in layers.chain([(GATEKEEPER.to_owned(), longest)]).collect::<Vec<_>>() {
+            if let Some(part) = self.pds.get_mut(&name) {
+                part.blob.settings.push(setting("patience_ms", ms));
+            }
+        }
+    }
+}
+
+/// Milliseconds beside what a device may take.
+const MARGIN_MS: u64 = 5000;
+
+/// Within which a driver has its device ready, or never.
+fn driver_ms(disk: &Disk) -> u64 {
+    u64::from(disk.timeout_ms) + MARGIN_MS
+}
+
+/// Within which a table is read from a disk that answers, one copy of it after a request that the driver gave up.
+fn table_ms(disk: &Disk) -> u64 {
+    2 * u64::from(disk.timeout_ms) + MARGIN_MS
 }
