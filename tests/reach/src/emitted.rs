@@ -74,6 +74,8 @@ pub fn spaces(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 pub struct Grant {
     /// The disk that it comes down to.
     pub disk: String,
+    /// The partition of it, as in `number=1`.
+    pub partition: Option<String>,
     /// First block.
     pub first: u64,
     /// How many blocks; `None`: to the end.
@@ -92,11 +94,36 @@ pub fn grants(text: &str) -> BTreeMap<String, Vec<Grant>> {
         let mut rights: Vec<String> = value(grant, "rights").split_whitespace().map(str::to_owned).collect();
         rights.sort();
         let (first, count) = blocks.map_or((0, None), |(first, end)| (first, Some(end - first)));
-        let grant_of = Grant { disk: disk(root, grant), first, count, rights };
+        let grant_of = Grant { disk: disk(root, grant), partition: partition(root, grant), first, count, rights };
         grants.entry(value(grant, "client").to_owned()).or_default().push(grant_of);
     }
     grants.values_mut().for_each(|of_client| of_client.sort());
     grants
+}
+
+/// The partitions of each disk that are volumes, as in `number=1`, from the text of a `system.xml`.
+pub fn partitions(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let document = Document::parse(text).unwrap();
+    let root = document.root_element();
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for part in root.descendants().filter(|node| node.tag_name().name() == "partition") {
+        let on = part.children().find(|node| node.tag_name().name() == "on").unwrap();
+        all.entry(disk(root, on)).or_default().insert(select(part));
+    }
+    all
+}
+
+/// How a partition is called.
+fn select(part: Node<'_, '_>) -> String {
+    let mut ways = ["number", "name", "uuid"].into_iter();
+    ways.find_map(|way| part.attribute(way).map(|what| format!("{way}={what}"))).unwrap()
+}
+
+/// The partition below what `node` names, directly or through other volumes.
+fn partition(root: Node<'_, '_>, node: Node<'_, '_>) -> Option<String> {
+    let volume = named(root, "volume").find(|volume| volume.attribute("name") == node.attribute("volume"))?;
+    let part = volume.children().find(|child| child.tag_name().name() == "partition");
+    part.map(select).or_else(|| partition(root, volume.children().find(|child| child.tag_name().name() == "on")?))
 }
 
 /// The disk below what `node` names.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! `orion reach` against the emitted text, for every good system and board, without an SDK.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-use orion_reach_tests::emitted::{Grant, account, grants, spaces};
+use orion_reach_tests::emitted::{Grant, account, grants, partitions, spaces};
 use orion_reach_tests::{Case, cases, claimed, default_cases, same};
 use orion_system::emit;
 use orion_system::plan::{Board, Slot};
-use orion_system::reach::{Dma, Reach};
-use std::collections::BTreeSet;
+use orion_system::reach::{Blocks, Dma};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn what_is_claimed_is_what_the_emitted_text_gives() {
@@ -44,29 +44,23 @@ fn a_client_reaches_exactly_the_blocks_of_its_grants() {
         for reach in case.reach.iter().filter(|reach| !drives(&reach.pd)) {
             let mut blocks: Vec<Grant> = reach.blocks.iter().map(of_blocks).collect();
             blocks.sort();
+            assert!(blocks.windows(2).all(|two| two[0] != two[1]), "{}: {} twice", case.name, reach.pd);
             let none = Vec::new();
             let expected = granted.get(&reach.pd).unwrap_or(&none);
-            if !reach.derived && !has_partition(&case) {
-                assert_eq!(blocks, *expected, "{}: {}", case.name, reach.pd);
-            }
             if !reach.derived {
-                assert!(blocks.len() == expected.len() && reach.orders.is_empty(), "{}: {}", case.name, reach.pd);
+                assert_eq!(blocks, *expected, "{}: {}", case.name, reach.pd);
+                assert!(reach.orders.is_empty(), "{}: {}", case.name, reach.pd);
                 assert!(reach.answers.is_empty(), "{}: {}", case.name, reach.pd);
             }
         }
     }
 }
 
-/// Blocks of a partition are counted from its start, which only its layer knows.
-fn has_partition(case: &Case) -> bool {
-    case.text.contains("<orion:partition")
-}
-
 /// What a client may be lent is what others hold with the right to derive, as `system.xml` has it.
 #[test]
 fn a_client_may_be_lent_what_others_may_pass_on() {
     let mut lent = 0;
-    for case in cases().iter().filter(|case| !has_partition(case)) {
+    for case in cases() {
         let granted = grants(&case.text);
         for reach in case.reach.iter().filter(|reach| !reach.derived) {
             let others = granted.iter().filter(|(client, _)| **client != reach.pd && granted.contains_key(&reach.pd));
@@ -90,34 +84,62 @@ fn of_blocks(blocks: &orion_system::reach::Blocks) -> Grant {
     let mut rights: Vec<String> =
         orion_system::rights_text(blocks.rights).split_whitespace().map(str::to_owned).collect();
     rights.sort();
-    Grant { disk: blocks.disk.clone(), first: blocks.first, count: blocks.count, rights }
+    Grant {
+        disk: blocks.disk.clone(),
+        partition: blocks.partition.clone(),
+        first: blocks.first,
+        count: blocks.count,
+        rights,
+    }
 }
 
-/// The gatekeeper and each driver can misuse every block, and are believed by every client of their disks.
+/// The gatekeeper and each driver can misuse every block, and are believed by every client of their disks. Between them
+/// and a disk of partitions stands who gives the gatekeeper nothing but these.
 #[test]
-fn servers_are_trusted_with_all_blocks_of_their_disks() {
+fn servers_are_trusted_with_the_blocks_that_they_serve() {
+    let mut layers = 0;
     for case in cases() {
-        let granted = grants(&case.text);
+        let (granted, partitions) = (grants(&case.text), partitions(&case.text));
         for disk in &case.plan.disks {
-            let whole = |reach: &&Reach| {
-                reach
-                    .blocks
-                    .iter()
-                    .any(|b| b.disk == disk.name && b.first == 0 && b.count.is_none() && b.grant.is_none())
-            };
-            let trusted: BTreeSet<&str> = case.reach.iter().filter(whole).map(|reach| reach.pd.as_str()).collect();
-            if !has_partition(&case) {
-                assert_eq!(trusted, BTreeSet::from([disk.driver.as_str(), "gatekeeper"]), "{}", case.name);
+            let whole =
+                |b: &&Blocks| b.disk == disk.name && b.partition.is_none() && b.count.is_none() && b.grant.is_none();
+            let trusted = case.reach.iter().filter(|reach| reach.blocks.iter().any(|b| whole(&b)));
+            let trusted: BTreeSet<&str> = trusted.map(|reach| reach.pd.as_str()).collect();
+            let find = |pd: &str| case.reach.iter().find(|reach| reach.pd == pd);
+            let layer = format!("part_{}", disk.name);
+            let mut expected = BTreeSet::from([disk.driver.as_str()]);
+            match partitions.get(&disk.name) {
+                None => _ = expected.insert("gatekeeper"),
+                Some(parts) => {
+                    expected.extend(find(&layer).map(|_| layer.as_str()));
+                    let of_disk = find("gatekeeper").unwrap().blocks.iter().filter(|b| b.disk == disk.name);
+                    let seen: BTreeSet<String> = of_disk.map(|b| b.partition.clone().unwrap()).collect();
+                    assert_eq!(seen, *parts, "{}: {}", case.name, disk.name);
+                    layers += 1;
+                }
             }
-            assert!(trusted.contains(disk.driver.as_str()), "{}", case.name);
-            assert!(granted.keys().all(|client| !trusted.contains(client.as_str())), "{}", case.name);
-            let driver = case.reach.iter().find(|reach| reach.pd == disk.driver).unwrap();
-            let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| grant.disk == disk.name));
-            for (client, _) in clients {
-                assert!(driver.answers.contains(client), "{}: {client}", case.name);
+            assert_eq!(trusted, expected, "{}: {}", case.name, disk.name);
+            let all: BTreeSet<&str> = granted.keys().map(String::as_str).collect();
+            let answers = find("gatekeeper").unwrap().answers.iter().map(String::as_str);
+            assert_eq!(answers.collect::<BTreeSet<&str>>(), all, "{}", case.name);
+            let believed: BTreeSet<&str> = believers(&granted, &disk.name);
+            for server in expected.iter().filter(|pd| **pd != "gatekeeper") {
+                let answers: BTreeSet<&str> = find(server).unwrap().answers.iter().map(String::as_str).collect();
+                let derived = BTreeSet::from(["gatekeeper", layer.as_str()]);
+                let clients: BTreeSet<&str> = answers.difference(&derived).copied().collect();
+                assert_eq!(clients, believed, "{}: {server}", case.name);
             }
         }
     }
+    assert!(layers >= 4, "{layers} disks with partitions");
+}
+
+/// Clients with a grant on the disk, and, where one of these may be lent to others, all.
+fn believers<'a>(granted: &'a BTreeMap<String, Vec<Grant>>, disk: &str) -> BTreeSet<&'a str> {
+    let of_disk = |list: &[Grant]| list.iter().any(|grant| grant.disk == disk);
+    let lent = |grant: &Grant| grant.disk == disk && grant.rights.contains(&"derive".to_owned());
+    let any = granted.values().flatten().any(lent);
+    granted.iter().filter(|(_, list)| any || of_disk(list)).map(|(client, _)| client.as_str()).collect()
 }
 
 /// From the emitted text alone: a client's payload is mapped by that client and by nobody else.

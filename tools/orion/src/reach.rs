@@ -145,11 +145,12 @@ fn order(order: &Order) -> Value {
     json!({ "disk": order.disk, "driver": order.driver, "regions": order.regions })
 }
 
-/// `blocks` counts blocks of 4096 bytes; null: to the end of the disk.
+/// `blocks` counts blocks of 4096 bytes; null: to the end of the disk or partition.
 fn blocks(blocks: &Blocks) -> Value {
     json!({
         "disk": blocks.disk,
         "volume": blocks.volume,
+        "partition": blocks.partition,
         "first": blocks.first,
         "blocks": blocks.count,
         "rights": rights_text(blocks.rights).split_whitespace().collect::<Vec<_>>(),

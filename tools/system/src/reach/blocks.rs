@@ -21,9 +21,11 @@ pub struct Blocks {
     pub disk: String,
     /// The volume of the grant, where it comes of one.
     pub volume: Option<String>,
+    /// The partition of the disk, as in `number=1`, from whose start the blocks are counted.
+    pub partition: Option<String>,
     /// First block of 4096 bytes.
     pub first: u64,
-    /// How many; `None`: to the end of the disk.
+    /// How many; `None`: to the end of the disk, or of the partition.
     pub count: Option<u64>,
     /// Bits of `orion_caps::Rights`.
     pub rights: u16,
@@ -48,11 +50,11 @@ fn config(pd: &Pd) -> Option<Config<'_>> {
     Config::parse(if pd.sections.is_empty() { &pd.config } else { &pd.wiring }).ok()
 }
 
-/// The PDs that `pd` has as `role` at the other end of a ring, each with its end's link.
+/// The PDs that `pd` has as `role` at the other end of rings, each once.
 fn peers<'a>(pd: &'a Pd, role: Role, plan: &'a Plan) -> Vec<&'a Pd> {
     let links = config(pd).map_or(&[][..], |config| config.links);
-    let others = links.iter().filter(|link| link.role() != role);
-    others.filter_map(|link| plan.pds.iter().find(|other| other.name == link.peer.as_str())).collect()
+    let linked = |other: &&Pd| links.iter().any(|link| link.role() != role && link.peer.as_str() == other.name);
+    plan.pds.iter().filter(linked).collect()
 }
 
 /// The blocks that `pd` could misuse.
@@ -63,10 +65,15 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
     }
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server) else { continue };
+        let parts = partitions(server, &config, plan);
+        if !parts.is_empty() {
+            blocks.extend(parts.iter().filter(|part| part.client == pd.name).map(|part| part.blocks(&server.name)));
+            continue;
+        }
         match plan.disks.iter().find(|disk| disk.driver == server.name) {
             // A driver refuses nothing but what changes a read-only disk.
             Some(disk) => blocks.push(whole(&disk.name, allowed(disk), Some(&server.name))),
-            None if !config.grants.is_empty() => blocks.extend(granted(&pd.name, server, &config, system)),
+            None if !config.grants.is_empty() => blocks.extend(granted(&pd.name, server, &config, (system, plan))),
             // Of any other server nothing is known but what it could do itself.
             None => blocks.extend(self::blocks(server, system, plan)),
         }
@@ -77,29 +84,75 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
 
 fn whole(disk: &str, rights: u16, server: Option<&str>) -> Blocks {
     let (disk, server) = (disk.to_owned(), server.map(str::to_owned));
-    Blocks { disk, volume: None, first: 0, count: None, rights, server, grant: None }
+    Blocks { disk, volume: None, partition: None, first: 0, count: None, rights, server, grant: None }
+}
+
+/// A partition that a PD gives to a client of its own.
+struct Part<'a> {
+    client: &'a str,
+    volume: &'a str,
+    select: &'a str,
+    disk: &'a Disk,
+}
+
+impl Part<'_> {
+    /// All of it: its layer refuses nothing within it.
+    fn blocks(&self, server: &str) -> Blocks {
+        let (volume, partition) = (Some(self.volume.to_owned()), Some(self.select.to_owned()));
+        Blocks { volume, partition, ..whole(&self.disk.name, allowed(self.disk), Some(server)) }
+    }
+}
+
+/// The partitions that `server` gives away: it is the driver of their disk, or stands over it.
+fn partitions<'a>(server: &'a Pd, config: &Config<'a>, plan: &'a Plan) -> Vec<Part<'a>> {
+    let driver = |link: &Link| plan.disks.iter().find(|disk| disk.driver == link.peer.as_str());
+    let below = plan.disks.iter().find(|disk| disk.driver == server.name);
+    let Some(disk) = below.or_else(|| config.links_as(Role::Client).find_map(|(_, link)| driver(link))) else {
+        return Vec::new();
+    };
+    let links = (0_u64..).zip(config.links_as(Role::Server));
+    let parts = links.filter_map(|(number, (_, link))| {
+        let named = config.settings.iter().filter(|setting| setting.value.get() == number);
+        let select = named.map(|s| s.key.as_str()).find(|key| orion_gpt::Select::parse(key).is_some())?;
+        Some(Part { client: link.peer.as_str(), volume: link.volume.as_str(), select, disk })
+    });
+    parts.collect()
 }
 
 const fn allowed(disk: &Disk) -> u16 {
     if disk.read_only { EVERY & !MODIFYING } else { EVERY }
 }
 
-fn granted(pd: &str, server: &Pd, config: &Config<'_>, system: &System) -> Vec<Blocks> {
+fn granted(pd: &str, server: &Pd, config: &Config<'_>, (system, plan): (&System, &Plan)) -> Vec<Blocks> {
     let link = |index: u16| config.links.get(usize::from(index));
     let of_pd = |grant: &&Grant| {
         link(grant.client.get()).is_some_and(|link: &Link| link.role() == Role::Server && link.peer.as_str() == pd)
     };
     let volume = |line: u32| system.grants.iter().find(|grant| grant.at.line == line && grant.client.0 == pd);
-    let grants = config.grants.iter().filter(of_pd).map(|grant| Blocks {
-        disk: link(grant.volume.get()).map_or_else(String::new, |link| link.volume.as_str().to_owned()),
-        volume: volume(grant.line.get()).map(|grant| grant.target.name().to_owned()),
-        first: grant.first.get(),
-        count: Some(grant.blocks.get()).filter(|count| *count != u64::MAX),
-        rights: grant.rights.get(),
-        server: Some(server.name.clone()),
-        grant: Some((grant.window.get(), grant.line.get())),
+    let grants = config.grants.iter().filter(of_pd).map(|grant| {
+        let (disk, partition) =
+            link(grant.volume.get()).map_or_else(Default::default, |link| below(link, server, plan));
+        Blocks {
+            disk,
+            volume: volume(grant.line.get()).map(|grant| grant.target.name().to_owned()),
+            partition,
+            first: grant.first.get(),
+            count: Some(grant.blocks.get()).filter(|count| *count != u64::MAX),
+            rights: grant.rights.get(),
+            server: Some(server.name.clone()),
+            grant: Some((grant.window.get(), grant.line.get())),
+        }
     });
     grants.collect()
+}
+
+/// The disk, and the partition of it if it is one, that `pd` has at the other end of its `link`.
+fn below(link: &Link, pd: &Pd, plan: &Plan) -> (String, Option<String>) {
+    let volume = link.volume.as_str();
+    let server = plan.pds.iter().find(|other| other.name == link.peer.as_str());
+    let parts = server.and_then(|server| Some(partitions(server, &config(server)?, plan))).unwrap_or_default();
+    let part = parts.iter().find(|part| part.client == pd.name && part.volume == volume);
+    part.map_or_else(|| (volume.to_owned(), None), |part| (part.disk.name.clone(), Some(part.select.to_owned())))
 }
 
 /// What other clients of the servers of `pd` hold and may pass on to it while the system runs, with who holds it.
@@ -108,7 +161,7 @@ pub fn lent(pd: &Pd, system: &System, plan: &Plan) -> Vec<(String, Blocks)> {
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server).filter(|config| !config.grants.is_empty()) else { continue };
         for lender in peers(server, Role::Client, plan).into_iter().filter(|lender| lender.name != pd.name) {
-            let grants = granted(&lender.name, server, &config, system);
+            let grants = granted(&lender.name, server, &config, (system, plan));
             let derive = Rights::DERIVE.bits();
             let passed = grants.into_iter().filter(|blocks| blocks.rights & derive != 0);
             lent.extend(passed.map(|blocks| (lender.name.clone(), blocks)));
@@ -131,8 +184,12 @@ pub fn orders(pd: &Pd, plan: &Plan) -> Vec<Order> {
             let regions = sorted(regions);
             orders.push(Order { disk: disk.name.clone(), driver: server.name.clone(), regions });
         } else if config.grants.is_empty() {
-            // A layer between passes addresses on as they are.
-            orders.extend(self::orders(server, plan));
+            // A layer between passes addresses on as they are, if it knows a region that they lie in.
+            let known = |name: &String| config.regions.iter().any(|region| region.name.as_str() == name);
+            let passed = self::orders(server, plan).into_iter();
+            orders.extend(
+                passed.map(|order| Order { regions: order.regions.into_iter().filter(known).collect(), ..order }),
+            );
         }
     }
     orders.sort_by(|a, b| (&a.disk, &a.driver).cmp(&(&b.disk, &b.driver)));
@@ -140,13 +197,28 @@ pub fn orders(pd: &Pd, plan: &Plan) -> Vec<Order> {
     orders
 }
 
+/// Whether requests of `client` may go through a server with `config` to one of `below`: any, unless grants say which. Who
+/// has none there may be lent some.
+fn concerns(config: &Config<'_>, client: &str, below: &[&str]) -> bool {
+    let peer = |index: u16| config.links.get(usize::from(index)).map_or("", |link| link.peer.as_str());
+    let mut there = config.grants.iter().filter(|grant| below.contains(&peer(grant.volume.get())));
+    let derive = Rights::DERIVE.bits();
+    config.grants.is_empty()
+        || there.any(|grant| peer(grant.client.get()) == client || grant.rights.get() & derive != 0)
+}
+
 /// The PDs whose requests `pd` answers, and those whose requests they answer in turn.
 pub fn answers(pd: &Pd, plan: &Plan) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut ahead = vec![pd];
+    let mut via: Vec<&str> = vec![&pd.name];
     while let Some(server) = ahead.pop() {
+        via.push(&server.name);
         for client in peers(server, Role::Client, plan) {
-            if client.name != pd.name && !found.contains(&client.name) {
+            // Its own answers go to all its clients, what it hands on from others to those whom it concerns.
+            let handed_on = config(server).filter(|_| server.name != pd.name);
+            let concerned = handed_on.is_none_or(|config| concerns(&config, &client.name, &via));
+            if concerned && client.name != pd.name && !found.contains(&client.name) {
                 found.push(client.name.clone());
                 ahead.push(client);
             }

@@ -131,12 +131,13 @@ fn lent((lender, held): &(String, Blocks)) -> String {
     format!("what {lender} may pass on of {}: {}", extent(held), rights_text(held.rights))
 }
 
-/// The volume, the disk and the blocks.
+/// The volume, the partition, the disk and the blocks.
 fn extent(blocks: &Blocks) -> String {
     let end = blocks.count.map_or("end".to_owned(), |count| blocks.first.saturating_add(count).to_string());
     let size = blocks.count.map_or(String::new(), |count| format!(" ({})", bytes(count.saturating_mul(4096))));
     let of = blocks.volume.as_ref().map_or(String::new(), |volume| format!("{volume} on "));
-    format!("{of}{} {}..{end}{size}", blocks.disk, blocks.first)
+    let part = blocks.partition.as_ref().map_or(String::new(), |select| format!("partition {select} of "));
+    format!("{of}{part}{} {}..{end}{size}", blocks.disk, blocks.first)
 }
 
 fn blocks(blocks: &Blocks) -> String {
