@@ -18,6 +18,8 @@ struct Live<P> {
     ticks: ChannelSet,
     /// When the PD wants to be called though nothing happened.
     deadline: Option<Instant>,
+    /// The time of the last tick that might have been due: a clock that went back since would make the deadline far away.
+    seen: Instant,
 }
 
 /// Sets the PD `P` up and calls it for the first time.
@@ -54,7 +56,7 @@ fn live<P: ProtectionDomain<Sel4World>>() -> Option<Live<P>> {
     });
     match P::init(&mut world) {
         Ok(pd) => {
-            let mut live = Live { pd, world, ticks, deadline: None };
+            let mut live = Live { pd, world, ticks, deadline: None, seen: Instant(0) };
             live.call(ChannelSet::ALL);
             Some(live)
         }
@@ -73,9 +75,15 @@ impl<P: ProtectionDomain<Sel4World>> Live<P> {
     /// Calls the PD, but for a tick that comes before it is due.
     fn notified(&mut self, from: ChannelSet) {
         let only_tick = from.0 & !self.ticks.0 == 0;
-        if !only_tick || self.deadline.is_some_and(|due| due <= self.world.now()) {
+        if !only_tick || self.due() {
             self.call(from);
         }
+    }
+
+    fn due(&mut self) -> bool {
+        let Some(due) = self.deadline else { return false };
+        let now = self.world.now();
+        due <= now || now < core::mem::replace(&mut self.seen, now)
     }
 }
 

@@ -35,13 +35,25 @@ impl Budget {
     /// The tighter of both, limit by limit.
     #[must_use]
     pub fn tightened(self, other: Self) -> Self {
-        let burst = |ms| if ms == 0 { DEFAULT_BURST_MS } else { ms };
+        // A burst says something only where there is a rate that it belongs to.
+        let burst = |b: &Self| match (b.rated(), b.burst_ms) {
+            (false, _) => u32::MAX,
+            (true, 0) => DEFAULT_BURST_MS,
+            (true, ms) => ms,
+        };
         Self {
             in_flight: tighter(self.in_flight.into(), other.in_flight.into()).try_into().unwrap_or(u32::MAX),
             iops: tighter(self.iops.into(), other.iops.into()).try_into().unwrap_or(u32::MAX),
             bytes: tighter(self.bytes, other.bytes),
-            burst_ms: burst(self.burst_ms).min(burst(other.burst_ms)),
+            burst_ms: match burst(&self).min(burst(&other)) {
+                u32::MAX => 0,
+                ms => ms,
+            },
         }
+    }
+
+    const fn rated(&self) -> bool {
+        self.iops != 0 || self.bytes != 0
     }
 }
 
@@ -200,6 +212,11 @@ mod tests {
         let b = Budget { in_flight: 0, iops: 7, bytes: 200, burst_ms: 5 };
         let both = Budget { in_flight: 4, iops: 7, bytes: 100, burst_ms: 5 };
         assert_eq!((a.tightened(b), b.tightened(a)), (both, both));
+        // The burst of no rate bounds none.
+        let (fast, few) =
+            (Budget { iops: 100, burst_ms: 100, ..Budget::NONE }, Budget { in_flight: 3, ..Budget::NONE });
+        let both = Budget { in_flight: 3, ..fast };
+        assert_eq!((fast.tightened(few), few.tightened(fast)), (both, both));
     }
 
     proptest! {

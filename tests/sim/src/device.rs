@@ -24,6 +24,10 @@ pub struct SimDevice {
     due: Vec<u64>,
     /// Nanoseconds that a request takes at most; 0: none takes any time.
     usual_ns: u64,
+    /// Nanoseconds that each request takes, one after the other, if it is such a device.
+    serial_ns: u64,
+    /// When such a device has done all that it was given.
+    free_at: u64,
     /// Until then it does nothing.
     stalled: u64,
     resets: u64,
@@ -47,7 +51,17 @@ impl SimDevice {
         let found = Shape { queue_max: [256, 64, 16][random.below(3)], ..found };
         let model = Model::new(found, memory);
         model.borrow_mut().medium = Some(Box::new(Attached(disk.clone())));
-        Self { disk: disk.clone(), model, due: Vec::new(), usual_ns, stalled: 0, resets: 0, random }
+        Self {
+            disk: disk.clone(),
+            model,
+            due: Vec::new(),
+            usual_ns,
+            serial_ns: 0,
+            free_at: 0,
+            stalled: 0,
+            resets: 0,
+            random,
+        }
     }
 
     /// Its PCI function, whose BARs are placed in `len` bytes at `bus`.
@@ -75,7 +89,7 @@ impl SimDevice {
         if model.is_notified() {
             model.take();
             while self.due.len() < model.taken.len() {
-                let due = now + self.duration();
+                let due = if self.serial_ns > 0 { self.queued(now) } else { now + self.duration() };
                 self.due.push(due);
             }
         }
@@ -93,6 +107,16 @@ impl SimDevice {
         }
         self.due.remove(nth);
         model.finish(nth);
+    }
+
+    /// From now on requests are done one after the other, each in so many nanoseconds.
+    pub fn serve_in_turn(&mut self, ns: u64) {
+        self.serial_ns = ns;
+    }
+
+    fn queued(&mut self, now: u64) -> u64 {
+        self.free_at = self.free_at.max(now) + self.serial_ns;
+        self.free_at
     }
 
     fn count_resets(&mut self, resets: u64) {

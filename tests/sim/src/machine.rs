@@ -6,6 +6,7 @@ use crate::disk::{DiskShape, SimDisk};
 use crate::faults::FaultSet;
 use crate::garbage::Garbage;
 use crate::memory::Memory;
+use crate::puppet::Puppet;
 use crate::random::Random;
 use crate::system::System;
 use crate::world::{Common, Registers, SimWorld};
@@ -37,6 +38,8 @@ struct Domain {
     pd: Option<Box<dyn Step>>,
     world: SimWorld,
     deadline: Option<Instant>,
+    /// When it said so: if the clock has gone back since, every deadline counts as over.
+    asked_at: u64,
     /// Its disk, among the machine's devices, and the channel of the interrupt.
     device: Option<(usize, u8)>,
 }
@@ -69,11 +72,11 @@ pub struct Pace {
 pub struct Machine {
     // In this order: PDs and devices go before the memory that they have windows on.
     domains: Vec<Domain>,
-    devices: Vec<SimDevice>,
+    pub(crate) devices: Vec<SimDevice>,
     /// What all PDs share.
     pub common: Rc<RefCell<Common>>,
     system: Rc<System>,
-    memory: Memory,
+    pub(crate) memory: Memory,
     random: Random,
     pace: Pace,
     /// Steps so far.
@@ -122,7 +125,7 @@ impl Machine {
             Self { domains: Vec::new(), devices, common, system: system.clone(), memory, random, pace, steps: 0 };
         for pd in 0..plan.pds.len() {
             let (world, device) = (machine.world(pd), machine.device(pd));
-            machine.domains.push(Domain { pd: None, world, deadline: None, device });
+            machine.domains.push(Domain { pd: None, world, deadline: None, asked_at: 0, device });
             machine.start(pd).unwrap_or_else(|e| panic!("{}: {e}", plan.pds[pd].name));
         }
         machine
@@ -168,6 +171,7 @@ impl Machine {
             "reader" => Box::new(Reader::init(world)?),
             "contract" => Box::new(Contract::init(world)?),
             "client" => Box::new(SimClient::init(world)?),
+            "puppet" => Box::new(Puppet::init(world)?),
             "garbage" => Box::new(Garbage::init(world)?),
             other => panic!("the simulated world has no program {other}"),
         };
@@ -213,7 +217,22 @@ impl Machine {
 
     /// Lets one PD or device that has something to do go on; `false` where nothing ever has.
     pub fn step(&mut self) -> bool {
-        let Some(ready) = self.ready() else { return false };
+        loop {
+            let first = match self.step_now() {
+                Ok(()) => return true,
+                Err(first) => first,
+            };
+            let Some(first) = first else { return false };
+            self.common.borrow_mut().now = first;
+        }
+    }
+
+    /// Lets one PD or device that has something to do at this instant go on.
+    ///
+    /// # Errors
+    /// None has: when the next one will; `None`: never.
+    pub(crate) fn step_now(&mut self) -> Result<(), Option<u64>> {
+        let ready = self.ready()?;
         self.steps += 1;
         self.common.borrow_mut().now += self.pace.step_ns;
         let next = ready[self.random.below(ready.len())];
@@ -222,7 +241,7 @@ impl Machine {
             Some(device) => self.devices[device].step(self.common.borrow().now),
         }
         self.interrupt();
-        true
+        Ok(())
     }
 
     /// Takes the power away: what clients and PDs knew is gone, what disks held only in their caches in part.
@@ -235,39 +254,33 @@ impl Machine {
         common
     }
 
-    /// PDs, then devices, that have something to do now; time goes on until there is one.
-    fn ready(&self) -> Option<Vec<usize>> {
-        let mut common = self.common.borrow_mut();
-        loop {
-            let mut ready = Vec::with_capacity(8);
-            let mut first = u64::MAX;
-            for (index, domain) in self.domains.iter().enumerate().filter(|(_, domain)| domain.pd.is_some()) {
-                let deadline = domain.deadline.map_or(u64::MAX, |at| at.0);
-                if common.pending[index] != 0 || deadline <= common.now {
-                    ready.push(index);
-                }
-                first = first.min(deadline);
+    /// PDs, then devices, that have something to do now; where none has, when that changes.
+    fn ready(&self) -> Result<Vec<usize>, Option<u64>> {
+        let common = self.common.borrow();
+        let mut ready = Vec::with_capacity(8);
+        let mut first = u64::MAX;
+        for (index, domain) in self.domains.iter().enumerate().filter(|(_, domain)| domain.pd.is_some()) {
+            let back = common.now < domain.asked_at;
+            let deadline = domain.deadline.map_or(u64::MAX, |at| if back { 0 } else { at.0 });
+            if common.pending[index] != 0 || deadline <= common.now {
+                ready.push(index);
             }
-            for (index, device) in self.devices.iter().enumerate() {
-                let next = device.next().unwrap_or(u64::MAX);
-                if next <= common.now {
-                    ready.push(self.domains.len() + index);
-                }
-                first = first.min(next);
-            }
-            if !ready.is_empty() {
-                return Some(ready);
-            }
-            if first == u64::MAX {
-                return None;
-            }
-            common.now = first;
+            first = first.min(deadline);
         }
+        for (index, device) in self.devices.iter().enumerate() {
+            let next = device.next().unwrap_or(u64::MAX);
+            if next <= common.now {
+                ready.push(self.domains.len() + index);
+            }
+            first = first.min(next);
+        }
+        if ready.is_empty() { Err(Some(first).filter(|at| *at != u64::MAX)) } else { Ok(ready) }
     }
 
     fn step_domain(&mut self, index: usize) {
         let from = std::mem::take(&mut self.common.borrow_mut().pending[index]);
         let domain = &mut self.domains[index];
+        domain.asked_at = self.common.borrow().now;
         if let Some(pd) = &mut domain.pd {
             domain.deadline = pd.step(ChannelSet(from), &mut domain.world);
         }

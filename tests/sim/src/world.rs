@@ -3,6 +3,7 @@
 use crate::client::Job;
 use crate::journal::Journal;
 use crate::memory::Memory;
+use crate::puppet::Strings;
 use orion_pd::{Channel, Config, Instant, Verdict, World};
 use orion_region::{Mmio, Window};
 use orion_virtio::model::{PciBars, PciConfig};
@@ -28,6 +29,8 @@ pub struct Common {
     pub journal: Journal,
     /// What each such client has to do, by name.
     pub jobs: BTreeMap<String, Job>,
+    /// What puppets are to do and were told, by name.
+    pub puppets: BTreeMap<String, Strings>,
 }
 
 /// What one PD sees.

@@ -104,7 +104,7 @@ fn dying(split: bool, seed: u64, steps: u64) -> Outcome {
 #[test]
 fn a_driver_that_dies_before_the_table_is_read_holds_up_nobody_for_ever() {
     let mut died_early = [0; 2];
-    for seed in 0..20 {
+    for seed in 0..6 {
         for steps in (0..40).chain([60, 80]) {
             for split in [true, false] {
                 let outcome = dying(split, seed, steps);
@@ -127,5 +127,5 @@ fn a_driver_that_dies_before_the_table_is_read_holds_up_nobody_for_ever() {
             }
         }
     }
-    assert!(died_early.iter().all(|n| *n > 50), "{died_early:?}");
+    assert!(died_early.iter().all(|n| *n > 20), "{died_early:?}");
 }
