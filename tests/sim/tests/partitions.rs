@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Partitions under many schedules: the layer in a PD of its own and in the driver's.
-#![allow(clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 use orion_pd::Verdict;
 use orion_sim::{Machine, Outcome};
 
