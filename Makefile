@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
 export ORION
 .DEFAULT_GOAL := help
-.PHONY: help build run test check sim bench image qemu graph clean
+.PHONY: help build run test check sim fuzz bench image qemu graph clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,11 @@ sim: ## simulate worlds that fail and lose power: SIM="--requests 1_000_000", or
 	@.ci/need build
 	.ci/cargo build --quiet --profile sim --package orion-sim
 	$(TARGET)/sim/orion-sim $(SIM)
+
+fuzz: ## fuzz what faces others' bytes, guided by coverage: FUZZ="SECONDS [TARGET]...", or "replay TARGET FILE"
+	@.ci/need build
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/rustc-coverage .ci/cargo build --quiet --profile fuzz --package orion-fuzz
+	$(TARGET)/fuzz/orion-fuzz $(FUZZ)
 
 bench: build ## measure each part, and the whole chain beside qemu-img on the same file
 	@.ci/need run
