@@ -49,6 +49,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let full = InitError("a grant does not fit the gatekeeper's tables: see `orion check`");
             layer.grant(capability(&config, grant).ok_or(full)?).map_err(|_| full)?;
         }
+        narrow(&config, &mut layer)?;
         let state = State::restore(world, &mut layer).unwrap_or_else(|_| {
             world.print(format_args!(
                 "the state of an earlier life can't be read: everything is denied until the system is booted again"
@@ -85,6 +86,9 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let mut served = Served::default();
             if self.control.pending(around.uppers.asking()) {
                 served = self.control.serve(&mut self.node, &mut around, world);
+            }
+            if self.node.layer().has_lanes() {
+                self.node.control(&mut around, |layer, io| layer.give_places(io));
             }
             self.lowers.publish(world);
             let first = !self.uppers.announced() && self.node.ready();
@@ -215,6 +219,20 @@ fn report_refusal<W: World>(refusal: Refusal, number: u32, world: &mut W) {
         PRINTED_MAX => world.print(format_args!("refused {client}: {refusal}; further refusals are only counted")),
         _ => {}
     }
+}
+
+/// Tells the engine which volumes are given only so many requests at once, as their links say.
+fn narrow(config: &Config<'_>, layer: &mut Gatekeeper) -> Result<(), InitError> {
+    for (port, (_, link)) in (0..).zip(config.links_as(Role::Client)) {
+        let (places, lane) = (link.depth.get() & 0xffff, link.depth.get() >> 16);
+        let (Ok(places), Ok(lane)) = (u16::try_from(places), u16::try_from(lane)) else { continue };
+        if places != 0 && !layer.narrow(port, lane, places) {
+            return Err(InitError(
+                "more than 32 disks that are given only so many requests at once: see `orion check`",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn windows(layer: &Gatekeeper, client: u8) -> [WindowInfo; 16] {

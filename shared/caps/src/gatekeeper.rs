@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: MIT
 //! The layer that lets a request pass exactly when a capability allows it.
-use crate::budget::Gate;
 use crate::image::{self, Found};
+use crate::lanes::Lanes;
 use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
 use crate::{Capability, Command, Denial, Holding, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable};
 use heapless::{Deque, Vec};
 use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Limits, Op, POLICY_BLOCK, Request};
 use orion_layer::{Id, Io, Layer, Relay, Start};
+use waiting::{WAITING_MAX, Waiting};
 
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 /// Most capabilities of a system.
 pub const CAPABILITIES_MAX: usize = 128;
 /// Most clients of a gatekeeper.
 pub const CLIENTS_MAX: usize = 62;
-/// Most requests that wait for their capability's budget.
-const WAITING_MAX: usize = 256;
 const REFUSALS_KEPT: usize = 16;
 
 /// The gatekeeper's policy engine: a layer with a client above each connection and a volume below each port.
 #[derive(Debug)]
 pub struct Gatekeeper {
     tree: Tree,
-    /// First come, first served.
-    waiting: Vec<(Id, u8), WAITING_MAX>,
+    /// In the order in which they came.
+    waiting: Vec<Waiting, WAITING_MAX>,
+    lanes: Lanes,
     refusals: Deque<Refusal, REFUSALS_KEPT>,
     refused: u64,
 }
@@ -32,7 +33,7 @@ pub struct Gatekeeper {
 impl Gatekeeper {
     /// A gatekeeper that refuses everything.
     pub const fn new() -> Self {
-        Self { tree: Tree::new(), waiting: Vec::new(), refusals: Deque::new(), refused: 0 }
+        Self { tree: Tree::new(), waiting: Vec::new(), lanes: Lanes::new(), refusals: Deque::new(), refused: 0 }
     }
 
     /// Adds a capability. Before the volumes are known it allows nothing.
@@ -41,6 +42,12 @@ impl Gatekeeper {
     /// [`TooMany`] where a table is full, a number is out of range or the window is taken.
     pub fn grant(&mut self, granted: Capability) -> Result<(), TooMany> {
         self.tree.insert(Entry::new(granted, NOTHING, 0, NOTHING)).map(|_| ())
+    }
+
+    /// Has the volume `port` given at most `places` requests at once, together with others of the same `lane`: those who want
+    /// more take turns by weight. `false` where there are too many lanes.
+    pub fn narrow(&mut self, port: u8, lane: u16, places: u16) -> bool {
+        self.lanes.add(port, lane, places)
     }
 
     /// Requests that were refused since the start.
@@ -177,64 +184,6 @@ impl Gatekeeper {
         io.lower(id, port, 0, req);
     }
 
-    /// Charges a request to its budgets; whether it has to wait for them.
-    #[inline(never)]
-    fn waits(&mut self, id: Id, index: u8, req: &Request, io: &mut Io<'_, Ctx>) -> bool {
-        let queue = self.tree.entry(index).map_or(0, |e| e.waiting);
-        let gate = self.tree.gate(index, io.now());
-        if queue == 0 && gate == Gate::Open {
-            self.charge(index, req, io);
-            return false;
-        }
-        if let Gate::At(at) = gate {
-            io.alarm(at);
-        }
-        match (self.waiting.push((id, index)), self.tree.entry_mut(index)) {
-            (Ok(()), Some(entry)) => entry.waiting += 1,
-            _ => io.done(id, Completion::error(Error::Again)),
-        }
-        true
-    }
-
-    fn charge(&mut self, index: u8, req: &Request, io: &Io<'_, Ctx>) {
-        let block = self.tree.entry(index).and_then(|e| io.below(e.granted.port)).map_or(0, |l| l.block.shift());
-        self.tree.charge(index, io.now(), u64::from(req.blocks) << block);
-    }
-
-    /// Sends the waiting requests whose budgets allow it now, oldest first.
-    fn release(&mut self, io: &mut Io<'_, Ctx>) {
-        let mut at = 0;
-        while let Some(&(id, index)) = self.waiting.get(at) {
-            match self.tree.gate(index, io.now()) {
-                Gate::Open => {}
-                Gate::Completion => {
-                    at += 1;
-                    continue;
-                }
-                Gate::At(opens) => {
-                    io.alarm(opens);
-                    at += 1;
-                    continue;
-                }
-            }
-            self.unlist(at);
-            match self.decide(io.upper(id), &io.request(id)) {
-                Ok((_, req)) => {
-                    self.charge(index, &req, io);
-                    self.send(id, index, req, io);
-                }
-                Err((reason, line)) => self.deny(id, reason, line, io),
-            }
-        }
-    }
-
-    fn unlist(&mut self, at: usize) {
-        let (_, index) = self.waiting.remove(at);
-        if let Some(entry) = self.tree.entry_mut(index) {
-            entry.waiting = entry.waiting.saturating_sub(1);
-        }
-    }
-
     /// Denies a request, unless what keeps it from its blocks is that its volume has none: then it is offline.
     #[cold]
     fn turn_away(&mut self, id: Id, (reason, line): (Reason, u32), io: &mut Io<'_, Ctx>) {
@@ -250,23 +199,6 @@ impl Gatekeeper {
     fn deny(&mut self, id: Id, reason: Reason, line: u32, io: &mut Io<'_, Ctx>) {
         self.refuse(Refusal { client: io.upper(id), req: io.request(id), reason, line });
         io.done(id, Completion::error(Error::Denied));
-    }
-
-    /// Denies the waiting requests that nothing allows any more.
-    fn deny_waiting(&mut self, io: &mut Io<'_, Ctx>) {
-        let mut at = 0;
-        while let Some(&(id, index)) = self.waiting.get(at) {
-            let entry = self.tree.entry(index);
-            let needed = Rights::needed(io.request(id).op);
-            if entry.is_some_and(|e| e.allowed.contains(needed)) {
-                at += 1;
-                continue;
-            }
-            let frozen = entry.is_some_and(|e| e.life == Life::Live);
-            let line = entry.map_or(0, |e| e.granted.line);
-            self.unlist(at);
-            self.deny(id, if frozen { Reason::Frozen } else { Reason::Revoked }, line, io);
-        }
     }
 }
 
@@ -289,6 +221,7 @@ impl Layer for Gatekeeper {
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
         let volumes = (0..64).map_while(|port| io.below(port));
         let block = unit(volumes.map(|v| v.block));
+        self.tree.laned = self.lanes.ports;
         match self.tree.resolve(block, |port| io.below(port)) {
             Some(()) => Start::Ready,
             None => Start::Starting,
@@ -357,6 +290,7 @@ impl Layer for Gatekeeper {
         let index = io.ctx(id).map_or(NOTHING, |ctx| ctx.capability);
         let Some(entry) = self.tree.entry(index) else { return };
         io.done(id, Completion { blocks: done.blocks >> entry.scale, ..done });
+        self.lanes.leave(entry.granted.port);
         self.tree.ended(index);
         if !self.waiting.is_empty() {
             self.release(io);

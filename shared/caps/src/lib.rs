@@ -15,6 +15,7 @@ mod capability;
 mod commands;
 mod gatekeeper;
 mod image;
+mod lanes;
 mod refusal;
 mod rights;
 mod tree;

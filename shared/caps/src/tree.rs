@@ -32,7 +32,7 @@ pub(crate) struct Entry {
     pub extent: Extent,
     /// Binary logarithm of the volume's blocks in one of ours.
     pub scale: u8,
-    /// It, or one above it, has a budget.
+    /// It, or one above it, has a budget, or its volume is given only so many requests at once.
     pub metered: bool,
     /// It is live and not metered: a request that ends has nothing to do but to be counted.
     pub plain: bool,
@@ -94,11 +94,19 @@ pub(crate) struct Tree {
     /// The epoch of each volume.
     pub epochs: [u32; VOLUMES_MAX],
     pub ready: bool,
+    /// Volumes that are given only so many requests at once, a bit each.
+    pub laned: u64,
 }
 
 impl Tree {
     pub const fn new() -> Self {
-        Self { entries: Vec::new(), windows: [[NOTHING; WINDOWS]; CLIENTS_MAX], epochs: [0; VOLUMES_MAX], ready: false }
+        Self {
+            entries: Vec::new(),
+            windows: [[NOTHING; WINDOWS]; CLIENTS_MAX],
+            epochs: [0; VOLUMES_MAX],
+            ready: false,
+            laned: 0,
+        }
     }
 
     /// The index of what a window holds.
@@ -242,7 +250,8 @@ impl Tree {
     pub fn refresh(&mut self) {
         for index in self.indices() {
             let awake = self.ready && self.upwards(index).all(|(_, e)| e.frozen == AWAKE);
-            let metered = self.upwards(index).any(|(_, e)| e.granted.budget.limits());
+            let laned = |e: &Entry| self.laned.checked_shr(e.granted.port.into()).is_some_and(|bits| bits & 1 == 1);
+            let metered = self.upwards(index).any(|(_, e)| e.granted.budget.limits() || laned(e));
             if let Some(entry) = self.entry_mut(index) {
                 let live = awake && entry.life == Life::Live;
                 entry.allowed = if live { entry.granted.rights } else { Rights::NONE };

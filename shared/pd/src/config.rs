@@ -110,7 +110,8 @@ pub struct Link {
     pub data: U16,
     /// Bit 0: the peer is a plain sDDF component and has no extension pages.
     pub flags: U32,
-    /// Most requests that we keep in flight as a client; 0: the capacity.
+    /// Most requests that we keep in flight as a client; 0: the capacity. The gatekeeper's links to volumes have a number in
+    /// the upper half: the limit is of all those with the same together, and clients take turns by weight there.
     pub depth: U32,
     /// Server's page: sDDF's storage_info, then our server extension. The server writes it.
     pub info: U64,

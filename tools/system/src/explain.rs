@@ -86,6 +86,7 @@ fn disks(system: &System, plan: &Plan) -> String {
                 Slot::VirtioMmio(bus) => format!("virtio-mmio bus {bus}"),
                 Slot::Pci(device) => format!("PCI 00:{device:02x}.0"),
             };
+            let queue = system.disk(&disk.name).and_then(|disk| disk.queue);
             let timeout = system.disk(&disk.name).map_or(0, |disk| disk.timeout_ms);
             vec![
                 disk.name.clone(),
@@ -95,10 +96,11 @@ fn disks(system: &System, plan: &Plan) -> String {
                 disk.size.map_or("any".into(), bytes),
                 if disk.read_only { "yes" } else { "no" }.into(),
                 format!("{timeout} ms"),
+                queue.map_or("any".into(), |queue| queue.to_string()),
             ]
         })
         .collect();
-    table("Disks", &["name", "bus", "place", "driver", "size", "read-only", "timeout"], &rows)
+    table("Disks", &["name", "bus", "place", "driver", "size", "read-only", "timeout", "at once"], &rows)
 }
 
 fn grants(system: &System) -> String {

@@ -178,6 +178,8 @@ pub struct Disk {
     pub transport: Option<Transport>,
     /// Milliseconds after which a request is given up.
     pub timeout_ms: u32,
+    /// Most requests that it is given at once.
+    pub queue: Option<u16>,
     /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
     pub driver: Option<(String, Position)>,
 }

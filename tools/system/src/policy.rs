@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Our elements: disks, volumes, grants.
+use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
 use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, Partition, System, Target, Transport, Volume, WINDOWS};
@@ -68,6 +69,7 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let transport = element.attribute("transport").and_then(|a| read::choice(a, &["mmio", "pci"], problems));
     let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
     let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
+    let queue = element.attribute("queue").and_then(|a| read::number(a, 1, u64::from(DRIVER_QUEUE_MAX), problems));
     let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
     let driver = element.attribute("driver").map(|a| (a.value.clone(), a.at));
     Some(Disk {
@@ -79,6 +81,7 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         slot,
         transport: transport.map(|t| if t == "pci" { Transport::Pci } else { Transport::Mmio }),
         timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
+        queue: queue.and_then(|queue| u16::try_from(queue).ok()),
         driver,
     })
 }

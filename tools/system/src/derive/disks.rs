@@ -5,7 +5,7 @@ use super::clients::{Client, GATEKEEPER, data_name};
 use crate::check::DRIVER_PRIORITY;
 use crate::model::{Disk, Transport, UserRegion};
 use crate::plan::{self, Board, Irq, IrqSource, Region, RegionKind, Slot};
-use orion_pd::config::{Device, NONE, Name};
+use orion_pd::config::{Device, NONE, Name, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// virtio-mmio buses that share one page of registers on the aarch64 board.
@@ -155,6 +155,20 @@ impl Build<'_> {
             let capacity = Self::driver_queue(&disk.name, clients);
             if !self.partitions(disk, &pd, clients) {
                 self.connect(GATEKEEPER, &pd, capacity, (NONE, NONE), &disk.name);
+            }
+            self.narrow(disk, index);
+        }
+    }
+
+    /// Where a disk is given only so many requests at once, the gatekeeper's links to what lies on it say so.
+    fn narrow(&mut self, disk: &Disk, index: usize) {
+        let (Some(queue), Ok(lane)) = (disk.queue, u16::try_from(index)) else { return };
+        let on_disk: Vec<&str> = self.system.partitions_of(&disk.name).into_iter().map(|(volume, _)| volume).collect();
+        let Some(gatekeeper) = self.pds.get_mut(GATEKEEPER) else { return };
+        for link in gatekeeper.blob.links.iter_mut().filter(|link| link.role() == Role::Client) {
+            let volume = link.volume.as_str();
+            if volume == disk.name || on_disk.contains(&volume) {
+                link.depth = (u32::from(queue) | u32::from(lane) << 16).into();
             }
         }
     }

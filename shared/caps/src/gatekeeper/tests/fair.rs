@@ -81,7 +81,11 @@ impl Run {
             self.clients.1 = self.device.now;
             let now = Instant(self.device.now);
             let (uppers, lowers) = (&mut self.clients, &mut self.device);
-            let progress = self.node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now });
+            let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
+            let progress = self.node.run(&mut around);
+            if self.node.layer().has_lanes() {
+                self.node.control(&mut around, |layer, io| layer.give_places(io));
+            }
             if progress.moved {
                 continue;
             }
@@ -92,6 +96,47 @@ impl Run {
                 None => return self.device.now = end,
             }
         }
+    }
+}
+
+/// What part of the device the second of two clients gets, at weights of 1 and `weight`, of a device that serves one
+/// request after the other and takes 256 at once, but is given only `places`.
+fn part_of_second(places: u16, depths: [usize; 2], weight: u16) -> f64 {
+    let grants = [granted(0, 1, Budget::NONE), granted(1, weight, Budget::NONE)];
+    let mut run = Run::new(&grants, &[(depths[0], 1), (depths[1], 1)], 256, 10_000);
+    assert!(run.node.layer_mut().narrow(0, 0, places));
+    run.until(200_000_000);
+    let [a, b] = [0, 1].map(|c: usize| run.clients.0[c].ended.len() as f64);
+    assert!(a + b >= 19_900.0, "the device was kept busy: {}", a + b);
+    b / (a + b)
+}
+
+#[test]
+fn where_places_are_few_weights_hold_whatever_each_client_keeps_asked() {
+    // One place: whoever asks again when it is answered. More: whoever keeps so many asked.
+    for (places, depths) in [
+        (1, [1, 1]),
+        (1, [1, 256]),
+        (1, [256, 1]),
+        (1, [256, 256]),
+        (2, [2, 256]),
+        (4, [4, 4]),
+        (4, [256, 4]),
+        (16, [64, 256]),
+    ] {
+        let share = part_of_second(places, depths, 3);
+        assert!((share / 0.75 - 1.0).abs() < 0.05, "{share} at {places} places and depths {depths:?}");
+        let share = part_of_second(places, depths, 1);
+        assert!((share / 0.5 - 1.0).abs() < 0.05, "{share} at {places} places and depths {depths:?}, alike");
+    }
+}
+
+/// Who keeps one request asked beside one who floods its ring waits for no more than what has a place already.
+#[test]
+fn a_flood_costs_who_asks_little_no_more_than_the_places() {
+    for places in [1, 2, 4, 16] {
+        let share = part_of_second(places, [256, 1], 1);
+        assert!(share >= 0.99 / f64::from(places + 1), "{share} at {places} places");
     }
 }
 
