@@ -69,7 +69,8 @@ pub enum Command {
     Freeze(Holding),
     /// Ends a suspension: whoever began it may, or who stands above that one.
     Unfreeze(Holding),
-    /// Asks what a capability is and how much it was used. Whoever may revoke it may.
+    /// Asks what a capability is and how much it was used. Whoever may revoke it may, and the holder of `observe` on its
+    /// blocks.
     Look(Holding),
     /// Begins the next epoch of the volume of the caller's window. Needs the right `admin` on it.
     Advance {

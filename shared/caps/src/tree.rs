@@ -176,18 +176,22 @@ impl Tree {
         self.upwards(index).any(|(at, _)| at == root)
     }
 
+    /// Whether a capability of `client` with the right `right` has all blocks of the capability `index`.
+    pub fn covers(&self, client: u8, right: Rights, index: u8) -> bool {
+        let Some(target) = self.entry(index) else { return false };
+        let inner = target.policy;
+        let holds = |e: &Entry| {
+            let ends = e.policy.end().zip(inner.end());
+            let around = e.policy.first <= inner.first && ends.is_some_and(|(outer, inner)| inner <= outer);
+            e.granted.port == target.granted.port && around && e.allowed.contains(right)
+        };
+        self.entries.iter().any(|e| e.life == Life::Live && e.granted.client == client && holds(e))
+    }
+
     /// How high `client` stands above the capability: 0 by `admin`, else 1 and more by what it holds of those above;
     /// `None` where it may not act on it.
     pub fn authority(&self, client: u8, index: u8) -> Option<u8> {
-        let target = self.entry(index)?;
-        let covers = |e: &Entry| {
-            let reach = (e.policy.first, e.policy.end());
-            e.granted.port == target.granted.port
-                && reach.0 <= target.policy.first
-                && reach.1.zip(target.policy.end()).is_some_and(|(outer, inner)| inner <= outer)
-        };
-        let mut own = self.entries.iter().filter(|e| e.life == Life::Live && e.granted.client == client);
-        if own.any(|e| e.allowed.contains(Rights::ADMIN) && covers(e)) {
+        if self.covers(client, Rights::ADMIN, index) {
             return Some(0);
         }
         let above = self.upwards(index).skip(1).filter(|(_, e)| e.granted.client == client);

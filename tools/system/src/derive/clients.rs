@@ -55,9 +55,9 @@ impl Client {
         self.held.iter().map(|held| held.disk.as_str()).collect()
     }
 
-    /// Whether it may change capabilities at run time.
+    /// Whether it may change capabilities at run time, or look at those of others.
     pub fn commands(&self) -> bool {
-        let changes = Rights::DERIVE.with(Rights::ADMIN).bits();
+        let changes = Rights::DERIVE.with(Rights::ADMIN).with(Rights::OBSERVE).bits();
         self.held.iter().any(|held| held.rights & changes != 0)
     }
 

@@ -11,7 +11,7 @@ const STATE: u64 = 4 * PAGE;
 const _: () = assert!(2 * (orion_caps::IMAGE_MAX as u64 + 64) <= STATE);
 
 impl Build<'_> {
-    /// A pair of pages for each client that holds `derive` or `admin`. They share the channel of its ring.
+    /// A pair of pages for each client that holds `derive`, `admin` or `observe`. They share the channel of its ring.
     pub fn controls(&mut self, clients: &BTreeMap<String, Client>) {
         let mut any = false;
         for (name, _) in clients.iter().filter(|(_, client)| client.commands()) {

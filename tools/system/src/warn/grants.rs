@@ -10,6 +10,8 @@ pub fn check(system: &System, found: &mut Problems) {
     for grant in &system.grants {
         flush(grant, system, found);
         derive_alone(grant, found);
+        lends_to_nobody(grant, system, found);
+        oversees_nothing(grant, system, found);
         weight_alone(grant, system, found);
         shared_alone(grant, system, found);
         repeated(grant, system, found);
@@ -55,6 +57,29 @@ fn derive_alone(grant: &Grant, found: &mut Problems) {
     if grant.rights == Rights::DERIVE.bits() {
         let what = "the right \"derive\" alone has no other right to pass on";
         found.add(grant.rights_at, what, "add the rights that may be passed on, or remove the grant");
+    }
+}
+
+/// What is derived goes to another client, or into a window of one's own.
+fn lends_to_nobody(grant: &Grant, system: &System, found: &mut Problems) {
+    let others = system.grants.iter().any(|other| other.client.0 != grant.client.0);
+    let derive = Rights::DERIVE.bits();
+    if grant.rights & derive != 0 && grant.rights != derive && !others {
+        let what = format!("the right \"derive\", and {:?}, the only client, has nobody to lend to", grant.client.0);
+        found.add(grant.rights_at, what, "remove \"derive\", or grant something to another client");
+    }
+}
+
+/// `admin` and `observe` are over capabilities of others, or over what was derived.
+fn oversees_nothing(grant: &Grant, system: &System, found: &mut Problems) {
+    let derive = |grant: &Grant| grant.rights & Rights::DERIVE.bits() != 0;
+    let somebody =
+        derive(grant) || overlapping(grant, system).any(|other| derive(other) || other.client.0 != grant.client.0);
+    for (right, name) in [(Rights::ADMIN, "admin"), (Rights::OBSERVE, "observe")] {
+        if grant.rights & right.bits() != 0 && !somebody {
+            let what = format!("the right {name:?}, and nobody else holds or may derive anything of these blocks");
+            found.add(grant.rights_at, what, format!("remove {name:?}, or widen the grant to what it is to be over"));
+        }
     }
 }
 

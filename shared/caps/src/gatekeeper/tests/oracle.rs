@@ -36,6 +36,7 @@ struct Oracle {
     epochs: [u32; 2],
 }
 
+const OBSERVE: u16 = 32;
 const DERIVE: u16 = 64;
 const ADMIN: u16 = 128;
 
@@ -58,13 +59,18 @@ impl Oracle {
         cap.frozen.is_some() || cap.above.iter().any(|id| self.by_id(*id).frozen.is_some())
     }
 
-    /// 0 for admin, then 1 for who holds the grant, and so on.
-    fn level(&self, by: u8, cap: &Cap) -> Option<usize> {
-        let admin = |c: &&Cap| {
-            let mine = c.at.client == by && c.rights & ADMIN != 0 && !self.asleep(c);
+    /// Whether a capability of `by` with a right has all blocks of another one.
+    fn over(&self, by: u8, right: u16, cap: &Cap) -> bool {
+        let holds = |c: &Cap| {
+            let mine = c.at.client == by && c.rights & right != 0 && !self.asleep(c);
             mine && c.port == cap.port && cap.blocks.iter().all(|b| c.blocks.contains(b))
         };
-        if self.caps.iter().any(|c| admin(&c)) {
+        self.caps.iter().any(holds)
+    }
+
+    /// 0 for admin, then 1 for who holds the grant, and so on.
+    fn level(&self, by: u8, cap: &Cap) -> Option<usize> {
+        if self.over(by, ADMIN, cap) {
             return Some(0);
         }
         cap.above.iter().position(|id| self.by_id(*id).at.client == by).map(|n| n + 1)
@@ -85,7 +91,8 @@ impl Oracle {
             }
             Command::Look(at) => {
                 let cap = self.at(at).ok_or(Denial::NotYours)?;
-                (at.client == by || self.level(by, cap).is_some()).then_some(()).ok_or(Denial::NotYours)
+                let allowed = at.client == by || self.level(by, cap).is_some() || self.over(by, OBSERVE, cap);
+                allowed.then_some(()).ok_or(Denial::NotYours)
             }
             Command::Freeze(at) | Command::Unfreeze(at) => {
                 let cap = self.at(at).ok_or(Denial::NotYours)?.clone();
