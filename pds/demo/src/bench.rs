@@ -55,6 +55,7 @@ impl Bench {
 }
 
 impl Job for Bench {
+    #[inline]
     fn next(&mut self, slot: Slot, _: &dyn Data) -> Next {
         if self.failed || self.sent == self.load.count {
             return if self.sent == self.answered { Next::Done } else { Next::Wait };
@@ -65,6 +66,7 @@ impl Job for Bench {
         Next::Send(Ask { op, block, count, address: slot.offset })
     }
 
+    #[inline]
     fn answered(&mut self, slot: Slot, status: Status, blocks: u16, _: &dyn Data, say: Say<'_>) {
         self.answered += 1;
         if !self.failed && (status.is_err() || blocks != self.load.blocks) {

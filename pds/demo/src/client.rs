@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: a job on a ring.
-use crate::job::{Ask, Data, Grant, Next, Server, Slot, right};
+use crate::job::{Ask, Data, Grant, Job, Next, Server, Slot, right};
 use crate::lend::{LOOK_NS, Lend, Step};
 use crate::setup::{self, Work};
 use crate::slots::Slots;
@@ -146,34 +146,49 @@ impl Demo {
 
     /// Takes the answers that are there, then sends what the job wants.
     fn serve<W: World>(&mut self, world: &mut W) -> Result<(), Misbehaved> {
-        let State::Running(run) = &mut self.state else {
+        let State::Running(Run { work, slots, began }) = &mut self.state else {
             return Ok(());
         };
-        let job = run.work.job();
-        while let Some(answer) = self.client.pop().map_err(|_| Misbehaved("it broke the protocol of the ring"))? {
-            let slot = run.slots.put_back(answer.id).ok_or(Misbehaved("it answered what was not asked"))?;
-            job.answered(slot, answer.status, answer.blocks, &self.data, &mut |line| world.print(line));
-        }
-        while let Some(slot) = run.slots.first_free().filter(|_| self.client.room() > 0) {
-            match job.next(slot, &self.data) {
-                Next::Send(ask) => {
-                    self.client.push(submission(slot, ask)).map_err(|_| Misbehaved("its ring has no room"))?;
-                    run.slots.take(slot);
-                }
-                Next::Wait => break,
-                Next::Done => {
-                    let elapsed = world.now().0.saturating_sub(run.began.0);
-                    let verdict = job.end(elapsed, &mut |line| world.print(line));
-                    self.state = self.after(verdict, world.now());
-                    if matches!(self.state, State::Over) {
-                        world.finish(verdict);
-                    }
-                    break;
-                }
+        let done = match work {
+            Work::Verify(job) => pump(job, slots, &mut self.client, &self.data, world)?,
+            Work::Bench(job) => pump(job, slots, &mut self.client, &self.data, world)?,
+        };
+        if done {
+            let elapsed = world.now().0.saturating_sub(began.0);
+            let verdict = work.job().end(elapsed, &mut |line| world.print(line));
+            self.state = self.after(verdict, world.now());
+            if matches!(self.state, State::Over) {
+                world.finish(verdict);
             }
         }
         Ok(())
     }
+}
+
+/// Hands a job the answers that are there, and sends what it wants; whether it is done.
+#[inline]
+fn pump<J: Job, W: World>(
+    job: &mut J,
+    slots: &mut Slots,
+    client: &mut Client,
+    data: &Window,
+    world: &mut W,
+) -> Result<bool, Misbehaved> {
+    while let Some(answer) = client.pop().map_err(|_| Misbehaved("it broke the protocol of the ring"))? {
+        let slot = slots.put_back(answer.id).ok_or(Misbehaved("it answered what was not asked"))?;
+        job.answered(slot, answer.status, answer.blocks, data, &mut |line| world.print(line));
+    }
+    while let Some(slot) = slots.first_free().filter(|_| client.room() > 0) {
+        match job.next(slot, data) {
+            Next::Send(ask) => {
+                client.push(submission(slot, ask)).map_err(|_| Misbehaved("its ring has no room"))?;
+                slots.take(slot);
+            }
+            Next::Wait => break,
+            Next::Done => return Ok(true),
+        }
+    }
+    Ok(false)
 }
 
 impl Demo {

@@ -2,8 +2,13 @@
 //! Memory that a PD shares with peers and devices: windows on mapped regions, register files, DMA arenas.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod mmio;
+pub mod table;
 pub mod window;
 
 pub use mmio::{Mmio, Volatile};
+pub use table::Table;
 pub use window::Window;

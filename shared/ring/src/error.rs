@@ -43,6 +43,8 @@ pub enum AttachError {
         /// Bytes it has.
         found: usize,
     },
+    /// A queue does not begin at a multiple of 8 bytes.
+    Unaligned,
 }
 
 impl fmt::Display for AttachError {
@@ -50,6 +52,9 @@ impl fmt::Display for AttachError {
         match self {
             Self::Capacity(found) => {
                 write!(f, "a ring of {found} entries is not possible: give it 1 to 32768, best a power of two")
+            }
+            Self::Unaligned => {
+                f.write_str("the ring's queues must begin at a multiple of 8 bytes: map them by whole pages")
             }
             Self::TooSmall { region, needed, found } => {
                 write!(f, "the ring's {region} has {found} bytes but needs {needed}: enlarge its region")

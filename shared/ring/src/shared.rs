@@ -6,7 +6,7 @@
 //! checked like all that a peer says, but never undefined behaviour; and each entry is loaded once.
 use crate::{AttachError, CAPACITY_MAX, Wrap, extension, wire};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use orion_region::Window;
+use orion_region::{Table, Window};
 
 /// The regions of one connection. All of them start zeroed.
 #[derive(Debug)]
@@ -59,7 +59,11 @@ pub trait Shared {
 
 /// A connection's mapped regions, found large enough.
 #[derive(Debug)]
-pub struct Mapped(Memory);
+pub struct Mapped {
+    memory: Memory,
+    requests: Table<[AtomicU64; 4]>,
+    responses: Table<[AtomicU32; 3]>,
+}
 
 impl Mapped {
     /// Checks that the regions hold a connection of `capacity` entries.
@@ -77,12 +81,17 @@ impl Mapped {
         }
         check("request queue", &memory.requests, wire::request_queue_bytes(capacity))?;
         check("response queue", &memory.responses, wire::response_queue_bytes(capacity))?;
-        Ok(Self(memory))
+        let requests = Table::new(&memory.requests, wire::REQUESTS, capacity.into());
+        let responses = Table::new(&memory.responses, wire::RESPONSES, capacity.into());
+        let (Some(requests), Some(responses)) = (requests, responses) else {
+            return Err(AttachError::Unaligned);
+        };
+        Ok(Self { memory, requests, responses })
     }
 
     /// Where the counters wrap: two of ours agree on a better place than sDDF's.
     pub fn wrap(&self) -> Wrap {
-        match self.0.ext {
+        match self.memory.ext {
             Some(_) => Wrap::Seamless,
             None => Wrap::Plain,
         }
@@ -91,23 +100,13 @@ impl Mapped {
     #[inline]
     fn place(&self, word: Word) -> Option<(&Window, usize)> {
         match word {
-            Word::RequestHead => Some((&self.0.requests, wire::HEAD)),
-            Word::RequestTail => Some((&self.0.requests, wire::TAIL)),
-            Word::ResponseHead => Some((&self.0.responses, wire::HEAD)),
-            Word::ResponseTail => Some((&self.0.responses, wire::TAIL)),
-            Word::ServerPage(at) => Some((&self.0.info, at)),
-            Word::ClientPage(at) => Some((self.0.ext.as_ref()?, at)),
+            Word::RequestHead => Some((&self.memory.requests, wire::HEAD)),
+            Word::RequestTail => Some((&self.memory.requests, wire::TAIL)),
+            Word::ResponseHead => Some((&self.memory.responses, wire::HEAD)),
+            Word::ResponseTail => Some((&self.memory.responses, wire::TAIL)),
+            Word::ServerPage(at) => Some((&self.memory.info, at)),
+            Word::ClientPage(at) => Some((self.memory.ext.as_ref()?, at)),
         }
-    }
-
-    #[inline]
-    fn request_slot(&self, slot: u32) -> Option<&[AtomicU64; 4]> {
-        self.0.requests.longs(wire::REQUESTS + slot as usize * size_of::<wire::Request>())
-    }
-
-    #[inline]
-    fn response_slot(&self, slot: u32) -> Option<&[AtomicU32; 3]> {
-        self.0.responses.words(wire::RESPONSES + slot as usize * size_of::<wire::Response>())
     }
 }
 
@@ -142,7 +141,7 @@ impl Shared for Mapped {
 
     #[inline]
     fn request(&self, slot: u32) -> wire::Request {
-        let Some([a, b, c, d]) = self.request_slot(slot) else {
+        let Some([a, b, c, d]) = self.requests.get(slot as usize) else {
             return wire::Request::default();
         };
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
@@ -152,7 +151,7 @@ impl Shared for Mapped {
     #[inline]
     fn put_request(&self, slot: u32, request: wire::Request) {
         let words: [u64; 4] = zerocopy::transmute!(request);
-        if let Some(slot) = self.request_slot(slot) {
+        if let Some(slot) = self.requests.get(slot as usize) {
             for (to, word) in slot.iter().zip(words) {
                 to.store(word, Ordering::Relaxed);
             }
@@ -161,7 +160,7 @@ impl Shared for Mapped {
 
     #[inline]
     fn response(&self, slot: u32) -> wire::Response {
-        let Some([a, b, c]) = self.response_slot(slot) else {
+        let Some([a, b, c]) = self.responses.get(slot as usize) else {
             return wire::Response::default();
         };
         let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
@@ -171,7 +170,7 @@ impl Shared for Mapped {
     #[inline]
     fn put_response(&self, slot: u32, response: wire::Response) {
         let words: [u32; 3] = zerocopy::transmute!(response);
-        if let Some(slot) = self.response_slot(slot) {
+        if let Some(slot) = self.responses.get(slot as usize) {
             for (to, word) in slot.iter().zip(words) {
                 to.store(word, Ordering::Relaxed);
             }

@@ -8,8 +8,8 @@
 //! The payload is a bus address: no memory but the DMA region is named, let alone referenced, here. Nothing that the
 //! device can write is trusted: not what it used, not how far, and descriptors are never read back.
 use crate::mmio::halves;
-use core::sync::atomic::{AtomicU64, Ordering, fence};
-use orion_region::Window;
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
+use orion_region::{Table, Window};
 
 mod layout;
 #[cfg(test)]
@@ -93,10 +93,34 @@ impl Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misused(pub &'static str);
 
+/// What each request touches of the DMA region.
+#[derive(Debug)]
+struct Tables {
+    /// Entries of the available ring.
+    avail: Table<AtomicU16>,
+    /// Entries of the used ring.
+    used: Table<AtomicU64>,
+    /// The slots' own 128 bytes.
+    slots: Table<[AtomicU64; 16]>,
+}
+
+impl Tables {
+    /// Those of a layout, which was made to fit the memory.
+    fn new(memory: &Window, layout: &Layout) -> Self {
+        let (entries, slots) = (layout.size().into(), layout.slots().into());
+        Self {
+            avail: Table::new(memory, layout.avail_entry(0), entries).unwrap_or_else(Table::empty),
+            used: Table::new(memory, layout.used_entry(0), entries).unwrap_or_else(Table::empty),
+            slots: Table::new(memory, layout.slot(0), slots).unwrap_or_else(Table::empty),
+        }
+    }
+}
+
 /// A split virtqueue in a DMA region.
 #[derive(Debug)]
 pub struct Queue {
     memory: Window,
+    tables: Tables,
     bus: u64,
     layout: Layout,
     event_idx: bool,
@@ -118,6 +142,7 @@ impl Queue {
     /// An empty queue in `memory`, which the device names by the bus address `bus`. The device must be reset.
     pub fn new(memory: Window, bus: u64, layout: Layout, event_idx: bool) -> Self {
         let mut queue = Self {
+            tables: Tables::new(&memory, &layout),
             memory,
             bus,
             layout,
@@ -136,6 +161,7 @@ impl Queue {
     /// Empties the queue. The device must be reset.
     pub fn reset(&mut self, layout: Layout, event_idx: bool) {
         (self.layout, self.event_idx) = (layout, event_idx);
+        self.tables = Tables::new(&self.memory, &layout);
         (self.staged, self.published, self.taken, self.seen) = (0, 0, 0, 0);
         (self.armed, self.held) = (None, Held::NONE);
         for at in (0..layout.end()).step_by(8) {
@@ -193,7 +219,6 @@ impl Queue {
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
         let fresh = self.held.set(slot, true);
         debug_assert!(fresh, "the slot is free");
-        let own = self.layout.slot(slot);
         let Payload { address, len, flags: direction } = payload;
         // A request without payload has its header linked to its status.
         let second = if len == 0 { 2 } else { 1 };
@@ -204,15 +229,16 @@ impl Queue {
         let chain = [header_tail, address, payload_tail];
         if self.layout.indirect() {
             // All of it lies within the slot's 128 bytes, which are looked up once.
-            if let Some([a, b, c, _, _, _, _, _, _, d, e, f, ..]) = self.memory.longs::<16>(own) {
+            if let Some([a, b, c, _, _, _, _, _, _, d, e, f, ..]) = self.tables.slots.get(slot.into()) {
                 store([a, b, c, d, e, f], [request[0], request[1], request[2], chain[0], chain[1], chain[2]]);
             }
         } else {
-            self.put(own + HEADER, request);
+            self.put(self.layout.slot(slot) + HEADER, request);
             self.put(self.layout.chain(slot) + 8, chain);
         }
-        let entry = self.layout.avail_entry(self.staged);
-        self.memory.write(entry, self.layout.head(slot).to_le());
+        if let Some(entry) = self.tables.avail.get(self.layout.entry(self.staged)) {
+            entry.store(self.layout.head(slot).to_le(), Ordering::Relaxed);
+        }
         self.staged = self.staged.wrapping_add(1);
     }
 
@@ -250,15 +276,18 @@ impl Queue {
         if self.taken == self.seen && !self.look()? {
             return Ok(None);
         }
-        let entry = self.memory.longs::<1>(self.layout.used_entry(self.taken));
-        let entry = entry.map_or(u64::MAX, |[word]| u64::from_le(word.load(Ordering::Relaxed)));
+        let entry = self.tables.used.get(self.layout.entry(self.taken));
+        let entry = entry.map_or(u64::MAX, |word| u64::from_le(word.load(Ordering::Relaxed)));
         let [id, written] = halves(entry);
         let slot = self.layout.slot_of(id).ok_or(Misused("the device used a descriptor that heads no request"))?;
         if !self.held.set(slot, false) {
             return Err(Misused("the device used a request that it does not hold"));
         }
         self.taken = self.taken.wrapping_add(1);
-        let status = self.memory.read::<u8>(self.layout.slot(slot) + STATUS).unwrap_or(NO_STATUS);
+        let status = self.tables.slots.get(slot.into()).map_or(NO_STATUS, |words| {
+            let [status, ..] = words[STATUS / 8].load(Ordering::Relaxed).to_ne_bytes();
+            status
+        });
         Ok(Some(Used { slot, written, status }))
     }
 

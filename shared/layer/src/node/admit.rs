@@ -7,6 +7,17 @@ use crate::split::{self, Parent};
 use crate::{Layer, Lowers, Relay, Start, Submission, Uppers, turn};
 use orion_block::{Completion, Error, Op, Request};
 
+/// What an upper did in its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It had no request that could be taken.
+    Nothing,
+    /// Some were taken, and it has no more, or there is no slot for more.
+    Some,
+    /// Some were taken, and its credit is used up.
+    Over,
+}
+
 impl<L: Layer, const N: usize> Node<L, N> {
     /// Deficit round robin: each upper in turn, for as long as its credit lasts, until nobody has a request or no slot is
     /// left. Whether any was admitted.
@@ -17,11 +28,10 @@ impl<L: Layer, const N: usize> Node<L, N> {
         let mut moved = false;
         while asking != 0 && self.in_flight() < usize::from(self.usable) {
             let upper = turn(asking, self.turn);
+            self.turn = upper + 1;
             let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
-            self.turn = upper;
             if share.credit <= 0 {
                 share.pass();
-                self.turn += 1;
                 owing |= 1u64 << upper;
                 if owing & asking == asking {
                     share::settle(&mut self.shares, around.uppers.count());
@@ -29,23 +39,37 @@ impl<L: Layer, const N: usize> Node<L, N> {
                 }
                 continue;
             }
-            match self.admit_one(upper, around) {
-                Some(cost) => {
-                    (moved, owing) = (true, 0);
-                    if let Some(share) = self.shares.get_mut(usize::from(upper)) {
-                        self.turn += u8::from(share.spend(cost));
-                    }
-                }
-                None => {
-                    asking &= !(1 << upper);
-                    self.turn += 1;
-                    if let Some(share) = self.shares.get_mut(usize::from(upper)) {
-                        share.pass();
-                    }
-                }
+            let taken = self.take_turn(upper, around);
+            moved |= taken != Turn::Nothing;
+            if moved {
+                owing = 0;
+            }
+            if taken != Turn::Over {
+                asking &= !(1 << upper);
             }
         }
         moved
+    }
+
+    /// Admits requests of one upper for as long as its credit lasts, it has any, and there is a slot.
+    #[inline]
+    fn take_turn<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Turn {
+        let mut taken = Turn::Nothing;
+        while self.in_flight() < usize::from(self.usable) {
+            let cost = self.admit_one(upper, around);
+            let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
+            match cost {
+                Some(cost) if share.spend(cost) => return Turn::Over,
+                Some(_) => taken = Turn::Some,
+                None => {
+                    share.pass();
+                    return taken;
+                }
+            }
+        }
+        // What is left of its credit is for its next turn, which comes first.
+        self.turn = upper;
+        taken
     }
 
     /// Admits one request, or the next part of one, and says what it costs. Each upper may hold its share of the slots, so

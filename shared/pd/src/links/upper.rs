@@ -13,6 +13,8 @@ use orion_ring::{Answer, Incoming, Server, ServerInfo, WindowInfo};
 const UPPERS_MAX: usize = 62;
 /// The bit of the right to write, as in `orion_caps::Rights`.
 const WRITE: u16 = 2;
+/// Of no block.
+const UNKNOWN: u8 = u8::MAX;
 /// Payload must begin at a multiple of this many bytes: what every device's DMA can do.
 const ALIGNMENT: u64 = 512;
 
@@ -23,7 +25,8 @@ struct Upper {
     data: Option<RegionId>,
     /// Whether it is a plain sDDF client, to which every notification means answers.
     plain: bool,
-    /// Binary logarithm of the node's blocks in one of the client's.
+    /// Binary logarithm of the node's blocks in one of the client's; above 63 while it is not known, which it is from the
+    /// first request on, and for ever where the client's blocks are smaller than the node's.
     scale: u8,
     closed: bool,
 }
@@ -58,7 +61,7 @@ impl UpperRings {
                 channel: channel(link.channel.get())?,
                 data: (data != NONE).then_some(RegionId(data)),
                 plain: link.plain(),
-                scale: 0,
+                scale: UNKNOWN,
                 closed: false,
             };
             active.insert(uppers.len(), upper.channel);
@@ -180,6 +183,10 @@ pub(super) fn place(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Err
 #[cold]
 #[inline(never)]
 fn place_scaled(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> {
+    // A plain client counts in 4096 bytes: it can't name the blocks of a device with larger ones.
+    if scale == UNKNOWN {
+        return Err(Error::Unsupported);
+    }
     let (window, block) = (block / WINDOW_BLOCKS * WINDOW_BLOCKS, block % WINDOW_BLOCKS);
     let blocks = u32::from(count).checked_mul(1 << scale).ok_or(Error::Invalid)?;
     let block = block.checked_mul(1 << scale).ok_or(Error::Invalid)?;
@@ -188,6 +195,12 @@ fn place_scaled(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> 
 }
 
 impl Upper {
+    #[cold]
+    #[inline(never)]
+    fn learn_scale(&mut self, block: BlockSize) {
+        self.scale = self.ring.unit().shift().checked_sub(block.shift()).unwrap_or(UNKNOWN);
+    }
+
     #[inline]
     fn request(&self, s: &orion_ring::Submission, block: BlockSize, regions: &Regions) -> Result<Request, Error> {
         let (lba, blocks) = place(s.block, s.count, self.scale)?;
@@ -231,13 +244,10 @@ impl Uppers for UpperRings {
             let (tag, refused) = match upper.ring.pop() {
                 Ok(None) => return None,
                 Ok(Some(Incoming::Request(s))) => {
-                    // A plain client counts in 4096 bytes: it can't name the blocks of a device with larger ones.
-                    let scale = upper.ring.unit().shift().checked_sub(block.shift());
-                    upper.scale = scale.unwrap_or(0);
-                    let request = match scale {
-                        Some(_) => upper.request(&s, block, &self.regions),
-                        None => Err(Error::Unsupported),
-                    };
+                    if upper.scale == UNKNOWN {
+                        upper.learn_scale(block);
+                    }
+                    let request = upper.request(&s, block, &self.regions);
                     self.touched |= 1 << number;
                     match request {
                         Ok(req) => return Some(Submission { tag: s.id, req }),
@@ -263,7 +273,7 @@ impl Uppers for UpperRings {
             return;
         };
         self.touched |= 1 << number;
-        let blocks = u16::try_from(done.blocks >> upper.scale).unwrap_or(u16::MAX);
+        let blocks = u16::try_from(done.blocks.checked_shr(upper.scale.into()).unwrap_or(0)).unwrap_or(u16::MAX);
         upper.ring.push(Answer { id: tag, status: done.status, blocks });
     }
 }

@@ -88,6 +88,11 @@ impl Layout {
         self.avail
     }
 
+    /// The entry of a ring for a free-running index.
+    pub(super) const fn entry(&self, index: u16) -> usize {
+        (index & self.mask) as usize
+    }
+
     pub(super) const fn avail_entry(&self, index: u16) -> usize {
         self.avail + 4 + 2 * (index & self.mask) as usize
     }
