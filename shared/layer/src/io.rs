@@ -54,6 +54,11 @@ pub trait Lowers {
     fn limits(&self, port: u8) -> Option<Limits>;
     /// Hands a request down. Within [`capacity`](Self::capacity) this cannot fail.
     fn submit(&mut self, port: u8, submission: Submission);
+    /// Whether there may be completions.
+    #[inline]
+    fn answering(&self) -> bool {
+        true
+    }
     /// The next completion: port, tag, result.
     ///
     /// # Errors
@@ -90,6 +95,9 @@ impl<T: Lowers + ?Sized> Lowers for &mut T {
     }
     fn submit(&mut self, port: u8, submission: Submission) {
         (**self).submit(port, submission);
+    }
+    fn answering(&self) -> bool {
+        (**self).answering()
     }
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
         (**self).next()

@@ -131,17 +131,21 @@ impl<L: Layer, const N: usize> Node<L, N> {
     /// Drains completions, then admits requests, until nothing more can be done now.
     pub fn run<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) -> Progress {
         let mut progress = Progress { moved: false, deadline: None, misbehaved: None };
-        if self.state == Start::Starting {
-            // Answers to what the layer asks on its own.
+        if around.lowers.answering() {
             progress.misbehaved = self.drain(around, &mut progress.moved);
+        }
+        // After the answers to what the layer asked on its own.
+        if self.state == Start::Starting {
             if !self.start(around) {
                 progress.deadline = self.desk.deadline;
                 return progress;
             }
+            progress.misbehaved = progress.misbehaved.or(self.drain(around, &mut progress.moved));
         }
-        progress.misbehaved = progress.misbehaved.or(self.drain(around, &mut progress.moved));
         self.tick(around);
-        progress.moved |= self.admit(around);
+        if around.uppers.asking() != 0 {
+            progress.moved |= self.admit(around);
+        }
         progress.deadline = self.desk.deadline;
         progress
     }

@@ -21,7 +21,7 @@ enum Turn {
 impl<L: Layer, const N: usize> Node<L, N> {
     /// Deficit round robin: each upper in turn, for as long as its credit lasts, until nobody has a request or no slot is
     /// left. Whether any was admitted.
-    #[inline]
+    #[inline(never)]
     pub(super) fn admit<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) -> bool {
         // Those that may still have a request, and those that passed since the last was admitted because they owe.
         let (mut asking, mut owing) = (around.uppers.asking() & ((1 << UPPERS_MAX) - 1), 0);

@@ -9,7 +9,8 @@ const UNASKED: &str = "answered a request that is not outstanding";
 
 impl<L: Layer, const N: usize> Node<L, N> {
     /// Takes completions until there are none.
-    #[inline]
+    // Not one piece with what comes after it: together they need more registers than there are.
+    #[inline(never)]
     pub(super) fn drain<U: Uppers, B: Lowers>(
         &mut self,
         around: &mut Around<'_, U, B>,

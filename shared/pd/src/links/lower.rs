@@ -190,6 +190,11 @@ impl Lowers for LowerRings {
     }
 
     #[inline]
+    fn answering(&self) -> bool {
+        self.active.rings() != 0
+    }
+
+    #[inline]
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
         let mut left = self.active.rings();
         while left != 0 {

@@ -40,7 +40,7 @@ pub struct Part {
 }
 
 /// Bytes of stack of a PD that runs our code: some hold all their tables on it. Microkit's default is 8 KiB.
-pub const STACK: u64 = 0x8_0000;
+pub const STACK: u64 = 0x10_0000;
 
 impl Part {
     fn new(name: &str, image: &str, priority: u8, derived: bool, at: Position) -> Self {
