@@ -11,10 +11,12 @@ const PULLED: u64 = 1 << 63;
 impl Machine {
     /// Does all that can be done at this instant; when there is more to do.
     pub fn rest(&mut self) -> Option<u64> {
+        let before = self.steps;
         loop {
             if let Err(next) = self.step_now() {
                 return next;
             }
+            assert!(self.steps - before < 1_000_000, "the system never comes to rest");
         }
     }
 

@@ -7,8 +7,12 @@ use orion_sim::Machine;
 const ALL: &str = "read write flush discard zero";
 
 fn holds(volume: &str, grant: &str, rights: &str, start: &[u8], least: usize) {
+    holds_on("", volume, (grant, rights), start, least);
+}
+
+fn holds_on(disk: &str, volume: &str, (grant, rights): (&str, &str), start: &[u8], least: usize) {
     let xml = format!(
-        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>
+        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\" {disk}/>
          <protection_domain name=\"suite\" priority=\"90\" orion:queue=\"16\" orion:data=\"256K\">
          <program_image path=\"contract.elf\"/></protection_domain><orion:volume name=\"v\">{volume}</orion:volume>
          <orion:grant client=\"suite\" volume=\"v\" blocks=\"{grant}\" rights=\"{rights}\"/></system>"
@@ -27,6 +31,11 @@ const WHOLE: &str = "<orion:on disk=\"d0\"/>";
 fn a_disk_behind_a_gatekeeper() {
     holds(WHOLE, "8..264", ALL, &[], 18);
     holds(WHOLE, "8..264", "read flush", &[], 5);
+}
+
+#[test]
+fn a_disk_that_is_given_few_requests_at_once() {
+    holds_on("queue=\"2\"", WHOLE, ("8..264", ALL), &[], 18);
 }
 
 #[test]

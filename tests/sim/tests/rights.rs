@@ -227,3 +227,37 @@ fn budgets_hold_when_the_clock_jumps() {
         assert!((29..=42).contains(&passed), "{from} to {to}: {passed}");
     }
 }
+
+/// What a client wrote and names that it made up stand in no line of the console, however wrongly it asks.
+#[test]
+fn data_and_made_up_names_appear_in_no_line() {
+    let secret = b"s3cr3t-payload!!";
+    let medium: Vec<u8> = secret.iter().copied().cycle().take(66 * 4096).collect();
+    let mut machine = Machine::with_media(&system(), 3, &[], &[("d0", &medium)]);
+    machine.rest();
+    let data = machine.window("data_a");
+    assert_eq!(machine.ask("a", read(0, 3)), DONE);
+    let mut seen = [0; 16];
+    assert!(data.copy_out(0, &mut seen) && seen == *secret, "it was read");
+    // Refused, malformed and out of range, with bytes of it for every number; then names that nobody has.
+    let number = u64::from_le_bytes(*b"s3cr3t-p");
+    for op in Op::ALL {
+        for window in [0, 5, 200] {
+            assert!(!machine.ask("a", Wish::Blocks(op, window, number >> 24, 1)).good() || op == Op::Flush);
+        }
+    }
+    for kind in [Kind::Delegate, Kind::Revoke, Kind::Look] {
+        let ask = lend("s3cr3t-payload!!", 3, number, number, &[Rights::READ]);
+        assert!(!machine.ask("a", Wish::Command(Ask { kind, ..ask })).good());
+    }
+    let garbage = machine.window("control_a_commands");
+    let bytes: Vec<u8> = secret.iter().copied().cycle().take(1024).collect();
+    assert!(garbage.copy_in(64, &bytes));
+    garbage.store(0, garbage.load(0, Relaxed).wrapping_add(5), Relaxed);
+    machine.wish("a", read(0, 0));
+    machine.pass(100_000_000);
+    let lines = machine.lines();
+    assert!(lines.iter().any(|line| line.contains("a sent a malformed command")), "{lines:#?}");
+    let shown = |line: &String| line.contains("s3cr3t") || line.contains(&number.to_string());
+    assert!(!lines.iter().any(shown), "{lines:#?}");
+}
