@@ -5,7 +5,7 @@ use crate::lanes::Lanes;
 use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
 use crate::{Capability, Command, Denial, Holding, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable};
 use heapless::{Deque, Vec};
-use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Limits, Op, POLICY_BLOCK, Request};
+use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Lba, Limits, Op, POLICY_BLOCK, Request};
 use orion_layer::{Id, Io, Layer, Relay, Start};
 use waiting::{WAITING_MAX, Waiting};
 
@@ -128,7 +128,7 @@ impl Gatekeeper {
 
     /// Where a request goes and as what, or why it is refused.
     #[inline]
-    fn decide(&self, client: u8, req: &Request) -> Result<(u8, Request), (Reason, u32)> {
+    fn decide(&self, client: u8, req: &Request) -> Result<(u8, Lba, u32), (Reason, u32)> {
         let (place, count) = Place::of_request(req);
         let window = usize::try_from(place.window).unwrap_or(usize::MAX);
         let index = self.tree.index(client, window).ok_or((Reason::NoCapability, 0))?;
@@ -138,15 +138,15 @@ impl Gatekeeper {
             return Err((self.why_not(index, Rights::needed(req.op)), line));
         }
         if req.op == Op::Flush {
-            return Ok((index, Request { lba: orion_block::Lba(0), blocks: 0, ..*req }));
+            return Ok((index, Lba(0), 0));
         }
         let first = entry.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
         if entry.scale == 0 {
-            return Ok((index, Request { lba: orion_block::Lba(first), ..*req }));
+            return Ok((index, Lba(first), req.blocks));
         }
         let lba = first.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         let blocks = req.blocks.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
-        Ok((index, Request { lba: orion_block::Lba(lba), blocks, ..*req }))
+        Ok((index, Lba(lba), blocks))
     }
 
     #[cold]
@@ -258,12 +258,13 @@ impl Layer for Gatekeeper {
 
     /// What is allowed and has no budget goes down at once: one check, one count.
     #[inline]
-    fn relay(&mut self, client: u8, req: &Request) -> Option<Relay<Ctx>> {
-        let (index, req) = self.decide(client, req).ok()?;
+    fn relay(&mut self, client: u8, req: &mut Request) -> Option<Relay<Ctx>> {
+        let (index, lba, blocks) = self.decide(client, req).ok()?;
         let entry = self.tree.entry_mut(index).filter(|e| e.plain)?;
         entry.refs += 1;
         entry.passed += 1;
-        Some(Relay { port: entry.granted.port, req, ctx: Ctx { capability: index } })
+        (req.lba, req.blocks) = (lba, blocks);
+        Some(Relay { port: entry.granted.port, ctx: Ctx { capability: index } })
     }
 
     #[inline]
@@ -281,7 +282,7 @@ impl Layer for Gatekeeper {
     fn submit(&mut self, id: Id, io: &mut Io<'_, Ctx>) {
         let (client, req) = (io.upper(id), io.request(id));
         match self.decide(client, &req) {
-            Ok((index, lower)) => self.pass(id, index, lower, io),
+            Ok((index, lba, blocks)) => self.pass(id, index, Request { lba, blocks, ..req }, io),
             Err((reason, line)) => self.turn_away(id, (reason, line), io),
         }
     }

@@ -190,9 +190,9 @@ impl Layer for Partitions {
     }
 
     #[inline]
-    fn relay(&mut self, upper: u8, req: &Request) -> Option<Relay<()>> {
-        let req = self.place(upper, req).ok()?;
-        Some(Relay { port: 0, req, ctx: () })
+    fn relay(&mut self, upper: u8, req: &mut Request) -> Option<Relay<()>> {
+        *req = self.place(upper, req).ok()?;
+        Some(Relay { port: 0, ctx: () })
     }
 
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {

@@ -36,13 +36,11 @@ pub enum Event {
     Changed,
 }
 
-/// A request on the short way: one lower request, whose end is its own.
+/// Where a request goes on the short way: one lower request, whose end is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relay<C> {
     /// The device below.
     pub port: u8,
-    /// What it is asked.
-    pub req: Request,
     /// What [`Layer::relayed`] gets back.
     pub ctx: C,
 }
@@ -82,10 +80,11 @@ pub trait Layer {
     }
 
     /// The short way, asked for each request before [`submit`](Self::submit): `Some` where exactly one lower request does
-    /// all that was asked and its end needs no [`Io`]. `None` sends it the long way. A layer need not have a short one;
+    /// all that was asked and its end needs no [`Io`]; `req` is then made that request. `None`, with `req` as it was, sends
+    /// it the long way. A layer need not have a short one;
     /// most requests of most layers can take it, at a third of the cost.
     #[inline]
-    fn relay(&mut self, _upper: u8, _req: &Request) -> Option<Relay<Self::Ctx>> {
+    fn relay(&mut self, _upper: u8, _req: &mut Request) -> Option<Relay<Self::Ctx>> {
         None
     }
 

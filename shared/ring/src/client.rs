@@ -185,7 +185,8 @@ impl<M: Shared> Client<M> {
         }
         let response = self.memory.response(self.head.slot);
         self.head = self.shape.next(self.head);
-        self.outstanding = self.outstanding.saturating_sub(1);
+        // No more answers are believed than requests are outstanding.
+        self.outstanding = self.outstanding.wrapping_sub(1);
         Ok(Some(Answer { id: response.id, status: codes::to_status(response.status), blocks: response.success_count }))
     }
 

@@ -27,6 +27,8 @@ pub struct Shape {
     gap: u32,
     /// Entries that are safe while the queue straddles the wrap.
     straddle: u32,
+    /// The slot before which the next position is simply the next; 0 where slots jump when counters wrap.
+    edge: u32,
 }
 
 /// A counter of this side, with its slot.
@@ -48,7 +50,8 @@ impl Shape {
             Wrap::Plain if remainder == 0 => (0, capacity),
             Wrap::Plain => (0, remainder),
         };
-        Self { capacity, last: u32::MAX - gap, gap, straddle }
+        let edge = if straddle == capacity { capacity } else { 0 };
+        Self { capacity, last: u32::MAX - gap, gap, straddle, edge }
     }
 
     /// Entries.
@@ -72,19 +75,21 @@ impl Shape {
     /// The next position. A compare, not a division: this runs for every entry.
     #[inline]
     pub fn next(&self, at: Cursor) -> Cursor {
-        let count = at.count.wrapping_add(1);
         let slot = at.slot + 1;
-        if slot == self.capacity || count == 0 {
+        if slot >= self.edge {
             return self.first(at);
         }
-        Cursor { count, slot }
+        // Where slots don't jump, counters wrap after the last slot only.
+        Cursor { count: at.count.wrapping_add(1), slot }
     }
 
-    /// The position after the last slot. Seamless counters wrap only there, and plain ones by themselves.
+    /// The position after the last slot, or where slots may jump.
     #[cold]
+    #[inline(never)]
     fn first(&self, at: Cursor) -> Cursor {
         let count = if at.count == self.last { 0 } else { at.count + 1 };
-        Cursor { count, slot: 0 }
+        let slot = if count == 0 || at.slot + 1 == self.capacity { 0 } else { at.slot + 1 };
+        Cursor { count, slot }
     }
 
     /// The position `entries` further on, at most the capacity. For [`Wrap::Seamless`] only.

@@ -18,8 +18,8 @@ const CLIENT_AWAKE: Word = Word::ClientPage(offset_of!(extension::Client, awake)
 pub struct Server<M = Mapped> {
     memory: M,
     shape: Shape,
-    /// With fewer answers promised or unread than this there is room without a closer look; 0 once the peer misbehaved.
-    quick: u32,
+    /// Requests that may be taken without a closer look at the room for their answers; 0 once the peer misbehaved.
+    room: u32,
     /// The next request.
     head: Cursor,
     /// `head` as the client sees it.
@@ -32,8 +32,6 @@ pub struct Server<M = Mapped> {
     published: u32,
     /// The client's head when we last looked.
     freed: u32,
-    /// Answers that we owe, and answers that the client had not taken when we last looked.
-    used: u32,
     /// Requests taken and not yet answered.
     outstanding: u32,
     /// The unit we offer.
@@ -72,14 +70,13 @@ impl<M: Shared> Server<M> {
         let tail = shape.cursor(memory.load(Word::ResponseTail, Relaxed));
         let freed = memory.load(Word::ResponseHead, Acquire);
         let mut server = Self {
-            quick: shape.always(),
+            room: 0,
             head: head.unwrap_or_default(),
             taken: head.unwrap_or_default().count,
             seen: head.unwrap_or_default().count,
             tail: tail.unwrap_or_default(),
             published: tail.unwrap_or_default().count,
             freed,
-            used: 0,
             outstanding: 0,
             offered: None,
             client: Peer::Unknown,
@@ -88,7 +85,7 @@ impl<M: Shared> Server<M> {
             shape,
         };
         match (shape.cursor(freed), shape.distance(freed, server.tail.count)) {
-            (Some(_), Some(unread)) if head.is_some() && tail.is_some() => server.used = unread,
+            (Some(_), Some(_)) if head.is_some() && tail.is_some() => {}
             _ => {
                 server.close("the ring's counters were not ours when we attached");
             }
@@ -119,7 +116,7 @@ impl<M: Shared> Server<M> {
     /// The client misbehaved, now or earlier.
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Incoming>, PeerMisbehaved> {
-        if self.used >= self.quick && !self.look_for_room()? {
+        if self.room == 0 && !self.look_for_room()? {
             return Ok(None);
         }
         if self.head.count == self.seen && !self.look()? {
@@ -127,7 +124,7 @@ impl<M: Shared> Server<M> {
         }
         let request = self.memory.request(self.head.slot);
         self.head = self.shape.next(self.head);
-        self.used += 1;
+        self.room -= 1;
         self.outstanding += 1;
         Ok(Some(incoming(request)))
     }
@@ -168,9 +165,12 @@ impl<M: Shared> Server<M> {
         let unread = self.shape.distance(self.freed, self.published);
         match (self.shape.distance(self.freed, head), unread) {
             (Some(taken), Some(unread)) if taken <= unread => {
-                self.used = self.used.saturating_sub(taken);
                 self.freed = head;
-                Ok(self.shape.fits(head, self.used.saturating_add(1)))
+                let given = self.shape.distance(head, self.tail.count).unwrap_or(self.shape.capacity());
+                let used = self.outstanding.saturating_add(given);
+                let fits = self.shape.fits(head, used.saturating_add(1));
+                self.room = self.shape.always().saturating_sub(used).max(u32::from(fits));
+                Ok(fits)
             }
             _ => Err(self.close("it took answers that were never given")),
         }
@@ -276,7 +276,7 @@ impl<M: Shared> Server<M> {
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);
-        self.quick = 0;
+        self.room = 0;
         self.outstanding = 0;
         misbehaved
     }

@@ -24,9 +24,9 @@ impl Layer for Linear {
         Limits { capacity: self.len, ..below.first().copied().unwrap_or_default() }
     }
     #[inline]
-    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<()>> {
-        let req = req.translate(self.base, self.len).ok()?;
-        Some(Relay { port: 0, req, ctx: () })
+    fn relay(&mut self, _: u8, req: &mut Request) -> Option<Relay<()>> {
+        *req = req.translate(self.base, self.len).ok()?;
+        Some(Relay { port: 0, ctx: () })
     }
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
         match io.request(id).translate(self.base, self.len) {
@@ -52,10 +52,10 @@ impl Layer for Mirror {
         below.first().copied().unwrap_or_default()
     }
     #[inline]
-    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<u8>> {
+    fn relay(&mut self, _: u8, req: &mut Request) -> Option<Relay<u8>> {
         let read = req.op == Op::Read;
         self.turn ^= u8::from(read);
-        read.then_some(Relay { port: self.turn, req: *req, ctx: 0 })
+        read.then_some(Relay { port: self.turn, ctx: 0 })
     }
     fn submit(&mut self, id: Id, io: &mut Io<'_, u8>) {
         let req = io.request(id);

@@ -119,7 +119,8 @@ impl Gatekeeper {
     fn go(&mut self, at: usize, io: &mut Io<'_, Ctx>) {
         let Waiting { id, lane, .. } = self.unlist(at);
         match self.decide(io.upper(id), &io.request(id)) {
-            Ok((index, req)) => {
+            Ok((index, lba, blocks)) => {
+                let req = Request { lba, blocks, ..io.request(id) };
                 let port = self.tree.entry(index).map_or(u8::MAX, |e| e.granted.port);
                 let bytes = self.bytes(port, &req, io);
                 self.admit(index, lane, bytes, io);

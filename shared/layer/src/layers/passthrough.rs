@@ -16,8 +16,8 @@ impl Layer for Passthrough {
     }
 
     #[inline]
-    fn relay(&mut self, _: u8, req: &Request) -> Option<Relay<()>> {
-        Some(Relay { port: 0, req: *req, ctx: () })
+    fn relay(&mut self, _: u8, _: &mut Request) -> Option<Relay<()>> {
+        Some(Relay { port: 0, ctx: () })
     }
 
     fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {

@@ -80,13 +80,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
         if share.splitting != NOTHING {
             return Some(self.issue_part(share.splitting, around));
         }
-        let Submission { tag, req } = around.uppers.next(upper)?;
+        let Submission { tag, mut req } = around.uppers.next(upper)?;
         let cost = share::cost(&req, &self.limits);
         if let Err(error) = self.acceptable(&req) {
             around.uppers.complete(upper, tag, Completion::error(error));
         } else if self.open || req.op == Op::Flush || split::fits(&req, &self.limits) {
-            match self.layer.relay(upper, &req) {
-                Some(relay) => self.relay(relay, tag, upper, around),
+            match self.layer.relay(upper, &mut req) {
+                Some(relay) => self.relay(relay, req, tag, upper, around),
                 None => self.issue(req, tag, upper, NOTHING, 0, around),
             }
         } else {
@@ -121,12 +121,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
     fn relay<U: Uppers, B: Lowers>(
         &mut self,
         relay: Relay<L::Ctx>,
+        req: Request,
         tag: u32,
         upper: u8,
         around: &mut Around<'_, U, B>,
     ) {
-        let Relay { port, req, ctx } = relay;
-        if port >= 64 || self.desk.closed & (1 << port) != 0 {
+        let Relay { port, ctx } = relay;
+        if self.desk.closed != 0 && self.is_closed(port) {
             let done = self.layer.relayed(ctx, Completion::error(Error::Offline));
             return around.uppers.complete(upper, tag, done);
         }
@@ -139,6 +140,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
         }
         let tag = Tag { generation: slot.generation, id, child: 0 }.pack();
         around.lowers.submit(port, Submission { tag, req });
+    }
+
+    #[cold]
+    fn is_closed(&self, port: u8) -> bool {
+        self.desk.closed & 1u64.checked_shl(port.into()).unwrap_or(u64::MAX) != 0
     }
 
     #[inline(never)]

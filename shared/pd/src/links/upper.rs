@@ -5,7 +5,7 @@ use super::{Regions, WINDOW_BLOCKS, server};
 use crate::config::{NONE, Role};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
-use orion_block::{BlockSize, Buf, Completion, Error, Lba, Limits, RegionId, Request};
+use orion_block::{Buf, Completion, Error, Lba, Limits, RegionId, Request};
 use orion_layer::{Submission, Uppers};
 use orion_ring::{Answer, Incoming, Server, ServerInfo, WindowInfo};
 
@@ -23,6 +23,10 @@ struct Upper {
     ring: Server,
     channel: Channel,
     data: Option<RegionId>,
+    /// Bytes of that region.
+    size: u64,
+    /// Binary logarithm of the node's blocks.
+    shift: u8,
     /// Whether it is a plain sDDF client, to which every notification means answers.
     plain: bool,
     /// Binary logarithm of the node's blocks in one of the client's; above 63 while it is not known, which it is from the
@@ -60,6 +64,8 @@ impl UpperRings {
                 ring: server(world, index)?,
                 channel: channel(link.channel.get())?,
                 data: (data != NONE).then_some(RegionId(data)),
+                size: config.regions.get(usize::from(data)).map_or(0, |region| region.size.get()),
+                shift: 0,
                 plain: link.plain(),
                 scale: UNKNOWN,
                 closed: false,
@@ -80,6 +86,7 @@ impl UpperRings {
     pub fn announce(&mut self, limits: Limits, epoch: u32, windows: impl Fn(u8) -> [WindowInfo; 16]) {
         self.limits = Some(limits);
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
+            upper.shift = limits.block.shift();
             let windows = windows(number);
             let WindowInfo { blocks: capacity, rights } = windows[0];
             let read_only = limits.read_only || rights & WRITE == 0;
@@ -197,15 +204,15 @@ fn place_scaled(block: u64, count: u16, scale: u8) -> Result<(Lba, u32), Error> 
 impl Upper {
     #[cold]
     #[inline(never)]
-    fn learn_scale(&mut self, block: BlockSize) {
-        self.scale = self.ring.unit().shift().checked_sub(block.shift()).unwrap_or(UNKNOWN);
+    fn learn_scale(&mut self) {
+        self.scale = self.ring.unit().shift().checked_sub(self.shift).unwrap_or(UNKNOWN);
     }
 
     #[inline]
-    fn request(&self, s: &orion_ring::Submission, block: BlockSize, regions: &Regions) -> Result<Request, Error> {
+    fn request(&self, s: &orion_ring::Submission, regions: &Regions) -> Result<Request, Error> {
         let (lba, blocks) = place(s.block, s.count, self.scale)?;
         let buf = if s.op.has_payload() {
-            let len = u64::from(blocks) << block.shift();
+            let len = u64::from(blocks) << self.shift;
             self.payload(s.address, len, regions).ok_or(Error::Invalid)?
         } else {
             Buf::default()
@@ -219,7 +226,7 @@ impl Upper {
             return None;
         }
         match self.data {
-            Some(region) => regions.within(region, address, len),
+            Some(region) => (address.checked_add(len)? <= self.size).then_some(Buf { region, offset: address }),
             None => regions.at_bus(address, len),
         }
     }
@@ -232,22 +239,21 @@ impl Uppers for UpperRings {
 
     #[inline]
     fn asking(&self) -> u64 {
-        self.active.rings()
+        // Nobody is served before it was told what it has.
+        if self.announced() { self.active.rings() } else { 0 }
     }
 
     #[inline]
     fn next(&mut self, number: u8) -> Option<Submission> {
-        // Not by value: limits are large, and this is called for every request.
-        let block = self.limits.as_ref()?.block;
-        let upper = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed)?;
+        let upper = self.uppers.get_mut(usize::from(number))?;
         loop {
             let (tag, refused) = match upper.ring.pop() {
                 Ok(None) => return None,
                 Ok(Some(Incoming::Request(s))) => {
                     if upper.scale == UNKNOWN {
-                        upper.learn_scale(block);
+                        upper.learn_scale();
                     }
-                    let request = upper.request(&s, block, &self.regions);
+                    let request = upper.request(&s, &self.regions);
                     self.touched |= 1 << number;
                     match request {
                         Ok(req) => return Some(Submission { tag: s.id, req }),
@@ -255,9 +261,9 @@ impl Uppers for UpperRings {
                     }
                 }
                 Ok(Some(Incoming::Unknown { id, .. })) => (id, Error::Invalid),
+                // A ring that is closed says so each time, and drops what it is given.
                 Err(_) => {
-                    upper.closed = true;
-                    self.misbehaved += 1;
+                    self.misbehaved += u32::from(!core::mem::replace(&mut upper.closed, true));
                     return None;
                 }
             };
@@ -269,9 +275,7 @@ impl Uppers for UpperRings {
 
     #[inline]
     fn complete(&mut self, number: u8, tag: u32, done: Completion) {
-        let Some(upper) = self.uppers.get_mut(usize::from(number)).filter(|u| !u.closed) else {
-            return;
-        };
+        let Some(upper) = self.uppers.get_mut(usize::from(number)) else { return };
         self.touched |= 1 << number;
         let blocks = u16::try_from(done.blocks.checked_shr(upper.scale.into()).unwrap_or(0)).unwrap_or(u16::MAX);
         upper.ring.push(Answer { id: tag, status: done.status, blocks });
