@@ -7,11 +7,11 @@ use crate::arena::{Arena, PAGE};
 use crate::inbox::Inbox;
 use crate::job::{Job, Part, Stage};
 use crate::slots::{SLOTS, Slots};
-use crate::sockets::{Conn, Interest};
 use crate::terms::Terms;
 use heapless::Deque;
 use orion_nbd::{Export, Head, Session};
 use orion_pd::Instant;
+use orion_pd::sockets::{Conn, Interest};
 
 /// Most replies that wait to be sent: [`TAKEN`] without data, and the data of each part.
 const REPLIES: usize = TAKEN + SLOTS;

@@ -2,13 +2,13 @@
 //! All connections of an export and the volume behind them.
 use crate::connection::{Around, Connection};
 use crate::slots::SLOTS;
-use crate::sockets::{CONNECTIONS, Sockets};
 use crate::terms::{Terms, Unfit};
 use crate::volume::Volume;
 use core::fmt;
 use orion_nbd::Export;
 use orion_nbd::wire::transmission as t;
 use orion_pd::Instant;
+use orion_pd::sockets::{CONNECTIONS, Sockets};
 use orion_region::Window;
 use orion_ring::{PeerMisbehaved, ServerInfo};
 
@@ -23,6 +23,8 @@ pub struct Engine {
     export: Export<'static>,
     /// The connection that is served first, for fairness where the ring is short.
     first: usize,
+    answers: u64,
+    errors: u64,
 }
 
 impl Engine {
@@ -33,7 +35,14 @@ impl Engine {
     /// [`Unfit`] where the volume can't be served.
     pub fn new(name: &'static str, info: &ServerInfo, data: usize) -> Result<Self, Unfit> {
         let terms = Terms::new(info, data)?;
-        Ok(Self { connections: [const { None }; CONNECTIONS], export: terms.export(name, info), terms, first: 0 })
+        Ok(Self {
+            connections: [const { None }; CONNECTIONS],
+            export: terms.export(name, info),
+            terms,
+            first: 0,
+            answers: 0,
+            errors: 0,
+        })
     }
 
     /// Does what can be done now; whether anything was, so that more may be possible at once. The caller publishes what
@@ -76,6 +85,11 @@ impl Engine {
         .min()
     }
 
+    /// Answers of the volume, and those of them that were errors.
+    pub fn answers(&self) -> (u64, u64) {
+        (self.answers, self.errors)
+    }
+
     /// Connections that are open.
     pub fn connections(&self) -> usize {
         self.connections.iter().flatten().count()
@@ -106,6 +120,8 @@ impl Engine {
     fn collect<V: Volume>(&mut self, volume: &mut V, now: Instant) -> Result<bool, PeerMisbehaved> {
         let mut any = false;
         while let Some(answer) = volume.pop()? {
+            self.answers += 1;
+            self.errors += u64::from(answer.status.is_err());
             let (index, part) = place(answer.id);
             let asked = self
                 .connections

@@ -15,14 +15,13 @@ mod progress;
 mod receive;
 mod send;
 mod slots;
-mod sockets;
 mod streams;
 mod terms;
 mod volume;
 
 pub use engine::Engine;
+pub use orion_pd::sockets::{CONNECTIONS, Conn, Interest, PIECES, Sockets, Source, Stopped, Target};
 pub use pd::Export;
-pub use sockets::{CONNECTIONS, Conn, Interest, PIECES, Sockets, Source, Stopped, Target};
 pub use streams::{Listen, Streams};
 pub use terms::{LEAST_DATA, Unfit};
 pub use volume::Volume;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: the engine between the world's sockets and a ring to the gatekeeper.
 use crate::engine::Engine;
-use crate::sockets::Sockets;
+use orion_metrics::Counter;
 use orion_pd::config::{Link, Role};
-use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Verdict, World, links};
+use orion_pd::sockets::Sockets;
+use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Reporter, Verdict, World, links};
 use orion_region::Window;
 use orion_ring::Client;
 
@@ -18,6 +19,7 @@ pub struct Export {
     client: Client,
     data: Window,
     state: State,
+    reporter: Reporter,
 }
 
 #[derive(Debug)]
@@ -44,10 +46,14 @@ impl<W: World + Sockets> ProtectionDomain<W> for Export {
             client: links::client(world, index)?,
             data,
             state: State::Waiting,
+            reporter: Reporter::new(world)?,
         })
     }
 
-    fn notified(&mut self, _from: ChannelSet, world: &mut W) -> Option<Instant> {
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.show(world);
+        }
         self.client.wake();
         loop {
             let again = self.turn(world);
@@ -81,6 +87,18 @@ impl Export {
             }
             State::Over => false,
         }
+    }
+
+    /// Shows the manager its figures.
+    #[cold]
+    fn show<W: World>(&mut self, world: &mut W) {
+        if let State::Serving(engine) = &self.state {
+            let ((answers, errors), open) = (engine.answers(), engine.connections());
+            self.reporter.figures.set(Counter::Requests, answers);
+            self.reporter.figures.set(Counter::Errors, errors);
+            self.reporter.figures.set(Counter::Connections, u64::try_from(open).unwrap_or(u64::MAX));
+        }
+        self.reporter.publish(world, []);
     }
 
     /// Begins to serve once the gatekeeper is ready.

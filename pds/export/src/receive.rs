@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! From the stream into requests and buffers.
 use crate::connection::{Around, Connection, Life};
-use crate::sockets::{Sockets, Stopped, Target};
 use orion_nbd::{Command, Event, Want};
+use orion_pd::sockets::{Sockets, Stopped, Target};
 
 /// Most steps for one connection before the others have their turn.
 const STEPS: usize = 16;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! From replies and buffers into the stream.
 use crate::connection::{Around, Connection, Life, Reply};
-use crate::sockets::{PIECES, Sockets, Source, Stopped};
 use heapless::Vec;
+use orion_pd::sockets::{PIECES, Sockets, Source, Stopped};
 use orion_region::Window;
 
 /// Most sends for one connection before the others have their turn.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! [`Sockets`] over `embedded-io` streams, for worlds whose network stack speaks that and knows no windows.
-use crate::sockets::{CONNECTIONS, Conn, Interest, Sockets, Source, Stopped, Target};
 use core::array;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
+use orion_pd::sockets::{CONNECTIONS, Conn, Interest, Sockets, Source, Stopped, Target};
 use orion_region::Window;
 
 /// Bytes that pass between a stream and a window at once.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! How this export turns NBD requests into requests of the ring: fixed once the volume is known.
 use crate::arena::{MAX_PAGES, PAGE};
-use crate::sockets::CONNECTIONS;
 use core::fmt;
 use orion_nbd::{Export, Offer};
+use orion_pd::sockets::CONNECTIONS;
 use orion_ring::{ServerInfo, WindowInfo};
 
 /// Most bytes of one request on the ring that has a payload: 32 pages, as `Arena` bears.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Commands of the clients that may change capabilities.
 use crate::state::State;
-use crate::{Around, CLIENTS_MAX, Capabilities, client_name};
+use crate::{Around, CLIENTS_MAX, Capabilities, client_name, manager};
 use heapless::Vec;
 use orion_block::Instant;
 use orion_caps::{Outcome, Pace};
 use orion_control::{Ask, End, Kind, Refused, Server};
-use orion_pd::config::{Config, Role};
+use orion_pd::config::{Config, NONE, Role};
 use orion_pd::{InitError, World};
 
 /// Commands that a client may give per second: each costs as much as some hundred requests.
@@ -29,8 +29,10 @@ pub struct Control {
     lines: Vec<Line, CLIENTS_MAX>,
     /// The clients that have one, a bit each.
     clients: u64,
-    /// A command waits for its client's pace.
+    /// A command waits for its client's pace, or the manager has called.
     put_off: bool,
+    commands: u64,
+    refused: u64,
     state: Option<State>,
     printed: u32,
 }
@@ -40,6 +42,8 @@ pub struct Control {
 pub struct Served {
     /// Commands were answered.
     pub answered: bool,
+    /// Of them one of the manager.
+    pub manager: bool,
     /// What clients hold has changed.
     pub changed: bool,
     /// When a command that was put off for its client's pace may be done.
@@ -56,17 +60,31 @@ impl Control {
             InitError("a control page is not mapped: build the image and its configuration together");
         let config = world.config();
         let mut lines = Vec::new();
-        for control in config.controls {
+        let clients = config.controls.iter().filter(|control| control.link.get() != NONE);
+        let managers = config.controls.iter().filter(|control| control.link.get() == NONE);
+        let count = clients.clone().count();
+        for control in clients.chain(managers) {
             let number = config.links_as(Role::Server).position(|(index, _)| index == usize::from(control.link.get()));
-            let client = number.and_then(|n| u8::try_from(n).ok()).ok_or(UNMAPPED)?;
+            let number = number.and_then(|n| u8::try_from(n).ok());
+            let client = if control.link.get() == NONE { manager(&config) } else { number }.ok_or(UNMAPPED)?;
             let own = world.window(control.own.get()).ok_or(UNMAPPED)?;
             let peer = world.window(control.peer.get()).ok_or(UNMAPPED)?;
             let server = Server::new(End::attach(own, peer).ok_or(UNMAPPED)?);
             let line = Line { client, server, pace: Pace::new(PER_SECOND, BURST_MS) };
             lines.push(line).map_err(|_| InitError("more control connections than clients: build the image again"))?;
         }
-        let clients = lines.iter().fold(0, |clients, line: &Line| clients | 1 << line.client);
-        Ok(Self { lines, clients, put_off: false, state, printed: 0 })
+        let clients = lines.iter().take(count).fold(0, |clients, line: &Line| clients | 1 << line.client);
+        Ok(Self { lines, clients, put_off: false, commands: 0, refused: 0, state, printed: 0 })
+    }
+
+    /// The manager has called: it may have asked for something.
+    pub fn asked(&mut self) {
+        self.put_off |= self.lines.iter().any(|line| line.server.pending());
+    }
+
+    /// Commands of clients and of the manager, and those of them that were refused.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.commands, self.refused)
     }
 
     /// Whether one of the clients `asking`, which notify by the same channel, or one that was put off, asked for something.
@@ -80,7 +98,8 @@ impl Control {
     pub fn serve<W: World>(&mut self, node: &mut Capabilities, around: &mut Around<'_>, world: &mut W) -> Served {
         let mut served = Served::default();
         let config = world.config();
-        let Self { lines, state, printed, put_off, .. } = self;
+        let Self { lines, state, printed, put_off, commands, refused, .. } = self;
+        let manager = manager(&config);
         *put_off = false;
         for line in lines.iter_mut().filter(|line| line.server.pending()) {
             if let Err(at) = line.pace.take(around.now) {
@@ -95,6 +114,11 @@ impl Control {
             let result = if kept { result } else { Err(Refused::NotKept) };
             line.server.answer(id, result);
             served.answered = true;
+            served.manager |= manager == Some(line.client);
+            // Nobody says so again.
+            *put_off |= served.manager && line.server.pending();
+            *commands += 1;
+            *refused += u64::from(result.is_err());
             served.changed |= changed;
             if changed || result.is_err() {
                 *printed = printed.saturating_add(1);

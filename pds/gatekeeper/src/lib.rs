@@ -6,15 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod figures;
 mod state;
 
 use control::{Control, Served};
 use orion_block::Instant;
 use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
 use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
-use orion_pd::config::{Config, Grant, Role};
+use orion_pd::config::{Config, Grant, NONE, Role};
 use orion_pd::links::{LowerRings, UpperRings, look_again};
-use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, Reporter, World};
 use orion_ring::WindowInfo;
 use state::State;
 
@@ -39,6 +40,7 @@ pub struct GatekeeperPd {
     misbehaved: u32,
     /// When volumes that are not ready are given up.
     until: Option<Instant>,
+    reporter: Reporter,
 }
 
 impl<W: World> ProtectionDomain<W> for GatekeeperPd {
@@ -66,10 +68,15 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             malformed: 0,
             misbehaved: 0,
             until: None,
+            reporter: Reporter::new(world)?,
         })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.control.asked();
+            self.show(world);
+        }
         self.uppers.wake(from);
         self.lowers.wake(from);
         loop {
@@ -94,6 +101,9 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let first = !self.uppers.announced() && self.node.ready();
             let news = if first { self.announce(world) } else { served.changed && self.tell() };
             self.uppers.publish(world, news || served.answered);
+            if served.manager {
+                self.reporter.wake(world);
+            }
             self.report(progress.misbehaved, world);
             // What came after the node looked for it, sleeping finds.
             if !news && !served.answered && self.sleep() {
@@ -245,7 +255,16 @@ fn windows(layer: &Gatekeeper, client: u8) -> [WindowInfo; 16] {
 }
 
 fn client_name<'a>(config: &Config<'a>, client: u8) -> &'a str {
-    config.links_as(Role::Server).nth(usize::from(client)).map_or("?", |(_, l)| l.peer.as_str())
+    match config.links_as(Role::Server).nth(usize::from(client)) {
+        Some((_, link)) => link.peer.as_str(),
+        None if manager(config) == Some(client) => "manager",
+        None => "?",
+    }
+}
+
+/// The manager's number to the engine: it has no ring, and comes after all that have one.
+fn manager(config: &Config<'_>) -> Option<u8> {
+    u8::try_from(config.links_as(Role::Server).count()).ok()
 }
 
 /// A grant names links by their index in the table; the engine numbers clients and volumes each from 0.
@@ -255,7 +274,10 @@ fn capability(config: &Config<'_>, grant: &Grant) -> Option<Capability> {
         u8::try_from(at).ok()
     };
     Some(Capability {
-        client: number(Role::Server, grant.client.get())?,
+        client: match grant.client.get() {
+            NONE => manager(config)?,
+            client => number(Role::Server, client)?,
+        },
         window: u8::try_from(grant.window.get()).ok()?,
         port: number(Role::Client, grant.volume.get())?,
         extent: Extent { first: grant.first.get(), blocks: grant.blocks.get() },

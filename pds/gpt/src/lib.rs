@@ -15,8 +15,9 @@ pub use report::report;
 use orion_block::{Instant, Limits};
 use orion_gpt::Partitions;
 use orion_layer::{Around, Event, Lowers, Node};
+use orion_metrics::Counter;
 use orion_pd::links::{LowerRings, UpperRings, look_again, whole};
-use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, Reporter, World};
 
 /// Requests in flight.
 const SLOTS: usize = 256;
@@ -34,6 +35,7 @@ pub struct GptPd {
     misbehaved: u32,
     /// When a disk that is not ready is given up.
     until: Option<Instant>,
+    reporter: Reporter,
 }
 
 impl<W: World> ProtectionDomain<W> for GptPd {
@@ -43,10 +45,14 @@ impl<W: World> ProtectionDomain<W> for GptPd {
         if lowers.count() != 1 {
             return Err(InitError("partitions lie on exactly one disk: build the image again"));
         }
-        Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0, until: None })
+        let reporter = Reporter::new(world)?;
+        Ok(Self { node: Node::new(layer, 1), uppers, lowers, scratch, misbehaved: 0, until: None, reporter })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.show(world);
+        }
         self.uppers.wake(from);
         self.lowers.wake(from);
         loop {
@@ -87,6 +93,16 @@ impl GptPd {
             let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
             self.node.event(port, Event::Gone, &mut Around { uppers, lowers, payload, now });
         }
+    }
+
+    /// Shows the manager its figures.
+    #[cold]
+    fn show<W: World>(&mut self, world: &mut W) {
+        let figures = &mut self.reporter.figures;
+        figures.set(Counter::InFlight, u64::try_from(self.node.in_flight()).unwrap_or(u64::MAX));
+        figures.set(Counter::Malformed, self.uppers.malformed());
+        figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
+        self.reporter.publish(world, []);
     }
 
     /// Tells each client what it has, once the table is read.

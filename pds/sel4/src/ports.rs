@@ -44,7 +44,7 @@ impl ProtectionDomain<Sel4World> for PortSerial {
         Serial::new(world, Ns16550::new(IoPorts { slot, first })).map(Self)
     }
 
-    fn notified(&mut self, _from: ChannelSet, world: &mut Sel4World) -> Option<Instant> {
-        self.0.serve(world)
+    fn notified(&mut self, from: ChannelSet, world: &mut Sel4World) -> Option<Instant> {
+        self.0.serve(from, world)
     }
 }

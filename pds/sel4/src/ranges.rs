@@ -55,7 +55,11 @@ fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
     let devices = config.devices.iter().flat_map(device);
     let controls = config.controls.iter().flat_map(|c| [c.own, c.peer]).map(|page| (Kind::Memory, page.get(), PAGE));
     let state = config.setting("state_vaddr").map(|vaddr| (Kind::Memory, vaddr, STATE));
-    regions.chain(consoles).chain(links).chain(devices).chain(controls).chain(state)
+    let own = config.setting("metrics_vaddr").zip(config.setting("metrics_bytes"));
+    let figures = own.map(|(vaddr, bytes)| (Kind::Memory, vaddr, bytes));
+    let watches = config.watches.iter().map(|w| (Kind::Memory, w.vaddr.get(), w.size.get()));
+    let ranges = regions.chain(consoles).chain(links).chain(devices).chain(controls);
+    ranges.chain(state).chain(figures).chain(watches)
 }
 
 fn link(link: &Link) -> [Range; 4] {

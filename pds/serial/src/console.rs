@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: console rings in, a UART out.
+use crate::input::Input;
 use crate::line::Line;
 use crate::plain::Plain;
 use crate::{Pl011, Uart, Wire};
 use embedded_io::Write;
+use orion_metrics::Counter;
 use orion_pd::config::Console as Record;
-use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, World};
-use orion_ring::bytes::Reader;
+use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, Reporter, World};
+use orion_ring::bytes::{Reader, Writer};
 
 /// Most PDs that print: each takes one of the 62 channels.
 pub const MOST_CONSOLES: usize = 62;
@@ -66,12 +68,14 @@ pub struct Console<S> {
     line: Line,
     /// Lost bytes that were reported.
     dropped: u32,
+    /// Bytes that were printed.
+    printed: u64,
 }
 
 impl<S: Source> Console<S> {
     /// The console of the PD `name`.
     pub fn new(name: &'static str, source: S) -> Self {
-        Self { name, source, line: Line::default(), dropped: 0 }
+        Self { name, source, line: Line::default(), dropped: 0, printed: 0 }
     }
 
     #[cfg(test)]
@@ -83,6 +87,7 @@ impl<S: Source> Console<S> {
     fn turn<U: Uart>(&mut self, wire: &mut Wire<U>) -> bool {
         let mut bytes = [0; TURN];
         let count = self.source.read(&mut bytes).min(TURN);
+        self.printed += u64::try_from(count).unwrap_or(0);
         // A UART that is stuck must not stop the system: what it does not take is lost.
         let _ = self.line.add(bytes.get(..count).unwrap_or_default(), self.name, wire);
         let dropped = self.source.dropped();
@@ -100,6 +105,9 @@ pub fn drain<S: Source, U: Uart>(consoles: &mut [Console<S>], wire: &mut Wire<U>
     (0..MOST_TURNS).all(|_| consoles.iter_mut().filter_map(|c| c.turn(wire).then_some(())).count() > 0)
 }
 
+/// What is typed, and the channel of the manager that reads it.
+type Typing = (Input<Writer>, Option<Channel>);
+
 /// The console of the system.
 #[derive(Debug)]
 pub struct Serial<U> {
@@ -107,6 +115,11 @@ pub struct Serial<U> {
     consoles: heapless::Vec<Console<Ring>, MOST_CONSOLES>,
     /// Of each console, the channel of the PD that prints.
     channels: heapless::Vec<Channel, MOST_CONSOLES>,
+    /// What is typed, and the manager that reads it.
+    input: Option<Typing>,
+    /// The UART's interrupt.
+    irq: Option<Channel>,
+    reporter: Reporter,
 }
 
 impl<U: Uart> Serial<U> {
@@ -117,7 +130,7 @@ impl<U: Uart> Serial<U> {
     pub fn new<W: World>(world: &mut W, uart: U) -> Result<Self, InitError> {
         let Config { consoles: records, .. } = world.config();
         let (mut consoles, mut channels) = (heapless::Vec::new(), heapless::Vec::new());
-        for record in records.iter().filter(|record| record.role.get() != 0) {
+        for record in records.iter().filter(|record| matches!(record.role.get(), 1 | 2)) {
             let console = Console::new(record.pd.as_str(), ring(world, record)?);
             let channel = Channel(u8::try_from(record.channel.get()).unwrap_or(u8::MAX));
             let pushed = consoles.push(console).is_ok() && channels.push(channel).is_ok();
@@ -125,19 +138,75 @@ impl<U: Uart> Serial<U> {
                 return Err(InitError("more than 62 PDs print; a console has no channel for them"));
             }
         }
-        Ok(Self { wire: Wire(uart), consoles, channels })
+        let mut wire = Wire(uart);
+        let input = input(world)?;
+        if input.is_some() {
+            wire.0.listen();
+        }
+        let irq = world.config().setting("irq").and_then(|id| u8::try_from(id).ok()).map(Channel);
+        Ok(Self { wire, consoles, channels, input, irq, reporter: Reporter::new(world)? })
     }
 
-    /// Prints what the PDs have written. Returns when it wants to be called again though nothing happened.
-    pub fn serve<W: World>(&mut self, world: &mut W) -> Option<Instant> {
-        let more = drain(&mut self.consoles, &mut self.wire);
-        for (console, channel) in self.consoles.iter_mut().zip(&self.channels) {
+    /// Prints what the PDs have written, and takes what was typed. Returns when it wants to be called again though nothing
+    /// happened.
+    pub fn serve<W: World>(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.figures(world);
+        }
+        let typed = self.irq.is_some_and(|irq| from.contains(irq));
+        let only_typed = self.irq.is_some_and(|irq| from == ChannelSet::default().with(irq));
+        let more = !only_typed && self.print(world);
+        if typed {
+            self.take(world);
+        }
+        more.then(|| world.now())
+    }
+
+    /// Prints what is there, around the line that is being typed; whether there may be more.
+    fn print<W: World>(&mut self, world: &mut W) -> bool {
+        let Self { wire, consoles, channels, input, .. } = self;
+        input.iter().for_each(|(input, _)| input.hide(wire));
+        let more = drain(consoles, wire);
+        input.iter().for_each(|(input, _)| input.show(wire));
+        for (console, channel) in consoles.iter_mut().zip(channels) {
             if console.source.wants_signal() {
                 world.notify(*channel);
             }
         }
-        more.then(|| world.now())
+        more
     }
+
+    fn take<W: World>(&mut self, world: &mut W) {
+        if let Some((input, manager)) = &mut self.input
+            && input.take(&mut self.wire)
+            && let Some(manager) = manager
+        {
+            world.notify(*manager);
+        }
+        if let Some(irq) = self.irq {
+            world.irq_ack(irq);
+        }
+    }
+
+    fn figures<W: World>(&mut self, world: &mut W) {
+        let (mut printed, mut dropped) = (0, 0);
+        for console in &self.consoles {
+            printed += console.printed;
+            dropped += u64::from(console.source.dropped());
+        }
+        self.reporter.figures.set(Counter::Bytes, printed);
+        self.reporter.figures.set(Counter::Dropped, dropped);
+        self.reporter.publish(world, []);
+    }
+}
+
+/// What is typed, where a manager reads it.
+fn input<W: World>(world: &mut W) -> Result<Option<Typing>, InitError> {
+    let unmapped = InitError("the ring of what is typed is not mapped; build the image and its configuration together");
+    let Some(record) = world.config().consoles.iter().find(|record| record.role.get() == 4) else { return Ok(None) };
+    let window = world.window(record.vaddr.get()).ok_or(unmapped)?;
+    let manager = u8::try_from(record.channel.get()).ok().filter(|channel| *channel < 62).map(Channel);
+    Ok(Some((Input::new(Writer::attach(window).map_err(|_| unmapped)?), manager)))
 }
 
 fn ring<W: World>(world: &mut W, record: &Record) -> Result<Ring, InitError> {
@@ -159,7 +228,7 @@ impl<W: World> ProtectionDomain<W> for Serial<Pl011<W::Mmio>> {
         Self::new(world, Pl011::new(registers))
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
-        self.serve(world)
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.serve(from, world)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The console: prints what every PD writes into its console ring, line by line, each line with the PD's name.
+//! The console: prints what every PD writes into its console ring, line by line, each line with the PD's name, and hands
+//! the lines that people type to the manager, where there is one.
 //!
 //! Kernels of release builds print nothing for PDs; this PD owns the UART and prints in every build.
 #![no_std]
@@ -8,6 +9,7 @@
 extern crate std;
 
 mod console;
+mod input;
 mod line;
 mod ns16550;
 mod pl011;

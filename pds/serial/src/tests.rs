@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 use crate::console::{Console, Source, drain};
+use crate::input::{Input, LINE_MAX, Sink};
 use crate::{Ns16550, Pl011, Ports, Stuck, Uart, Wire};
 use core::cell::RefCell;
 use embedded_io::Write;
@@ -14,6 +15,7 @@ use std::vec::Vec;
 struct Slow {
     sent: Vec<u8>,
     asked: core::cell::Cell<u32>,
+    typed: VecDeque<u8>,
 }
 
 impl Uart for Slow {
@@ -24,6 +26,10 @@ impl Uart for Slow {
     fn send(&mut self, byte: u8) {
         assert_eq!(self.asked.get() % 3, 0, "sent while it was not ready");
         self.sent.push(byte);
+    }
+    fn listen(&mut self) {}
+    fn receive(&mut self) -> Option<u8> {
+        self.typed.pop_front()
     }
 }
 
@@ -109,6 +115,10 @@ fn a_stuck_uart_ends_in_an_error() {
         fn send(&mut self, _: u8) {
             panic!("sent while it was not ready");
         }
+        fn listen(&mut self) {}
+        fn receive(&mut self) -> Option<u8> {
+            None
+        }
     }
     assert_eq!(Wire(Dead).write_all(b"x"), Err(Stuck));
 }
@@ -174,4 +184,91 @@ fn the_16550_is_set_up_and_sends_when_its_holding_register_is_empty() {
     let mut com = Com::default();
     Wire(Ns16550::new(&mut com)).write_all(b"hi").unwrap();
     assert_eq!(com.0, [(3, 3), (1, 0), (0, b'h'), (0, b'i')]);
+}
+
+/// Lines as a manager would get them.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Sink for Lines {
+    fn line(&mut self, bytes: &[u8]) {
+        self.0.push(String::from_utf8(bytes.to_vec()).unwrap());
+    }
+}
+
+/// The lines that come of what is typed in these pieces, and what is shown.
+fn typed(pieces: &[&[u8]]) -> (Vec<String>, String) {
+    let mut wire = Wire(Slow::default());
+    let mut input = Input::new(Lines::default());
+    for piece in pieces {
+        wire.0.typed.extend(*piece);
+        while !wire.0.typed.is_empty() {
+            input.take(&mut wire);
+        }
+    }
+    (input.sink().0.clone(), String::from_utf8(wire.0.sent).unwrap())
+}
+
+#[test]
+fn what_is_typed_becomes_lines_and_is_shown() {
+    let (lines, shown) = typed(&[b"stat", b"us\rctl lost\x7f", b"\x08t\x1b[A\nwrong\x15help\r"]);
+    assert_eq!(lines, ["status\n", "ctl lot[A\n", "help\n"]);
+    assert!(shown.starts_with("status\r\nctl lost\x08 \x08\x08 \x08t[A\r\n"), "{shown:?}");
+    assert!(shown.ends_with("wrong\r     \rhelp\r\n"), "{shown:?}");
+}
+
+proptest! {
+    /// Whatever is typed: lines hold what can be printed and no more than their length, and nothing else is shown.
+    #[test]
+    fn any_typing_becomes_short_plain_lines(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let (lines, _) = typed(&[&bytes]);
+        let ends = bytes.iter().filter(|b| **b == b'\r' || **b == b'\n').count();
+        prop_assert_eq!(lines.len(), ends);
+        for line in lines {
+            let text = line.strip_suffix('\n').unwrap();
+            prop_assert!(text.len() < LINE_MAX && text.bytes().all(|b| (b' '..=b'~').contains(&b)));
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_stands_around_the_line_that_is_typed() {
+    let mut wire = Wire(Slow::default());
+    let mut input = Input::new(Lines::default());
+    wire.0.typed.extend(b"sta");
+    input.take(&mut wire);
+    input.hide(&mut wire);
+    drain(&mut [Console::new("alpha", Pieces(b"hello\n".to_vec().into(), 0))], &mut wire);
+    input.show(&mut wire);
+    assert_eq!(String::from_utf8(wire.0.sent).unwrap(), "sta\r   \ralpha: hello\r\nsta");
+}
+
+#[test]
+fn both_uarts_receive() {
+    #[derive(Default)]
+    struct Com(Vec<(u8, u8)>, VecDeque<u8>);
+    impl Ports for &RefCell<Com> {
+        fn read(&self, register: u8) -> u8 {
+            let mut com = self.borrow_mut();
+            match register {
+                0 => com.1.pop_front().unwrap(),
+                _ => 0x20 | u8::from(!com.1.is_empty()),
+            }
+        }
+        fn write(&mut self, register: u8, value: u8) {
+            self.borrow_mut().0.push((register, value));
+        }
+    }
+    let com = RefCell::new(Com::default());
+    let mut uart = Ns16550::new(&com);
+    uart.listen();
+    com.borrow_mut().1.extend(b"ok");
+    let got: Vec<u8> = core::iter::from_fn(|| uart.receive()).collect();
+    assert_eq!((got.as_slice(), &com.borrow().0[2..]), (&b"ok"[..], &[(4, 0b1011), (1, 1)][..]));
+    // Its flags say at every second look that the receive FIFO is empty; every character is an overrun of 0x10.
+    let registers = Registers::default();
+    let mut uart = Pl011::new(&registers);
+    uart.listen();
+    assert_eq!(registers.0.borrow().0[1..], [(0x30, 0x10 | 0x200), (0x38, 0x50)]);
+    assert_eq!(uart.receive(), None);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! A UART as this PD uses it: bytes go out, nothing comes in.
+//! A UART as this PD uses it: bytes go out, and come in where somebody is there to read them.
 use embedded_io::{ErrorKind, ErrorType, Write};
 
 /// A device that sends bytes.
@@ -8,6 +8,10 @@ pub trait Uart {
     fn ready(&self) -> bool;
     /// Sends `byte`. To be called when it is [`ready`](Self::ready).
     fn send(&mut self, byte: u8);
+    /// Has it receive, and interrupt when it has received something.
+    fn listen(&mut self);
+    /// A byte that it has received.
+    fn receive(&mut self) -> Option<u8>;
 }
 
 /// How often a UART that is not ready is asked again before the byte is given up. At 115,200 baud a byte takes 87

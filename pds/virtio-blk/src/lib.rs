@@ -16,8 +16,9 @@ mod tests;
 pub use above::{Above, Disk, Whole};
 
 use orion_block::{Instant, Limits};
+use orion_metrics::Counter;
 use orion_pd::links::{UpperRings, whole};
-use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
 use orion_virtio::blk::Counters;
 use orion_virtio::{AnyBus, VirtioBlk};
 
@@ -43,6 +44,7 @@ pub struct VirtioBlkPd<W: World, A: Above<W> = Whole> {
     irq: Channel,
     name: &'static str,
     misbehaved: u32,
+    reporter: Reporter,
 }
 
 impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
@@ -53,10 +55,14 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
         if let Some(limits) = disk.limits() {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
-        Ok(Self { above: A::assemble(world)?, uppers: UpperRings::new(world)?, disk, irq, name, misbehaved: 0 })
+        let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
+        Ok(Self { above, uppers, disk, irq, name, misbehaved: 0, reporter })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.show(world);
+        }
         self.uppers.wake(from);
         let interrupted = from.contains(self.irq);
         if interrupted {
@@ -90,6 +96,24 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         let news = !self.uppers.announced() && self.announce(world);
         self.uppers.publish(world, news);
         moved
+    }
+
+    /// Shows the manager its figures.
+    #[cold]
+    #[inline(never)]
+    fn show(&mut self, world: &mut W) {
+        let Counters { kicks, misused, timeouts } = self.disk.counters();
+        for (counter, value) in [
+            (Counter::InFlight, u64::try_from(self.disk.in_flight()).unwrap_or(u64::MAX)),
+            (Counter::Malformed, self.uppers.malformed()),
+            (Counter::Misbehaved, self.uppers.misbehaved().into()),
+            (Counter::Kicks, kicks),
+            (Counter::Resets, misused),
+            (Counter::Timeouts, timeouts),
+        ] {
+            self.reporter.figures.set(counter, value);
+        }
+        self.reporter.publish(world, []);
     }
 
     #[cold]

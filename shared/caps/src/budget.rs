@@ -196,6 +196,10 @@ impl Meter {
         self.bytes.charge(now.0, bytes);
     }
 
+    pub fn set_in_flight(&mut self, count: u32) {
+        self.in_flight = count;
+    }
+
     pub fn ended(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }

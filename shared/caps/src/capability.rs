@@ -69,6 +69,9 @@ pub enum Command {
     Freeze(Holding),
     /// Ends a suspension: whoever began it may, or who stands above that one.
     Unfreeze(Holding),
+    /// Gives a capability another budget, which counts together with those above it. The holder of one above it may, or
+    /// of `admin`; not its own holder.
+    Limit(Holding, Budget),
     /// Asks what a capability is and how much it was used. Whoever may revoke it may, and the holder of `observe` on its
     /// blocks.
     Look(Holding),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What each command does to the derivation tree. Rights and extents never grow on the way down, budgets only shrink.
+use crate::budget::Meter;
 use crate::tree::{AWAKE, DEPTH_MAX, Entry, Life, Tree};
-use crate::{CLIENTS_MAX, Capability, Command, Denial, Derivation, Extent, Holding, Outcome, Rights, WINDOWS};
+use crate::{Budget, CLIENTS_MAX, Capability, Command, Denial, Derivation, Extent, Holding, Outcome, Rights, WINDOWS};
 
 /// Most capabilities that one client may have derived at a time, so that it cannot use up the table.
 pub(crate) const DERIVED_MAX: usize = 24;
@@ -17,10 +18,14 @@ impl Tree {
             Command::Revoke(target) => self.revoke(by, target),
             Command::Freeze(target) => self.freeze(by, target),
             Command::Unfreeze(target) => self.unfreeze(by, target),
+            Command::Limit(target, budget) => self.limit(by, target, budget),
             Command::Look(target) => self.look(by, target),
             Command::Advance { window } => self.advance(by, window),
         };
         self.refresh();
+        if matches!(command, Command::Limit(..)) {
+            self.recount();
+        }
         // What it allows is known only now.
         outcome.map(|(index, affected)| self.outcome(index, affected))
     }
@@ -126,6 +131,16 @@ impl Tree {
             return Err(Denial::Right);
         }
         self.set_frozen(index, AWAKE);
+        Ok((index, self.live_below(index)))
+    }
+
+    fn limit(&mut self, by: u8, target: Holding, budget: Budget) -> Result<(u8, u32), Denial> {
+        let (index, _) = self.held(target).ok_or(Denial::NotYours)?;
+        self.authority(by, index).ok_or(Denial::NotYours)?;
+        if let Some(entry) = self.entry_mut(index) {
+            entry.granted.budget = budget;
+            entry.meter = Meter::new(&budget);
+        }
         Ok((index, self.live_below(index)))
     }
 

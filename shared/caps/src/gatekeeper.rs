@@ -3,7 +3,9 @@
 use crate::image::{self, Found};
 use crate::lanes::Lanes;
 use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
-use crate::{Capability, Command, Denial, Holding, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable};
+use crate::{
+    Capability, Command, Denial, Holding, Listed, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable,
+};
 use heapless::{Deque, Vec};
 use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Lba, Limits, Op, POLICY_BLOCK, Request};
 use orion_layer::{Id, Io, Layer, Relay, Start};
@@ -55,9 +57,9 @@ impl Gatekeeper {
         self.refused
     }
 
-    /// Requests that passed by the capabilities that there are now.
+    /// Requests that passed since the start.
     pub fn passed(&self) -> u64 {
-        self.tree.entries.iter().map(|e| e.passed).sum()
+        self.tree.retired + self.tree.entries.iter().map(|e| e.passed).sum::<u64>()
     }
 
     /// Whether there are refusals to take.
@@ -69,6 +71,16 @@ impl Gatekeeper {
     /// The oldest refusal not yet taken. Only the last few are kept; [`refused`](Self::refused) counts all.
     pub fn take_refusal(&mut self) -> Option<Refusal> {
         self.refusals.pop_front()
+    }
+
+    /// Every capability, for people.
+    pub fn listed(&self) -> impl Iterator<Item = Listed> {
+        self.tree.listed()
+    }
+
+    /// The epoch of a volume.
+    pub fn epoch(&self, port: u8) -> u32 {
+        self.tree.epochs.get(usize::from(port)).copied().unwrap_or(0)
     }
 
     /// What a client's window holds: blocks in the gatekeeper's unit, and the rights that its volume lets it use.

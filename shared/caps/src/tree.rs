@@ -96,6 +96,8 @@ pub(crate) struct Tree {
     pub ready: bool,
     /// Volumes that are given only so many requests at once, a bit each.
     pub laned: u64,
+    /// Requests that capabilities let pass whose places others took.
+    pub retired: u64,
 }
 
 impl Tree {
@@ -106,6 +108,7 @@ impl Tree {
             epochs: [0; VOLUMES_MAX],
             ready: false,
             laned: 0,
+            retired: 0,
         }
     }
 
@@ -139,7 +142,10 @@ impl Tree {
         let free = self.entries.iter().position(|e| e.life == Life::Free).unwrap_or(self.entries.len());
         let index = u8::try_from(free).map_err(|_| TooMany)?;
         match self.entries.get_mut(free) {
-            Some(slot) => *slot = entry,
+            Some(slot) => {
+                self.retired += slot.passed;
+                *slot = entry;
+            }
             None => self.entries.push(entry).map_err(|_| TooMany)?,
         }
         *place = index;
@@ -263,6 +269,26 @@ impl Tree {
                 entry.plain = entry.life == Life::Live && !metered;
             }
         }
+    }
+
+    /// Counts anew what is in flight through each capability with a budget: only what began under one was charged, and
+    /// what ends under one is repaid.
+    pub fn recount(&mut self) {
+        for root in self.indices() {
+            let below = self.indices().filter(|index| self.below(*index, root));
+            let charged = below.filter(|index| self.entry(*index).is_some_and(|e| e.metered));
+            let count = charged.map(|index| self.requests(index)).sum();
+            if let Some(entry) = self.entry_mut(root) {
+                entry.meter.set_in_flight(count);
+            }
+        }
+    }
+
+    /// Requests in flight of this very capability: what else counts on it are those below it.
+    fn requests(&self, index: u8) -> u32 {
+        let below = self.entries.iter().filter(|e| e.life != Life::Free && e.parent == index).count();
+        let refs = self.entry(index).filter(|e| e.life != Life::Free).map_or(0, |e| e.refs);
+        refs.saturating_sub(u32::try_from(below).unwrap_or(u32::MAX))
     }
 
     /// What holds back a request through this capability.

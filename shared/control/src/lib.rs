@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Commands from clients to the gatekeeper, over a small ring of their own beside the data path.
+//! Commands from clients and from the manager to the gatekeeper, over a small ring of their own beside the data path; and
+//! those of operators to the manager, as messages ([`operator`]) or as lines of text ([`text`]).
 //!
 //! A connection is two pages, each written by one side alone. Every command has one answer; what a peer writes is checked,
 //! and a command that makes no sense is answered as [`Refused::Malformed`].
@@ -9,7 +10,9 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod operator;
 mod ring;
+pub mod text;
 mod wire;
 
 pub use ring::{Client, End, MESSAGE, PAGE, SLOTS, Server};

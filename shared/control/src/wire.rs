@@ -46,10 +46,20 @@ pub enum Kind {
     Look,
     /// See [`Command::Advance`].
     Advance,
+    /// See [`Command::Limit`].
+    Limit,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Attenuate, Kind::Delegate, Kind::Revoke, Kind::Freeze, Kind::Unfreeze, Kind::Look, Kind::Advance];
+const KINDS: [Kind; 8] = [
+    Kind::Attenuate,
+    Kind::Delegate,
+    Kind::Revoke,
+    Kind::Freeze,
+    Kind::Unfreeze,
+    Kind::Look,
+    Kind::Advance,
+    Kind::Limit,
+];
 const DENIALS: [Denial; 10] = [
     Denial::NotReady,
     Denial::NoCapability,
@@ -119,6 +129,7 @@ impl Ask {
             Kind::Unfreeze => Command::Unfreeze(target),
             Kind::Look => Command::Look(target),
             Kind::Advance => Command::Advance { window: self.window },
+            Kind::Limit => Command::Limit(target, budget),
         })
     }
 }
@@ -290,7 +301,7 @@ mod tests {
             let mut message: [u8; MESSAGE] = bytes.try_into().unwrap();
             if sane {
                 // As a client would write it, but for the numbers.
-                let kind = message[2] % 9;
+                let kind = message[2] % 10;
                 message[..4].copy_from_slice(&[1, 0, kind, 0]);
                 (message[8], message[9], message[10], message[11]) = (message[8] % 18, 0, message[10] % 18, 0);
                 (message[13], message[14], message[15]) = (0, 0, 0);
@@ -301,7 +312,7 @@ mod tests {
             match ask {
                 Ok(ask) => prop_assert_eq!(emit(id, &ask), message),
                 Err(refused) => {
-                    let fine = sane && (1..=7).contains(&message[2]) && message[8] < 16 && message[10] < 16;
+                    let fine = sane && (1..=8).contains(&message[2]) && message[8] < 16 && message[10] < 16;
                     prop_assert!(!fine && refused == Refused::Malformed);
                 }
             }

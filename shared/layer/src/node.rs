@@ -110,6 +110,16 @@ impl<L: Layer, const N: usize> Node<L, N> {
         N - self.free.len()
     }
 
+    /// Requests in flight of `upper`.
+    pub fn held(&self, upper: u8) -> u16 {
+        self.shares.get(usize::from(upper)).map_or(0, |share| share.held)
+    }
+
+    /// Whether the device below `port` left, or was closed because it broke the protocol.
+    pub fn closed(&self, port: u8) -> bool {
+        self.desk.closed & 1u64.checked_shl(port.into()).unwrap_or(0) != 0
+    }
+
     /// Whether a request of `upper` would be taken now.
     pub fn has_room(&self, upper: u8) -> bool {
         let room = self.shares.get(usize::from(upper)).is_some_and(Share::has_room);

@@ -16,10 +16,10 @@ pub const MAX_LEN: usize = 64 * 1024;
 /// First bytes of a configuration.
 pub const MAGIC: [u8; 8] = *b"ORIONCFG";
 /// Version of the layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// No channel, no region, no index.
 pub const NONE: u16 = u16::MAX;
-const TABLES: usize = 8;
+const TABLES: usize = 10;
 
 /// A zero-padded name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -63,7 +63,7 @@ pub struct Header {
     pub len: U32,
     /// The PD's name in `system.xml`.
     pub name: Name,
-    /// In this order: regions, links, grants, devices, consoles, channels, settings, controls.
+    /// In this order: regions, links, grants, devices, consoles, channels, settings, controls, watches, rings.
     pub tables: [Table; TABLES],
 }
 
@@ -209,11 +209,13 @@ pub struct Device {
     pub name: Name,
 }
 
-/// One end of a console ring (see `orion_ring::bytes`, of a plain sDDF client `orion_ring::serial`).
+/// One end of a console ring (see `orion_ring::bytes`, of a plain sDDF client `orion_ring::serial`): of what a PD prints, or
+/// of the lines that people type.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Console {
-    /// 0: we print into it; 1: we are the console that reads it; 2: so, and the PD that prints is a plain sDDF client.
+    /// 0: we print into it; 1: we are the console that reads it; 2: so, and the PD that prints is a plain sDDF client; 3: we
+    /// read what was typed; 4: we are the console, and write what was typed.
     pub role: U16,
     /// Channel of the peer.
     pub channel: U16,
@@ -223,7 +225,7 @@ pub struct Console {
     pub vaddr: U64,
     /// Bytes of the ring's region.
     pub size: U64,
-    /// Name of the PD that prints.
+    /// Name of the PD that prints, or reads what was typed.
     pub pd: Name,
 }
 
@@ -239,18 +241,60 @@ pub struct Wake {
     pub peer: Name,
 }
 
-/// One end of a control connection (see `orion-control`), beside a [`Link`] of the same peer, whose channel it shares.
+/// One end of a control connection (see `orion-control`): beside a [`Link`] of the same peer, whose channel it shares, or
+/// of the manager, which has no ring.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Control {
-    /// Index of that link in the table of links.
+    /// Index of that link in the table of links; [`NONE`]: the manager's.
     pub link: U16,
+    /// The channel, where there is no link; else [`NONE`].
+    pub channel: U16,
     /// Zero.
-    pub pad: [U16; 3],
+    pub pad: [U16; 2],
     /// Where the page is mapped that we write.
     pub own: U64,
     /// Where the page is mapped that the peer writes.
     pub peer: U64,
+}
+
+/// A PD whose figures (see `orion-metrics`) the manager sees.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Watch {
+    /// By which it is asked to write them; [`NONE`]: it does so on its own.
+    pub channel: U16,
+    /// Its priority.
+    pub priority: U16,
+    /// Zero.
+    pub pad: U32,
+    /// Where its page is mapped.
+    pub vaddr: U64,
+    /// Bytes.
+    pub size: U64,
+    /// Its name.
+    pub pd: Name,
+    /// Its program.
+    pub program: Name,
+}
+
+/// A ring between two PDs, as the manager knows it. Those of the gatekeeper stand in the gatekeeper's order, so that
+/// their places among its clients and among its volumes are the numbers that it uses.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ring {
+    /// The PD that asks.
+    pub client: Name,
+    /// The PD that answers.
+    pub server: Name,
+    /// What is reached over it, as `system.xml` calls it, where it is only one.
+    pub volume: Name,
+    /// The disk or partition that it comes down to.
+    pub disk: Name,
+    /// Entries of each of its queues.
+    pub entries: U32,
+    /// Zero.
+    pub pad: U32,
 }
 
 /// A named number.
@@ -284,6 +328,10 @@ pub struct Config<'a> {
     pub settings: &'a [Setting],
     /// Control connections.
     pub controls: &'a [Control],
+    /// PDs whose figures are seen, of the manager only.
+    pub watches: &'a [Watch],
+    /// All rings of the system, of the manager only.
+    pub rings: &'a [Ring],
 }
 
 /// What is wrong with a configuration, and at which byte.
@@ -310,7 +358,7 @@ impl<'a> Config<'a> {
             return Err(bad("made by another version of orion; build the image again", 8));
         }
         let bytes = bytes.get(..header.len.get() as usize).ok_or(bad("truncated", 12))?;
-        let [regions, links, grants, devices, consoles, wakes, settings, controls] = header.tables;
+        let [regions, links, grants, devices, consoles, wakes, settings, controls, watches, rings] = header.tables;
         Ok(Self {
             name: header.name.as_str(),
             regions: table(bytes, regions)?,
@@ -321,6 +369,8 @@ impl<'a> Config<'a> {
             wakes: table(bytes, wakes)?,
             settings: table(bytes, settings)?,
             controls: table(bytes, controls)?,
+            watches: table(bytes, watches)?,
+            rings: table(bytes, rings)?,
         })
     }
 
@@ -380,6 +430,10 @@ mod build {
         pub settings: Vec<Setting>,
         /// Control connections.
         pub controls: Vec<Control>,
+        /// PDs whose figures are seen.
+        pub watches: Vec<Watch>,
+        /// Rings of the system.
+        pub rings: Vec<Ring>,
     }
 
     impl Builder {
@@ -387,7 +441,7 @@ mod build {
         pub fn bytes(&self) -> Vec<u8> {
             let mut body = Vec::new();
             let mut tables = [Table::default(); TABLES];
-            let parts: [(usize, &[u8]); 8] = [
+            let parts: [(usize, &[u8]); TABLES] = [
                 (self.regions.len(), self.regions.as_bytes()),
                 (self.links.len(), self.links.as_bytes()),
                 (self.grants.len(), self.grants.as_bytes()),
@@ -396,6 +450,8 @@ mod build {
                 (self.wakes.len(), self.wakes.as_bytes()),
                 (self.settings.len(), self.settings.as_bytes()),
                 (self.controls.len(), self.controls.as_bytes()),
+                (self.watches.len(), self.watches.as_bytes()),
+                (self.rings.len(), self.rings.as_bytes()),
             ];
             for (table, (count, bytes)) in tables.iter_mut().zip(parts) {
                 *table = Table { offset: number(size_of::<Header>() + body.len()), count: number(count) };

@@ -11,8 +11,11 @@ extern crate std;
 
 pub mod config;
 pub mod links;
+mod report;
+pub mod sockets;
 mod world;
 
 pub use config::Config;
 pub use orion_block::Instant;
+pub use report::Reporter;
 pub use world::{Channel, ChannelSet, InitError, Message, ProtectionDomain, Verdict, World};

@@ -10,7 +10,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("region", &["block"]),
     ("ring", &["block", "region"]),
     ("layer", &["block"]),
-    ("pd", &["block", "region", "ring", "layer"]),
+    ("metrics", &["region"]),
+    ("pd", &["block", "region", "ring", "layer", "metrics"]),
 ];
 /// What every other library in shared/ is: an engine, a format or a policy. It never names a ring, a PD or a world.
 const ENGINE: &[&str] = &["block", "layer", "caps", "audit", "metrics", "control"];

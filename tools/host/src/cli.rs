@@ -2,7 +2,7 @@
 //! `orion run`: its arguments, and what they mean.
 use crate::disks::{self, DiskArg};
 use crate::events::Output;
-use crate::exports::{Bound, ExportArg};
+use crate::exports::{self, Bound, ExportArg};
 use crate::programs::Program;
 use crate::qemu::Image;
 use crate::run::{self, Manner};
@@ -11,8 +11,11 @@ use crate::sys::Cpus;
 use orion_system::plan::{Board, Plan};
 use orion_system::{Export, Options};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The PD that faces operators.
+const MANAGER: &str = "manager";
 
 /// Arguments of `orion run`.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,6 +42,10 @@ pub struct RunArgs {
     /// Serve a volume over NBD, and keep running until told to stop
     #[arg(long = "export", value_name = "VOLUME=nbd:unix:PATH|nbd:tcp:PORT")]
     pub exports: Vec<ExportArg>,
+    /// Where the manager of system.xml listens for `orion status`, `orion top` and `orion ctl`
+    /// [default: build/orion.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     /// A setting for every client, such as `bench_op=1` for the demo
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     pub settings: Vec<(String, u64)>,
@@ -69,7 +76,9 @@ impl RunArgs {
         for export in &self.exports {
             bound.insert(format!("export_{}", export.volume), export.address.listen()?);
         }
-        let summary = self.summary(&plan, &bound);
+        let manager = self.manager(&plan)?;
+        let summary = self.summary(&plan, &bound, manager.as_ref().map(|(path, _)| path));
+        bound.extend(manager.map(|(_, manager)| (MANAGER.to_owned(), manager)));
         let (listeners, sweepers) = split(bound);
         let manner = Manner { limit, stay: !self.exports.is_empty(), output: Output { json: self.json } };
         let result = run::run(Setup { plan, images, listeners, cpus, programs }, manner, &summary);
@@ -133,7 +142,23 @@ impl RunArgs {
         limit.map_err(|_| "--for: give a number of seconds, as in --for 10".to_owned())
     }
 
-    fn summary(&self, plan: &Plan, bound: &BTreeMap<String, Bound>) -> String {
+    /// Listens for the manager's operators, where there is one.
+    fn manager(&self, plan: &Plan) -> Result<Option<(PathBuf, Bound)>, String> {
+        let there = plan.pds.iter().any(|pd| pd.derived && pd.name == MANAGER);
+        match (&self.socket, there) {
+            (None, false) => Ok(None),
+            (Some(_), false) => {
+                let shown = self.system.display();
+                Err(format!(
+                    "--socket: {shown} has no manager that could listen; add <orion:manager rights=\"admin\"/>"
+                ))
+            }
+            (Some(path), true) => Ok(Some((path.clone(), exports::listen_private(path)?))),
+            (None, true) => exports::listen_default().map(Some),
+        }
+    }
+
+    fn summary(&self, plan: &Plan, bound: &BTreeMap<String, Bound>, socket: Option<&PathBuf>) -> String {
         let mut lines = vec![format!("running {} protection domains; {}", plan.pds.len(), self.ending())];
         for disk in &plan.disks {
             let arg = self.disks.iter().find(|arg| arg.name == disk.name);
@@ -141,6 +166,14 @@ impl RunArgs {
             lines.push(format!("disk {}: {}, a {} device", disk.name, path.display(), disk.bus));
         }
         lines.extend(bound.iter().map(|(pd, bound)| format!("{pd}: {}", bound.uri)));
+        if let Some(path) = socket {
+            let option = if path == Path::new(exports::SOCKET) {
+                String::new()
+            } else {
+                format!(" --socket {}", path.display())
+            };
+            lines.push(format!("manager: listens at {}; see it with: orion status{option}", path.display()));
+        }
         lines.join("\n")
     }
 

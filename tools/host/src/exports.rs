@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Listening sockets of exports: bound before anything starts, and no socket file left behind, whatever ends us.
-#![allow(unsafe_code, reason = "fork")]
+#![allow(unsafe_code, reason = "fork, umask")]
 use crate::sys;
 use std::ffi::CString;
 use std::io;
@@ -84,12 +84,43 @@ fn listen_tcp(port: u16) -> Result<Bound, String> {
     Ok(Bound { socket: socket.into(), uri: format!("nbd://127.0.0.1:{port}"), sweeper: None })
 }
 
+/// Where a manager listens, where nobody says.
+pub const SOCKET: &str = "build/orion.sock";
+/// Runs in the same directory that find a place to listen at.
+const DEFAULTS: u32 = 10;
+
+/// Listens at `path` for operators: only the user who runs this may come.
+///
+/// # Errors
+/// A message for people.
+pub fn listen_private(path: &Path) -> Result<Bound, String> {
+    // SAFETY: plain integers; there is one thread yet.
+    let usual = unsafe { libc::umask(0o177) };
+    let bound = listen_unix(path);
+    // SAFETY: as above.
+    unsafe { libc::umask(usual) };
+    bound
+}
+
+/// Listens at [`SOCKET`]; where another run does, beside it.
+///
+/// # Errors
+/// A message for people.
+pub fn listen_default() -> Result<(PathBuf, Bound), String> {
+    let first = PathBuf::from(SOCKET);
+    if let Some(folder) = first.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: cannot be made: {error}", folder.display()))?;
+    }
+    let others = (2..DEFAULTS).map(|n| first.with_file_name(format!("orion-{n}.sock")));
+    let mut free = std::iter::once(first.clone()).chain(others).filter(|path| UnixStream::connect(path).is_err());
+    let path = free.next().unwrap_or(first);
+    listen_private(&path).map(|bound| (path, bound))
+}
+
 fn listen_unix(path: &Path) -> Result<Bound, String> {
     let shown = path.display();
     let cannot = |error: io::Error| {
-        format!(
-            "export: cannot listen at {shown}: {error}; name a path of at most 107 bytes in a directory that exists"
-        )
+        format!("cannot listen at {shown}: {error}; name a path of at most 107 bytes in a directory that exists")
     };
     remove_stale(path)?;
     let socket = UnixListener::bind(path).map_err(cannot)?;
@@ -106,12 +137,12 @@ fn remove_stale(path: &Path) -> Result<(), String> {
         return Ok(());
     };
     if !found.file_type().is_socket() {
-        return Err(format!("export: {shown} exists and is no socket; name another path"));
+        return Err(format!("{shown} exists and is no socket; name another path"));
     }
     if UnixStream::connect(path).is_ok() {
-        return Err(format!("export: another process listens at {shown}; end it, or name another path"));
+        return Err(format!("another process listens at {shown}; end it, or name another path"));
     }
-    std::fs::remove_file(path).map_err(|error| format!("export: the old socket {shown} cannot be removed: {error}"))
+    std::fs::remove_file(path).map_err(|error| format!("the old socket {shown} cannot be removed: {error}"))
 }
 
 /// A process that outlives us by a moment: when we end, by whatever death, it removes the socket's file.

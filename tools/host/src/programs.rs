@@ -5,6 +5,7 @@ use orion_demo::{Demo, Reader};
 use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
+use orion_manager::OnSockets;
 use orion_pd::{ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
 use orion_virtio_blk::VirtioBlkPd;
@@ -48,5 +49,6 @@ pub fn all() -> Vec<Program> {
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Reader>("reader", Role::Job),
         Program::new::<Export>("export", Role::Service),
+        Program::new::<OnSockets>("manager", Role::Client),
     ]
 }

@@ -2,7 +2,7 @@
 //! Stream sockets of a PD that faces a network: payload goes between a socket and a region in one step.
 #![allow(unsafe_code, reason = "system calls on shared memory")]
 use crate::world::HostWorld;
-use orion_export::{CONNECTIONS, Conn, Interest, PIECES, Sockets, Source, Stopped, Target};
+use orion_pd::sockets::{CONNECTIONS, Conn, Interest, PIECES, Sockets, Source, Stopped, Target};
 use orion_region::Window;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};

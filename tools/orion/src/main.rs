@@ -9,14 +9,18 @@ use std::process::ExitCode;
 
 mod check;
 mod common;
+mod ctl;
 mod graph;
 mod image;
 mod inspect;
+mod live;
 mod qemu;
 mod reach;
 mod run;
 mod sdf;
 mod sel4;
+mod status;
+mod top;
 
 /// What a command ends with: an exit code, or a message of what was found, where, and what to do.
 type Outcome = Result<ExitCode, String>;
@@ -47,6 +51,12 @@ enum Command {
     Reach(reach::Args),
     /// Run the system on this machine: a sandboxed process per protection domain, real emulated disks
     Run(run::Args),
+    /// Show how a running system is: its parts, who holds what, rates, latencies, errors
+    Status(status::Args),
+    /// Watch a running system, live
+    Top(top::Args),
+    /// Change what clients of a running system may do
+    Ctl(ctl::Args),
     /// Be a protection domain; for `orion run` only
     #[command(hide = true)]
     Pd(run::Pd),
@@ -62,6 +72,9 @@ fn run(command: Command) -> Outcome {
         Command::Graph(args) => args.run(),
         Command::Reach(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Status(args) => args.run(),
+        Command::Top(args) => args.run(),
+        Command::Ctl(args) => args.run(),
         Command::Pd(args) => args.run(),
     }
 }

@@ -90,7 +90,10 @@ fn a_description_comes_with_every_file_that_it_names() {
     assert!(output.status.success(), "{err}");
     let text = std::fs::read_to_string(folder.join("orion.system")).unwrap();
     let named: Vec<&str> = text.split("prefill_path=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(named, ["blk_d0.bin", "demo.bin", "gatekeeper.bin", "reader.bin", "serial.bin", "tick.bin"]);
+    assert_eq!(
+        named,
+        ["blk_d0.bin", "demo.bin", "gatekeeper.bin", "manager.bin", "reader.bin", "serial.bin", "tick.bin"]
+    );
     for name in named {
         let length = std::fs::metadata(folder.join(name)).unwrap().len();
         assert!(length > 0 && length.is_multiple_of(4096), "{name}: {length} bytes");

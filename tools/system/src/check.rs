@@ -18,6 +18,8 @@ pub const DRIVER_PRIORITY: u8 = 240;
 pub const LAYER_PRIORITY: u8 = 220;
 /// Priority of the gatekeeper.
 pub const GATEKEEPER_PRIORITY: u8 = 200;
+/// Priority of the manager: an operator can take rights back from a client that spins.
+pub const MANAGER_PRIORITY: u8 = 198;
 /// Priority of the console: below the data path, above every client, so that what clients print is seen.
 pub const SERIAL_PRIORITY: u8 = 199;
 
@@ -52,6 +54,10 @@ pub fn check(system: &System, problems: &mut Problems) {
     if let Some(grant) = system.grants.get(CAPABILITIES_MAX) {
         let what = format!("there are more than {CAPABILITIES_MAX} grants, all that the gatekeeper has room for");
         problems.add(grant.at, what, "join extents, or grant less");
+    }
+    if let (Some(manager), true) = (&system.manager, system.disks.is_empty()) {
+        let what = "there is a manager, and no disk that could be managed";
+        problems.add(manager.at, what, "add an <orion:disk>, or remove it");
     }
     overlaps(system, problems);
     useless_settings(system, &clients, problems);

@@ -14,6 +14,7 @@ mod controls;
 mod disks;
 mod ladder;
 mod limits;
+mod manager;
 mod partitions;
 mod sddf;
 mod services;
@@ -84,8 +85,10 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.controls(&clients);
         build.drivers(&slots, &clients);
         build.grants(&clients);
+        build.manager();
         build.patience();
         build.services();
+        build.figures();
     } else {
         build.exports_without_disks();
     }

@@ -244,7 +244,8 @@ fn interrupt(irq: &Irq, w: &mut Writer) {
             w.empty("irq", &[("id", &id), ("pcidev", device), ("handle", "0"), ("vector", &vector)]);
         }
         IrqSource::Pin { pin, vector } => {
-            w.empty("irq", &[("id", &id), ("pin", &pin.to_string()), ("vector", &vector.to_string())]);
+            let (pin, vector) = (pin.to_string(), vector.to_string());
+            w.empty("irq", &[("id", &id), ("pin", &pin), ("vector", &vector), ("trigger", "edge")]);
         }
         IrqSource::Event => {}
     }

@@ -33,6 +33,8 @@ pub struct System {
     pub volumes: Vec<Volume>,
     /// Grants, as they stand.
     pub grants: Vec<Grant>,
+    /// The manager, where there is one.
+    pub manager: Option<Manager>,
     /// Where the user's own scheduling domains stand.
     pub scheduling_domains: Option<Position>,
     /// PDs that grants name, also grants that are not understood.
@@ -252,6 +254,15 @@ pub struct Grant {
     pub window: Option<(u8, Position)>,
 }
 
+/// The PD that faces operators.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    /// Where it stands.
+    pub at: Position,
+    /// Bits of `orion_caps::Rights`, on every volume.
+    pub rights: u16,
+}
+
 impl System {
     /// The disk called `name`.
     pub fn disk(&self, name: &str) -> Option<&Disk> {
@@ -289,6 +300,19 @@ impl System {
             target = volume.on.as_ref()?;
         }
         None
+    }
+
+    /// The highest volume over the disk or volume `below`; itself where nothing lies on it.
+    pub fn highest<'a>(&'a self, below: &'a str) -> &'a str {
+        let mut name = below;
+        for _ in 0..=self.volumes.len() {
+            let over = |volume: &&Volume| volume.on.as_ref().is_some_and(|on| on.name() == name);
+            match self.volumes.iter().find(over) {
+                Some(volume) => name = &volume.name,
+                None => break,
+            }
+        }
+        name
     }
 
     /// The volumes that are partitions of `disk`, by name.

@@ -3,7 +3,7 @@
 use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
-use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, Partition, System, Target, Transport, Volume, WINDOWS};
+use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, Manager, Partition, System, Target, Transport, Volume, WINDOWS};
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
 use orion_caps::Rights;
@@ -43,10 +43,30 @@ pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
                 system.named_clients.extend(element.value("client").map(str::to_owned));
                 system.grants.extend(grant(element, problems));
             }
+            "manager" => manager(element, system, problems),
             _ => {}
         }
     }
     unique(system, problems);
+}
+
+/// The one manager. It holds no data region, so rights on blocks are only for passing on.
+fn manager(element: &Element, system: &mut System, problems: &mut Problems) {
+    if let Some(first) = &system.manager {
+        let what = format!("there is a manager already, on line {}", first.at.line);
+        return problems.add(element.at, what, "remove one");
+    }
+    let rights = element.attribute("rights");
+    let bits = rights.map_or(Some(Rights::OBSERVE.bits()), |a| self::rights(a, problems));
+    let own = Rights::OBSERVE.with(Rights::ADMIN).with(Rights::DERIVE).bits();
+    if let (Some(a), Some(bits)) = (rights, bits)
+        && bits & Rights::DERIVE.bits() == 0
+        && bits & !own != 0
+    {
+        let what = format!("the manager holds no data region and cannot use {:?} itself", rights_text(bits & !own));
+        problems.add(a.at, what, "remove these rights, or add \"derive\", so that it may pass them on");
+    }
+    system.manager = Some(Manager { at: element.at, rights: bits.unwrap_or(Rights::OBSERVE.bits()) });
 }
 
 /// Disks and volumes share one space of names.
@@ -269,7 +289,7 @@ fn rights(attribute: &Attribute, problems: &mut Problems) -> Option<u16> {
     }
     if bits == 0 {
         let remedy = format!("write some of: {}", known.collect::<Vec<_>>().join(" "));
-        problems.add(attribute.at, "the grant gives no right", remedy);
+        problems.add(attribute.at, "no right is given", remedy);
         return None;
     }
     Some(bits)

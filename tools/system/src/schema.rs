@@ -44,7 +44,7 @@ const IRQ_ATTRIBUTES: &[&str] =
 const MICROKIT: &[Rule] = &[
     Rule {
         children: &["protection_domain", "memory_region", "channel", "io_address_space", "domains"],
-        our_children: &["disk", "volume", "grant"],
+        our_children: &["disk", "volume", "grant", "manager"],
         ..leaf("system", &[])
     },
     Rule {
@@ -83,6 +83,7 @@ const OURS: &[Rule] = &[
     Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),
+    leaf("manager", &["rights"]),
     leaf(
         "grant",
         &[

@@ -124,8 +124,8 @@ fn every_plan_is_consistent() {
 #[test]
 fn the_default_system_has_the_parts_of_its_world() {
     let names = |board| plan(DEFAULT, board, &Options::default()).pds.into_iter().map(|pd| pd.name).collect::<Vec<_>>();
-    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper", "reader"]);
-    let sel4 = ["blk_d0", "demo", "gatekeeper", "reader", "serial", "tick"];
+    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper", "manager", "reader"]);
+    let sel4 = ["blk_d0", "demo", "gatekeeper", "manager", "reader", "serial", "tick"];
     assert_eq!(names(Board::QemuVirtAarch64), sel4);
     assert_eq!(names(Board::X86_64Generic), sel4);
 }
@@ -135,7 +135,7 @@ fn the_gatekeeper_is_told_the_grant_as_written() {
     for (board, options) in boards() {
         let plan = plan(DEFAULT, board, &options);
         let config = Config::parse(&pd(&plan, "gatekeeper").config).unwrap();
-        let [grant, _] = config.grants else { panic!("{} grants", config.grants.len()) };
+        let [grant, _, _] = config.grants else { panic!("{} grants", config.grants.len()) };
         assert_eq!((grant.first.get(), grant.blocks.get(), grant.rights.get()), (0, 4096, 7 | 64));
         let client = &config.links[usize::from(grant.client.get())];
         let volume = &config.links[usize::from(grant.volume.get())];

@@ -158,6 +158,11 @@ impl UpperRings {
         self.malformed
     }
 
+    /// Whether the connection of a client was closed because it broke the protocol.
+    pub fn closed(&self, number: u8) -> bool {
+        self.uppers.get(usize::from(number)).is_some_and(|upper| upper.closed)
+    }
+
     /// Clients whose connection was closed because they broke the protocol.
     pub fn misbehaved(&self) -> u32 {
         self.misbehaved

@@ -28,13 +28,14 @@ impl Build<'_> {
                 let link = part.blob.links.iter().position(|link| link.peer.as_str() == peer);
                 part.blob.controls.push(config::Control {
                     link: link.and_then(|at| u16::try_from(at).ok()).unwrap_or(NONE).into(),
-                    pad: [0.into(); 3],
+                    channel: NONE.into(),
+                    pad: [0.into(); 2],
                     own: own.into(),
                     peer: other.into(),
                 });
             }
         }
-        if any {
+        if any || self.system.manager.is_some() {
             let region = "gatekeeper_state";
             self.region(memory(region, RegionKind::Page, STATE));
             let vaddr = self.map(GATEKEEPER, region, true);

@@ -6,16 +6,19 @@ use super::clients::setting;
 use crate::check::{SERIAL_PRIORITY, TICK_PRIORITY};
 use crate::element::Position;
 use crate::model::UserRegion;
-use crate::plan::{Board, RegionKind};
+use crate::plan::{Board, Irq, IrqSource, RegionKind};
 use crate::sddf;
 use orion_pd::config::{Console, Device, NONE, Name, Wake};
 
 const TICK: &str = "tick";
-const SERIAL: &str = "serial";
+pub const SERIAL: &str = "serial";
 /// The clock's budget and period in microseconds: it runs once each period and sleeps by spending its budget.
 const TICK_BUDGET: (u32, u32) = (100, 10_000);
 /// The aarch64 board's UART.
 const PL011: u64 = 0x0900_0000;
+/// The interrupt of the aarch64 board's PL011 (GIC), and of the x86-64 board's COM1 (pin of the I/O APIC).
+const UART_GIC: u32 = 33;
+const UART_PIN: u32 = 4;
 /// The I/O ports of COM1: first, count.
 const COM1: (u16, u16) = (0x3f8, 8);
 
@@ -122,8 +125,30 @@ impl Build<'_> {
         self.console_record(pd, pd, (0, NONE), vaddr);
     }
 
+    /// The UART's interrupt: something was typed.
+    pub fn uart_interrupt(&mut self) {
+        let (source, taken, number) = if self.board == Board::X86_64Generic {
+            let index = u64::try_from(self.disks.len()).unwrap_or(u64::MAX);
+            let vector = self.free_vector(index);
+            let pin = UART_PIN;
+            (IrqSource::Pin { pin, vector }, self.system.taken.pins.get(&u64::from(pin)), pin)
+        } else {
+            let number = UART_GIC;
+            (IrqSource::Gic { number, edge: false }, self.system.taken.gic.get(&u64::from(number)), number)
+        };
+        if let Some(at) = taken {
+            let what = format!("interrupt {number} belongs to the console, at which a manager's operators type");
+            self.problems.add(*at, what, "use another interrupt, or remove <orion:manager>");
+        }
+        let id = self.id(SERIAL);
+        if let Some(part) = self.pds.get_mut(SERIAL) {
+            part.blob.settings.push(setting("irq", u64::from(id)));
+            part.pd.irqs.extend(u8::try_from(id).ok().map(|id| Irq { id, source }));
+        }
+    }
+
     /// Enters the ring into which `printer` prints into `owner`'s table.
-    fn console_record(&mut self, owner: &str, printer: &str, (role, channel): (u16, u16), vaddr: u64) {
+    pub fn console_record(&mut self, owner: &str, printer: &str, (role, channel): (u16, u16), vaddr: u64) {
         let size = self.regions.get(&format!("console_{printer}")).map_or(0, |region| region.size);
         let console = Console {
             role: role.into(),

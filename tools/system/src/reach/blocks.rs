@@ -9,8 +9,10 @@ use crate::model::System;
 use crate::plan::{Disk, Pd, Plan};
 use orion_caps::Rights;
 use orion_pd::Config;
-use orion_pd::config::{Grant, Link, Role};
+use orion_pd::config::{Grant, Link, NONE, Role};
 
+/// The PD that asks the gatekeeper without a ring.
+const MANAGER: &str = "manager";
 /// Read, write, flush, discard, zero: all that can be asked of a disk.
 const EVERY: u16 = 1 | 2 | 4 | 8 | 16;
 
@@ -62,6 +64,11 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
     let mut blocks = Vec::new();
     for disk in plan.disks.iter().filter(|disk| disk.driver == pd.name) {
         blocks.push(whole(&disk.name, EVERY, None));
+    }
+    if pd.derived && pd.name == MANAGER {
+        let gatekeepers = plan.pds.iter().filter_map(|server| Some((server, config(server)?)));
+        let gatekeepers = gatekeepers.filter(|(_, config)| !config.grants.is_empty());
+        gatekeepers.for_each(|(server, config)| blocks.extend(granted(MANAGER, server, &config, (system, plan))));
     }
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server) else { continue };
@@ -126,7 +133,11 @@ const fn allowed(disk: &Disk) -> u16 {
 fn granted(pd: &str, server: &Pd, config: &Config<'_>, (system, plan): (&System, &Plan)) -> Vec<Blocks> {
     let link = |index: u16| config.links.get(usize::from(index));
     let of_pd = |grant: &&Grant| {
-        link(grant.client.get()).is_some_and(|link: &Link| link.role() == Role::Server && link.peer.as_str() == pd)
+        // The manager has no ring.
+        let managers = grant.client.get() == NONE && pd == MANAGER;
+        managers
+            || link(grant.client.get())
+                .is_some_and(|link: &Link| link.role() == Role::Server && link.peer.as_str() == pd)
     };
     let volume = |line: u32| system.grants.iter().find(|grant| grant.at.line == line && grant.client.0 == pd);
     let grants = config.grants.iter().filter(of_pd).map(|grant| {

@@ -220,3 +220,39 @@ fn what_is_derived_spends_the_budget_of_what_it_came_from() {
     let [a, c] = [0, 2].map(|n: usize| run.clients.0[n].ended.len());
     assert!((2950..=3060).contains(&(a + c)) && a > 0 && c > 0, "{a} and {c} in three seconds at 1000");
 }
+
+/// A budget that is changed while requests are in flight holds from then on, and what it was before is forgotten.
+#[test]
+fn a_budget_that_is_changed_under_load_holds_from_then_on() {
+    let admin = Capability { window: 1, ..granted(2, 1, Budget::NONE) };
+    let plain = |client| Capability { rights: Rights::READ, ..granted(client, 1, Budget::NONE) };
+    let grants = [plain(0), plain(1), admin];
+    let mut run = Run::new(&grants, &[(32, 1), (32, 1)], 64, 10_000);
+    let limit = |run: &mut Run, by, budget| -> Result<Outcome, Denial> {
+        let now = Instant(run.device.now);
+        let (uppers, lowers) = (&mut run.clients, &mut run.device);
+        let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
+        let command = Command::Limit(Holding { client: 0, window: 0 }, budget);
+        run.node.control(&mut around, |layer, io| layer.command(by, &command, io)).unwrap()
+    };
+    run.until(10_000_000);
+    let one = Budget { in_flight: 1, ..Budget::NONE };
+    // Its own holder may not, nor one who has no `admin`.
+    [0, 1].into_iter().for_each(|by| assert_eq!(limit(&mut run, by, one), Err(Denial::NotYours)));
+    for budget in [one, Budget { in_flight: 5, ..Budget::NONE }, Budget::NONE, one] {
+        limit(&mut run, 2, budget).unwrap();
+        // What was in flight before has ended.
+        let settled = run.device.now + 5_000_000;
+        run.until(settled);
+        let held = run.node.layer().listed().next().unwrap();
+        assert_eq!(held.granted.budget, budget);
+        let most = if budget.in_flight == 0 { 32 } else { budget.in_flight as usize };
+        let at_device = run.clients.0[0].in_flight - usize::from(held.waiting);
+        assert!(at_device <= most && at_device > 0, "{at_device} at the device, not {most}");
+    }
+    limit(&mut run, 2, Budget { iops: 1000, ..Budget::NONE }).unwrap();
+    let start = run.device.now;
+    run.until(start + 2_000_000_000);
+    let ended = run.clients.0[0].ended.iter().filter(|at| **at >= start).count();
+    assert!((1980..=2040).contains(&ended), "{ended} in two seconds at 1000");
+}

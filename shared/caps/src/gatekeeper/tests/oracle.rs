@@ -94,6 +94,10 @@ impl Oracle {
                 let allowed = at.client == by || self.level(by, cap).is_some() || self.over(by, OBSERVE, cap);
                 allowed.then_some(()).ok_or(Denial::NotYours)
             }
+            Command::Limit(at, _) => {
+                let cap = self.at(at).ok_or(Denial::NotYours)?;
+                self.level(by, cap).map(|_| ()).ok_or(Denial::NotYours)
+            }
             Command::Freeze(at) | Command::Unfreeze(at) => {
                 let cap = self.at(at).ok_or(Denial::NotYours)?.clone();
                 let level = self.level(by, &cap).ok_or(Denial::NotYours)?;
@@ -214,7 +218,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => odd.clone().prop_map(Command::Revoke),
         2 => odd.clone().prop_map(Command::Freeze),
         2 => odd.clone().prop_map(Command::Unfreeze),
-        1 => odd.prop_map(Command::Look),
+        1 => odd.clone().prop_map(Command::Look),
+        // One request at a time is asked, so none ever waits for these.
+        2 => (odd, 0u32..3).prop_map(|(at, in_flight)| Command::Limit(at, Budget { in_flight, ..Budget::NONE })),
         1 => (0..WINDOWS).prop_map(|window| Command::Advance { window }),
     ];
     let block = prop_oneof![9 => 0u64..24, 1 => 0u64..60];

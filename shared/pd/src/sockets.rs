@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! What the export needs of the world beside [`orion_pd::World`]: accepted stream sockets that never block.
+//! What a PD that faces a network needs of the world beside [`World`](crate::World): accepted stream sockets that never
+//! block.
 //!
-//! Payload goes between a socket and the data region in one step: a [`Target`] or [`Source`] names bytes of a window,
-//! and the world hands their address to the kernel (`readv`, `sendmsg`). A world whose streams know only
-//! `embedded-io` uses [`Streams`](crate::Streams), which copies through a small buffer.
+//! Payload goes between a socket and a data region in one step: a [`Target`] or [`Source`] names bytes of a window, and
+//! the world hands their address to the kernel (`readv`, `sendmsg`).
 use orion_region::Window;
 
 /// Most connections that are open at once. The world accepts no further one meanwhile; it waits in the backlog.
@@ -66,7 +66,7 @@ pub struct Interest {
     pub writable: bool,
 }
 
-/// The listening address and the connections that a world gives to the export. Nothing here blocks.
+/// The listening address and the connections that a world gives to the PD. Nothing here blocks.
 pub trait Sockets {
     /// Takes a waiting connection; `None` where there is none, or [`CONNECTIONS`] are open. A new one is not
     /// watched. While fewer are open, a connection that waits is a reason to call `notified`.

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//! One operator's connection: takes a request, waits for what it needs, sends the answer piece by piece.
+use crate::core::{COMMAND_PATIENCE, Core};
+use heapless::Vec;
+use orion_caps::Outcome;
+use orion_control::Refused;
+use orion_control::operator::{FRAME_MAX, Frame, Malformed, REQUEST, Request};
+use orion_pd::sockets::{Conn, Interest, Sockets, Source, Stopped, Target};
+use orion_pd::{Instant, World};
+
+/// Nanoseconds after which a connection that does not take its answer is closed: others wait for it.
+const STALL: u64 = 2_000_000_000;
+/// Nanoseconds after which a connection that asks nothing is closed.
+const IDLE: u64 = 60_000_000_000;
+
+/// Where a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A request is being received.
+    Listening,
+    /// The figures are being gathered for it.
+    Waiting,
+    /// The gatekeeper does its command, which has this number.
+    Commanding(u32),
+    /// Its answer is being sent: the next piece of the state.
+    Sending(Piece),
+    /// What is left is sent, then it is closed.
+    Closing,
+}
+
+/// A piece of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Begin,
+    Pd(usize),
+    Ring(usize),
+    Row(usize, usize),
+}
+
+/// One operator's connection.
+#[derive(Debug)]
+pub struct Link {
+    conn: Conn,
+    stage: Stage,
+    request: [u8; REQUEST],
+    have: usize,
+    /// The number of the request that is being answered.
+    number: u32,
+    out: Vec<u8, FRAME_MAX>,
+    sent: usize,
+    /// When it is given up.
+    deadline: Instant,
+}
+
+impl Link {
+    /// A new connection.
+    pub fn new(conn: Conn, now: Instant) -> Self {
+        let (stage, out) = (Stage::Listening, Vec::new());
+        Self { conn, stage, request: [0; REQUEST], have: 0, number: 0, out, sent: 0, deadline: now.after(IDLE) }
+    }
+
+    /// Its number in the world.
+    pub fn conn(&self) -> Conn {
+        self.conn
+    }
+
+    /// Whether it waits for figures.
+    pub fn waits(&self) -> bool {
+        self.stage == Stage::Waiting
+    }
+
+    /// Whether the state is being sent to it, so that it may not be gathered anew.
+    pub fn sends(&self) -> bool {
+        matches!(self.stage, Stage::Sending(_))
+    }
+
+    /// When something must be done about it though nothing happened.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// What it waits for.
+    pub fn interest(&self) -> Interest {
+        Interest { readable: self.stage == Stage::Listening && self.out.is_empty(), writable: !self.out.is_empty() }
+    }
+
+    /// The figures are there.
+    pub fn gathered(&mut self, now: Instant) {
+        if self.waits() {
+            (self.stage, self.deadline) = (Stage::Sending(Piece::Begin), now.after(STALL));
+        }
+    }
+
+    /// Takes the gatekeeper's answer, if it is to its command.
+    pub fn answered(&mut self, number: u32, result: Result<Outcome, Refused>, now: Instant) {
+        if self.stage == Stage::Commanding(number) {
+            self.answer(&Frame::Done(result), now);
+        }
+    }
+
+    /// The last frame of an answer.
+    fn answer(&mut self, frame: &Frame<'_>, now: Instant) {
+        frame.emit(self.number, &mut self.out);
+        (self.stage, self.deadline) = (Stage::Listening, now.after(IDLE));
+    }
+
+    /// Does what can be done now. `Ok` says whether anything was.
+    ///
+    /// # Errors
+    /// It is over: close it.
+    pub fn turn<W: World + Sockets>(&mut self, core: &mut Core, world: &mut W) -> Result<bool, ()> {
+        let now = world.now();
+        if now >= self.deadline {
+            return self.late(now).map(|()| true).ok_or(());
+        }
+        if !self.out.is_empty() {
+            return self.send(world);
+        }
+        match self.stage {
+            Stage::Listening => self.receive(core, world),
+            Stage::Waiting | Stage::Commanding(_) => Ok(false),
+            Stage::Sending(piece) => {
+                self.piece(piece, core, now);
+                Ok(true)
+            }
+            Stage::Closing => Err(()),
+        }
+    }
+
+    /// Its time is over: `None` where it is to be closed.
+    fn late(&mut self, now: Instant) -> Option<()> {
+        let Stage::Commanding(_) = self.stage else { return None };
+        self.answer(&Frame::Refused("the gatekeeper does not answer; it may do the command later"), now);
+        Some(())
+    }
+
+    fn send<S: Sockets>(&mut self, sockets: &mut S) -> Result<bool, ()> {
+        let rest = self.out.get(self.sent..).unwrap_or_default();
+        match sockets.send(self.conn, &[Source::Bytes(rest)]) {
+            Ok(count) => self.sent += count,
+            Err(Stopped::WouldBlock) => return Ok(false),
+            Err(Stopped::Closed) => return Err(()),
+        }
+        if self.sent >= self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+        }
+        Ok(true)
+    }
+
+    fn receive<W: World + Sockets>(&mut self, core: &mut Core, world: &mut W) -> Result<bool, ()> {
+        let room = self.request.get_mut(self.have..).unwrap_or_default();
+        match world.receive(self.conn, &mut [Target::Bytes(room)]) {
+            Ok(count) => self.have += count,
+            Err(Stopped::WouldBlock) => return Ok(false),
+            Err(Stopped::Closed) => return Err(()),
+        }
+        if self.have >= REQUEST {
+            self.have = 0;
+            self.take(core, world);
+        }
+        Ok(true)
+    }
+
+    /// Begins to answer a request.
+    fn take<W: World>(&mut self, core: &mut Core, world: &mut W) {
+        let now = world.now();
+        let (number, request) = Request::parse(&self.request);
+        self.number = number;
+        match request {
+            // The figures are gathered for all who wait.
+            Ok(Request::State) => (self.stage, self.deadline) = (Stage::Waiting, now.after(IDLE)),
+            Ok(Request::Command(ask)) => match core.command(&ask, world) {
+                Ok(command) => {
+                    (self.stage, self.deadline) = (Stage::Commanding(command), now.after(COMMAND_PATIENCE));
+                }
+                Err(why) => self.answer(&Frame::Refused(why), now),
+            },
+            Err(malformed) => {
+                self.answer(&Frame::Refused(malformed.text()), now);
+                if matches!(malformed, Malformed::Magic | Malformed::Version) {
+                    // Nobody knows where the next request begins.
+                    (self.stage, self.deadline) = (Stage::Closing, now.after(STALL));
+                }
+            }
+        }
+    }
+
+    /// Puts the next piece of the state into the buffer, which is empty.
+    fn piece(&mut self, piece: Piece, core: &Core, now: Instant) {
+        let next = match piece {
+            Piece::Begin => self.put(Some(Frame::Begin(core.begin(now))), Piece::Pd(0)),
+            Piece::Pd(index) => match core.pd(index, now) {
+                Some(pd) => self.put(Some(Frame::Pd(pd)), Piece::Pd(index + 1)),
+                None => Piece::Ring(0),
+            },
+            Piece::Ring(index) => match core.ring(index) {
+                Some(ring) => self.put(Some(Frame::Ring(ring)), Piece::Ring(index + 1)),
+                None => Piece::Row(0, core.rows()),
+            },
+            Piece::Row(index, count) if index < count => {
+                self.put(core.row(index).map(Frame::Row), Piece::Row(index + 1, count))
+            }
+            Piece::Row(..) => return self.answer(&Frame::End, now),
+        };
+        (self.stage, self.deadline) = (Stage::Sending(next), now.after(STALL));
+    }
+
+    fn put(&mut self, frame: Option<Frame<'_>>, next: Piece) -> Piece {
+        if let Some(frame) = frame {
+            frame.emit(self.number, &mut self.out);
+        }
+        next
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//! A PD's figures, and the page on which it shows them to the manager when that asks.
+use crate::{Channel, ChannelSet, InitError, World};
+use orion_metrics::{Figures, Page, Row};
+
+/// What a PD counts, private to it until the manager asks. Where the system has no manager nobody ever does.
+#[derive(Debug)]
+pub struct Reporter {
+    /// What was counted so far.
+    pub figures: Figures,
+    page: Option<Page>,
+    /// The channel by which the manager asks; no channel where there is no manager.
+    asks: ChannelSet,
+    manager: Option<Channel>,
+}
+
+impl Reporter {
+    /// Shows figures on the page of the configuration (setting `metrics_vaddr`), asked by the channel of the setting
+    /// `manager_channel`.
+    ///
+    /// # Errors
+    /// [`InitError`] where the page is not mapped.
+    pub fn new<W: World>(world: &mut W) -> Result<Self, InitError> {
+        let unmapped = InitError("the page of figures is not mapped: build the image and its configuration together");
+        let config = world.config();
+        let page = match config.setting("metrics_vaddr") {
+            Some(vaddr) => Some(world.window(vaddr).and_then(Page::attach).ok_or(unmapped)?),
+            None => None,
+        };
+        let channel = config.setting("manager_channel").and_then(|c| u8::try_from(c).ok()).filter(|c| *c < 62);
+        let manager = channel.map(Channel);
+        let asks = manager.map_or(ChannelSet::default(), |channel| ChannelSet::default().with(channel));
+        Ok(Self { figures: Figures::EMPTY, page, asks, manager })
+    }
+
+    /// Whether the manager is among those who called. Then [`publish`](Self::publish) is due.
+    #[inline]
+    pub fn asked(&self, from: ChannelSet) -> bool {
+        from.0 & self.asks.0 != 0
+    }
+
+    /// Copies the figures and `rows` to the page, and wakes the manager.
+    #[cold]
+    #[inline(never)]
+    pub fn publish<W: World>(&mut self, world: &mut W, rows: impl IntoIterator<Item = Row>) {
+        self.figures.set_at(world.now().0);
+        if let Some(page) = &mut self.page {
+            page.publish(&self.figures, rows);
+        }
+        self.wake(world);
+    }
+
+    /// Wakes the manager.
+    pub fn wake<W: World>(&self, world: &mut W) {
+        if let Some(manager) = self.manager {
+            world.notify(manager);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//! `orion ctl`: what the gatekeeper can do at run time.
+use crate::Outcome;
+use crate::live::{SocketArg, View, rights_table};
+use orion_control::Kind;
+use orion_control::text::{self, HELP, Order};
+use std::process::ExitCode;
+
+/// Arguments of `orion ctl`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    socket: SocketArg,
+    /// The command: list; look, freeze, thaw, revoke or limit CLIENT[:WINDOW]; delegate VOLUME CLIENT:WINDOW; advance
+    /// VOLUME; or help
+    #[arg(required = true, value_name = "COMMAND")]
+    words: Vec<String>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Outcome {
+        let line = format!("ctl {}", self.words.join(" "));
+        if self.words.first().is_some_and(|word| word == "help") {
+            HELP.iter().filter_map(|line| line.strip_prefix("ctl ")).for_each(|line| println!("{line}"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let order =
+            text::parse(&line).map_err(|mistake| mistake.to_string().replace("write help", "see `orion ctl help`"))?;
+        let mut manager = self.socket.connect()?;
+        let (mut ask, volume) = match order {
+            Order::Command(ask, volume) => (ask, volume),
+            _ => {
+                print!("{}", rights_table(&View::new(manager.state()?, None)));
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        if let Some(volume) = volume {
+            let state = manager.state()?;
+            ask.window = state.window_on(volume).ok_or_else(|| {
+                let known: Vec<String> = state.volumes.iter().map(|v| state.volume(v.port)).collect();
+                format!("there is no volume {volume:?}; there are: {}", known.join(", "))
+            })?;
+        }
+        match manager.command(ask)? {
+            Err(refused) => Err(format!("the gatekeeper refused it: {refused}")),
+            Ok(done) => {
+                match ask.kind {
+                    Kind::Advance => println!("epoch {}; {} capabilities ended", done.epoch, done.affected),
+                    Kind::Revoke => println!("{} taken back", capabilities(done.affected)),
+                    Kind::Look | Kind::Freeze | Kind::Unfreeze | Kind::Limit | Kind::Attenuate | Kind::Delegate => {
+                        println!(
+                            "{}; {} blocks of 4096 bytes; allows now: {}; used {} times",
+                            capabilities(done.affected),
+                            done.blocks,
+                            done.rights,
+                            done.passed
+                        );
+                    }
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+fn capabilities(count: u32) -> String {
+    if count == 1 { "1 capability".to_owned() } else { format!("{count} capabilities") }
+}

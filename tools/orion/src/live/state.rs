@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! The connection, and the state as it comes over it. The other end is not trusted: everything is parsed, and lists have
+//! a most length.
+use orion_caps::Outcome;
+use orion_control::operator::{Begin, Frame, HEAD, Pd, Request, Ring};
+use orion_control::{Ask, Refused};
+use orion_metrics::{Client, Holding, Row, Volume};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a manager may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Frames of one answer: far more than any system has parts.
+const FRAMES_MAX: usize = 4096;
+
+/// How everything is, at one time.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The time, and what the manager may do.
+    pub begin: Begin,
+    /// Derived PDs.
+    pub pds: Vec<Pd>,
+    /// Rings, those of the gatekeeper in the order of its clients and volumes.
+    pub rings: Vec<Ring>,
+    /// Capabilities.
+    pub holdings: Vec<Holding>,
+    /// Clients of the gatekeeper.
+    pub clients: Vec<Client>,
+    /// Volumes below the gatekeeper.
+    pub volumes: Vec<Volume>,
+}
+
+/// A manager at the other end of a socket.
+#[derive(Debug)]
+pub struct Manager {
+    socket: UnixStream,
+    number: u32,
+}
+
+impl Manager {
+    /// The manager that listens at `path`.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn connect(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let socket = UnixStream::connect(path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => {
+                format!("{shown}: {error}; only the user who started the system may look at it")
+            }
+            _ => format!(
+                "{shown}: no system listens there ({error}); start one with `orion run` whose system.xml has an \
+                 <orion:manager>, or name its socket with --socket"
+            ),
+        })?;
+        let set = socket.set_read_timeout(Some(PATIENCE)).and_then(|()| socket.set_write_timeout(Some(PATIENCE)));
+        set.map_err(|error| format!("{shown}: {error}"))?;
+        Ok(Self { socket, number: 0 })
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), String> {
+        self.number = self.number.wrapping_add(1);
+        let sent = self.socket.write_all(&request.emit(self.number));
+        sent.map_err(|error| format!("the manager cannot be asked: {error}; does the system still run?"))
+    }
+
+    /// The next frame, given to `take`.
+    fn receive<T>(&mut self, take: impl FnOnce(Frame<'_>) -> Result<T, String>) -> Result<T, String> {
+        let gone = |error: std::io::Error| match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
+                "the manager has closed the connection; does the system still run?".to_owned()
+            }
+            _ => format!("the manager does not answer: {error}; does the system still run?"),
+        };
+        let strange = || "the manager's answer makes no sense; use the orion that runs the system".to_owned();
+        let mut head = [0; HEAD];
+        self.socket.read_exact(&mut head).map_err(gone)?;
+        let (kind, number, len) = Frame::parse_head(&head).ok_or_else(strange)?;
+        let mut body = vec![0; len];
+        self.socket.read_exact(&mut body).map_err(gone)?;
+        let frame = Frame::parse(kind, &body).ok_or_else(strange)?;
+        if number == self.number { take(frame) } else { Err(strange()) }
+    }
+
+    /// How everything is now.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn state(&mut self) -> Result<State, String> {
+        self.send(&Request::State)?;
+        let strange = || "the manager's answer has no end; use the orion that runs the system".to_owned();
+        let begin = self.receive(|frame| match frame {
+            Frame::Begin(begin) => Ok(begin),
+            Frame::Refused(why) => Err(plain(why)),
+            _ => Err(strange()),
+        })?;
+        let mut state = State {
+            begin,
+            pds: Vec::new(),
+            rings: Vec::new(),
+            holdings: Vec::new(),
+            clients: Vec::new(),
+            volumes: Vec::new(),
+        };
+        for _ in 0..FRAMES_MAX {
+            if self.receive(|frame| state.take(frame))? {
+                return Ok(state);
+            }
+        }
+        Err(strange())
+    }
+
+    /// Has the gatekeeper do a command: what came of it.
+    ///
+    /// # Errors
+    /// A message for people, where the manager did not pass it on.
+    pub fn command(&mut self, ask: Ask) -> Result<Result<Outcome, Refused>, String> {
+        self.send(&Request::Command(ask))?;
+        self.receive(|frame| match frame {
+            Frame::Done(result) => Ok(result),
+            Frame::Refused(why) => Err(plain(why)),
+            _ => Err("the manager's answer makes no sense; use the orion that runs the system".to_owned()),
+        })
+    }
+}
+
+impl State {
+    /// Takes the next frame; whether it was the last.
+    fn take(&mut self, frame: Frame<'_>) -> Result<bool, String> {
+        match frame {
+            Frame::Pd(pd) => self.pds.push(pd),
+            Frame::Ring(ring) => self.rings.push(ring),
+            Frame::Row(Row::Holding(row)) => self.holdings.push(row),
+            Frame::Row(Row::Client(row)) => self.clients.push(row),
+            Frame::Row(Row::Volume(row)) => self.volumes.push(row),
+            Frame::End => return Ok(true),
+            Frame::Refused(why) => return Err(plain(why)),
+            Frame::Begin(_) | Frame::Done(_) => {
+                return Err("the manager's answer makes no sense; use the orion that runs the system".to_owned());
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Text without what could steer a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

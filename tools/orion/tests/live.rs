@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//! `orion status` and `orion ctl` on systems that run, from the command line to the disk.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+const ORION: &str = env!("CARGO_BIN_EXE_orion");
+
+/// A system that runs, with its volume exported.
+struct Live {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Live {
+    /// Starts a system whose manager has these rights, in a folder of its own.
+    fn start(name: &str, manager: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("orion-live-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let xml = format!(
+            "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>\
+             <orion:volume name=\"vault\"><orion:on disk=\"d0\"/></orion:volume>{manager}</system>"
+        );
+        std::fs::write(folder.join("system.xml"), xml).unwrap();
+        let mut orion = Command::new(ORION);
+        orion.args(["run", "--json", "--export", "vault=nbd:unix:nbd"]).current_dir(&folder);
+        let mut child = orion.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let serving = lines.by_ref().map_while(Result::ok).any(|line| line.contains("serving vault"));
+        assert!(serving, "the system has not started");
+        // Somebody has to read what it prints.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, folder }
+    }
+
+    fn orion(&self, args: &[&str]) -> Output {
+        Command::new(ORION).args(args).current_dir(&self.folder).output().unwrap()
+    }
+
+    /// What a command prints that must succeed.
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.orion(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a command says that must fail.
+    #[track_caller]
+    fn refused(&self, args: &[&str]) -> String {
+        let output = self.orion(args);
+        assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.done(&["status", "--json", "--interval", "0"])).unwrap()
+    }
+
+    /// Reads from the exported volume; whether that went well.
+    fn reads(&self) -> bool {
+        let uri = format!("nbd+unix:///vault?socket={}", self.folder.join("nbd").display());
+        let output = Command::new("qemu-io").args(["-r", "-f", "raw", "-c", "read 0 1M", &uri]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.contains("read 1048576/1048576 bytes")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Whether the programs that play the devices and the client are missing. Says so where they are.
+fn missing() -> bool {
+    let has = |program: &str| {
+        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|p| p.join(program).is_file()))
+    };
+    let missing = !has("qemu-io") || !Path::new("/proc/self/exe").exists();
+    if missing {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no qemu-io (Debian: qemu-utils)");
+    }
+    missing
+}
+
+fn right<'a>(status: &'a Value, client: &str) -> &'a Value {
+    status["rights"].as_array().unwrap().iter().find(|right| right["client"] == client).unwrap_or(&Value::Null)
+}
+
+fn pd<'a>(status: &'a Value, name: &str) -> &'a Value {
+    status["pds"].as_array().unwrap().iter().find(|pd| pd["name"] == name).unwrap()
+}
+
+#[test]
+fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
+    if missing() {
+        return;
+    }
+    let live = Live::start("admin", "<orion:manager rights=\"admin\"/>");
+    assert!(live.reads());
+    let status = live.status();
+    let used = right(&status, "export_vault")["used"].as_u64().unwrap();
+    assert!(used > 0, "{status:#}");
+    for name in ["blk_d0", "gatekeeper", "export_vault"] {
+        assert_eq!(pd(&status, name)["state"], "ok", "{status:#}");
+    }
+    assert!(pd(&status, "gatekeeper")["counters"]["requests"].as_u64().unwrap() >= used);
+    assert!(pd(&status, "blk_d0")["counters"]["kicks"].as_u64().unwrap() > 0);
+    assert_eq!((&status["volumes"][0]["name"], &status["volumes"][0]["blocks"]), (&"vault".into(), &16384.into()));
+
+    live.done(&["ctl", "freeze", "export_vault"]);
+    assert!(!live.reads(), "a frozen client reads");
+    let status = live.status();
+    assert_eq!(
+        (&right(&status, "export_vault")["state"], &right(&status, "manager")["state"]),
+        (&"frozen".into(), &"ok".into())
+    );
+    assert!(pd(&status, "gatekeeper")["counters"]["refused"].as_u64().unwrap() > 0);
+    live.done(&["ctl", "thaw", "export_vault:0"]);
+    assert!(live.reads(), "a client that was thawed does not read");
+
+    live.done(&["ctl", "limit", "export_vault", "iops=5000", "in-flight=2"]);
+    assert_eq!(right(&live.status(), "export_vault")["limits"]["iops"], 5000);
+    assert!(live.reads());
+    live.done(&["ctl", "limit", "export_vault"]);
+    assert_eq!(right(&live.status(), "export_vault")["limits"]["iops"], 0);
+    assert!(live.done(&["ctl", "advance", "vault"]).contains("epoch 1"));
+    assert!(live.done(&["ctl", "list"]).contains("export_vault:0"));
+    assert!(live.done(&["status"]).contains("Protection domains"));
+
+    live.done(&["ctl", "revoke", "export_vault"]);
+    assert!(!live.reads() && right(&live.status(), "export_vault").is_null());
+    for (args, why) in [
+        (&["ctl", "thaw", "export_vault"][..], "no such capability below one of the caller's"),
+        (&["ctl", "freeze", "nobody"], "no such client or window"),
+        (&["ctl", "advance", "cellar"], "there is no volume \"cellar\"; there are: vault"),
+        (&["ctl", "melt", "export_vault"], "\"melt\": ctl has no such command"),
+        (&["ctl", "delegate", "vault", "export_vault:0", "blocks=0..1", "rights=read"], "may not pass rights on"),
+        (&["status", "--socket", "nowhere"], "no system listens there"),
+    ] {
+        assert!(live.refused(args).contains(why), "{args:?}: {}", live.refused(args));
+    }
+}
+
+#[test]
+fn a_manager_without_the_right_lets_operators_only_look() {
+    if missing() {
+        return;
+    }
+    let live = Live::start("observe", "<orion:manager/>");
+    for args in [["ctl", "freeze", "export_vault"], ["ctl", "revoke", "export_vault"], ["ctl", "advance", "vault"]] {
+        assert!(live.refused(&args).contains("the manager may only look at figures"));
+    }
+    assert!(live.reads());
+    assert!(live.done(&["ctl", "look", "export_vault"]).contains("allows now: read write"));
+    let status = live.status();
+    assert_eq!(status["manager"]["rights"], serde_json::json!(["observe"]));
+    assert!(right(&status, "export_vault")["used"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn what_is_no_request_is_refused_with_a_reason_and_harms_nobody() {
+    if missing() {
+        return;
+    }
+    let live = Live::start("garbage", "<orion:manager rights=\"admin\"/>");
+    let socket = || UnixStream::connect(live.folder.join("build/orion.sock")).unwrap();
+    let answer = |bytes: &[u8]| {
+        let mut socket = socket();
+        socket.write_all(bytes).unwrap();
+        let mut said = Vec::new();
+        let _ = socket.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    assert!(answer(&[0xa5; 144]).contains("this is no request to a manager"));
+    let mut other = vec![0; 144];
+    other[..6].copy_from_slice(b"ORMQ\x09\0");
+    assert!(answer(&other).contains("of another version"));
+    // Half requests, and who never reads: others are answered all the same.
+    let half: Vec<UnixStream> = (0..3).map(|_| socket()).collect();
+    half.iter().for_each(|mut socket| socket.write_all(b"ORMQ").unwrap());
+    let mut deaf = socket();
+    let mut state = [0; 144];
+    state[..8].copy_from_slice(b"ORMQ\x01\0\x01\0");
+    deaf.write_all(&state.repeat(50)).unwrap();
+    assert_eq!(pd(&live.status(), "gatekeeper")["state"], "ok");
+    assert!(live.reads());
+}
