@@ -24,6 +24,7 @@ pub mod history;
 mod journal;
 mod machine;
 mod memory;
+pub mod plain;
 mod puppet;
 mod random;
 mod run;

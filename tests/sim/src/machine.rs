@@ -6,6 +6,7 @@ use crate::disk::{DiskShape, SimDisk};
 use crate::faults::FaultSet;
 use crate::garbage::Garbage;
 use crate::memory::Memory;
+use crate::plain::{PlainClient, PlainDisk};
 use crate::puppet::Puppet;
 use crate::random::Random;
 use crate::system::System;
@@ -96,7 +97,15 @@ impl Machine {
 
     /// The same with disks, by name, that begin with these bytes.
     pub fn with_media(xml: &str, seed: u64, settings: &[(&str, u64)], media: &[(&str, &[u8])]) -> Self {
-        let system = System::new(xml, settings);
+        Self::with_system(System::new(xml, settings), seed, media)
+    }
+
+    /// The same, with these PDs as plain sDDF components: see [`System::with_plain`].
+    pub fn with_plain(xml: &str, seed: u64, settings: &[(&str, u64)], plain: &[&str]) -> Self {
+        Self::with_system(System::new(xml, settings).with_plain(plain, settings), seed, &[])
+    }
+
+    fn with_system(system: System, seed: u64, media: &[(&str, &[u8])]) -> Self {
         let shape = DiskShape { block: 512, blocks: DISK_BYTES / 512, cache: true, faults: FaultSet::default() };
         let disks = system.plan.disks.iter().map(|disk| {
             let start = media.iter().find(|(name, _)| *name == disk.name).map_or(&[][..], |(_, bytes)| bytes);
@@ -172,6 +181,8 @@ impl Machine {
             "contract" => Box::new(Contract::init(world)?),
             "client" => Box::new(SimClient::init(world)?),
             "puppet" => Box::new(Puppet::init(world)?),
+            "plain-client" => Box::new(PlainClient::init(world)?),
+            "plain-disk" => Box::new(PlainDisk::init(world)?),
             "garbage" => Box::new(Garbage::init(world)?),
             other => panic!("the simulated world has no program {other}"),
         };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A system as it is built: planned once, booted many times.
+use orion_pd::Config;
+use orion_pd::config::{Builder, Name, Setting};
 use orion_system::plan::{Board, Plan};
 
 /// A planned system.
@@ -24,6 +26,46 @@ impl System {
         let blobs = plan.pds.iter().map(|pd| &*Vec::leak(pd.config.clone())).collect();
         let peers = plan.pds.iter().map(|pd| peers(&plan, &pd.name)).collect();
         Self { plan, blobs, peers }
+    }
+}
+
+impl System {
+    /// The same with these PDs as plain sDDF components, which no extension page joins to anybody. A derived PD among them
+    /// runs `plain-disk`, with the settings of the clients.
+    #[must_use]
+    pub fn with_plain(mut self, plain: &[&str], settings: &[(&str, u64)]) -> Self {
+        for (pd, blob) in self.plan.pds.iter_mut().zip(&mut self.blobs) {
+            let mut config = rebuilt(blob);
+            let own = plain.contains(&pd.name.as_str());
+            for link in config.links.iter_mut().filter(|link| own || plain.contains(&link.peer.as_str())) {
+                (link.flags, link.ext) = (1.into(), 0.into());
+            }
+            if own && pd.derived {
+                pd.program = "plain-disk".to_owned();
+                // It has no device of its own.
+                pd.disk = None;
+                let setting = |(key, value): &(&str, u64)| Setting { key: Name::new(key), value: (*value).into() };
+                config.settings.extend(settings.iter().map(setting));
+            }
+            *blob = Vec::leak(config.bytes());
+        }
+        self
+    }
+}
+
+/// A configuration as it was put together.
+fn rebuilt(blob: &'static [u8]) -> Builder {
+    let config = Config::parse(blob).expect("a derived configuration parses");
+    Builder {
+        name: config.name.to_owned(),
+        regions: config.regions.to_vec(),
+        links: config.links.to_vec(),
+        grants: config.grants.to_vec(),
+        devices: config.devices.to_vec(),
+        consoles: config.consoles.to_vec(),
+        wakes: config.wakes.to_vec(),
+        settings: config.settings.to_vec(),
+        controls: config.controls.to_vec(),
     }
 }
 

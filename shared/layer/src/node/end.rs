@@ -105,11 +105,10 @@ impl<L: Layer, const N: usize> Node<L, N> {
             let Some(slot) = self.slots.get_mut(index).filter(|s| s.busy()) else {
                 continue;
             };
-            if slot.way == Way::Short {
-                slot.outstanding = 1;
-            }
+            // A free slot has nothing outstanding, and a short one is not cleared when it is freed.
+            let outstanding = if slot.way == Way::Short { 1 } else { slot.outstanding };
             let at_port = (0..8u8).zip(&slot.children).filter(|(_, c)| c.port == port);
-            let lost = slot.outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child);
+            let lost = outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child);
             if lost != 0 {
                 slot.outstanding &= !lost;
                 slot.refused |= lost;

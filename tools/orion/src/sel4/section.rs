@@ -72,3 +72,65 @@ fn number(program: &[u8], at: usize, bytes: usize) -> Option<usize> {
     let value = digits.iter().rev().fold(0_u64, |value, digit| value << 8 | u64::from(*digit));
     usize::try_from(value).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::iter::repeat_n;
+
+    /// A program with the sections `.bss` (no bytes) and `.blk_client_config` of 80 bytes at 0x100.
+    fn program() -> Vec<u8> {
+        let names = b"\0.blk_client_config\0.blk_client\0";
+        let mut elf: Vec<u8> = IDENT.into_iter().chain(repeat_n(0, 58)).collect();
+        elf[0x28..0x30].copy_from_slice(&0x200_u64.to_le_bytes());
+        for (at, value) in [(0x3a, 64_u16), (0x3c, 3), (0x3e, 2)] {
+            elf[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+        elf.resize(0x100, 0);
+        elf.resize(0x180, 0xee);
+        elf.extend(names);
+        elf.resize(0x200, 0);
+        let sections = [(20_u32, 8_u32, 0x100_u64, 80_u64), (1, 1, 0x100, 80), (0, 3, 0x180, names.len() as u64)];
+        for (name, kind, at, size) in sections {
+            elf.extend([name, kind].map(u32::to_le_bytes).concat());
+            elf.extend([0, 0, at, size, 0, 0, 0].map(u64::to_le_bytes).concat());
+        }
+        elf
+    }
+
+    fn section(name: &'static str, bytes: usize) -> Section {
+        Section { name, file: String::new(), bytes: vec![7; bytes] }
+    }
+
+    #[test]
+    fn a_section_is_filled_and_nothing_else_changes() {
+        let (before, mut after) = (program(), program());
+        put(&mut after, &section(".blk_client_config", 80)).unwrap();
+        assert!(after[0x100..0x150].iter().all(|byte| *byte == 7));
+        after[0x100..0x150].copy_from_slice(&before[0x100..0x150]);
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let said = |program: &[u8], section: Section| put(&mut program.to_vec(), &section).unwrap_err();
+        let elf = program();
+        assert!(said(&elf, section(".blk_client_config", 72)).contains("80 bytes, where sDDF 0.7's has 72"));
+        assert!(said(&elf, section(".blk_driver_config", 64)).contains("no section .blk_driver_config"));
+        assert!(said(&elf, section(".blk_client", 80)).contains("no section .blk_client"), "one without bytes");
+        assert!(said(b"\x7fELF\x01\x01", section(".blk_client_config", 80)).contains("not a 64-bit"));
+    }
+
+    #[test]
+    fn no_change_of_a_program_causes_a_panic() {
+        let elf = program();
+        for at in (0..0x40).chain(0x200..elf.len()) {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut changed = elf.clone();
+                changed[at] = value;
+                let _ = put(&mut changed, &section(".blk_client_config", 80));
+            }
+            let _ = put(&mut elf[..at].to_vec(), &section(".blk_client_config", 80));
+        }
+    }
+}
