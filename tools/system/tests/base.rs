@@ -120,71 +120,73 @@ fn assert_above(theirs: &Document<'_>, ours: &Document<'_>) {
     assert!(theirs.values().all(|priority| ![gatekeeper, driver].contains(priority)));
 }
 
+/// What is added to the base, what to `system.xml`, and what is said.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "",
+        r#"<protection_domain name="clint" orion:sddf="blk"/>"#,
+        "system.xml:1:43: the base has no protection domain \"clint\", and this one has no program; did you mean \"client\"?",
+    ),
+    ("", r#"<protection_domain name="client" priority="7"/>"#, "which says all of it already; leave only its name"),
+    (
+        "",
+        r#"<protection_domain name="client"><program_image path="c.elf"/></protection_domain>"#,
+        "there is a second protection domain \"client\", after that of line",
+    ),
+    (
+        "",
+        r#"<memory_region name="link_files_gatekeeper_info" size="0x1000"/>"#,
+        "has the name of one that orion derives",
+    ),
+    (
+        r#"<memory_region name="data_files" size="0x1000"/>"#,
+        "",
+        "other.system:1:9: the memory region \"data_files\" has the name of one that orion derives",
+    ),
+    (
+        r#"<protection_domain name="gatekeeper"><program_image path="g.elf"/></protection_domain>"#,
+        "",
+        "other.system:1:9: the name \"gatekeeper\" is kept",
+    ),
+    (
+        r#"<protection_domain name="blk_d0"><program_image path="g.elf"/></protection_domain>"#,
+        "",
+        "the name \"blk_d0\" is kept",
+    ),
+    (
+        r#"<memory_region name="m" size="0x1000" phys_addr="0xa001000"/><protection_domain name="x"><program_image path="x.elf"/><map mr="m" vaddr="0x3000000"/></protection_domain>"#,
+        r#"<orion:grant client="x" disk="d0" blocks="16..20" rights="read"/>"#,
+        "\"m\" is mapped over \"x\"'s configuration",
+    ),
+    (
+        r#"<protection_domain name="x"><program_image path="x.elf"/><irq irq="48" id="0"/></protection_domain>"#,
+        "",
+        "other.system:1:71: interrupt 48 belongs to the disk \"d0\"",
+    ),
+    (
+        r#"<protection_domain name="x" priority="250"><program_image path="x.elf"/></protection_domain>"#,
+        r#"<orion:grant client="x" disk="d0" blocks="16..20" rights="read"/>"#,
+        "there are no priorities left",
+    ),
+    (
+        r#"<memory_region name="m" size="0x4000" phys_addr="0xa000000"/>"#,
+        r#"<orion:disk name="d1" bus="virtio-blk" transport="mmio"/>"#,
+        "there is no page of virtio-mmio registers left",
+    ),
+    (r#"<memory_region name="m" size="0x2fe00000" phys_addr="0x90000000"/>"#, "", "there is no RAM left"),
+    (
+        r#"<orion:disk xmlns:orion="urn:orion-storage:1" name="d9" bus="virtio-blk"/>"#,
+        "",
+        "other.system:1:9: the base has an element of Orion's; move it into system.xml",
+    ),
+    ("<oops>", "", "other.system:1:"),
+];
+
 #[test]
 fn what_cannot_go_together_is_refused_with_its_place() {
     let storage = r#"<protection_domain name="files" orion:sddf="blk"/><orion:disk name="d0" bus="virtio-blk"/>
         <orion:grant client="files" disk="d0" blocks="0..9" rights="read"/>"#;
-    let cases = [
-        (
-            "",
-            r#"<protection_domain name="clint" orion:sddf="blk"/>"#,
-            "system.xml:1:43: the base has no protection domain \"clint\", and this one has no program; did you mean \"client\"?",
-        ),
-        ("", r#"<protection_domain name="client" priority="7"/>"#, "which says all of it already; leave only its name"),
-        (
-            "",
-            r#"<protection_domain name="client"><program_image path="c.elf"/></protection_domain>"#,
-            "there is a second protection domain \"client\", after that of line",
-        ),
-        (
-            "",
-            r#"<memory_region name="link_files_gatekeeper_info" size="0x1000"/>"#,
-            "has the name of one that orion derives",
-        ),
-        (
-            r#"<memory_region name="data_files" size="0x1000"/>"#,
-            "",
-            "other.system:1:9: the memory region \"data_files\" has the name of one that orion derives",
-        ),
-        (
-            r#"<protection_domain name="gatekeeper"><program_image path="g.elf"/></protection_domain>"#,
-            "",
-            "other.system:1:9: the name \"gatekeeper\" is kept",
-        ),
-        (
-            r#"<protection_domain name="blk_d0"><program_image path="g.elf"/></protection_domain>"#,
-            "",
-            "the name \"blk_d0\" is kept",
-        ),
-        (
-            r#"<memory_region name="m" size="0x1000" phys_addr="0xa001000"/><protection_domain name="x"><program_image path="x.elf"/><map mr="m" vaddr="0x3000000"/></protection_domain>"#,
-            r#"<orion:grant client="x" disk="d0" blocks="16..20" rights="read"/>"#,
-            "\"m\" is mapped over \"x\"'s configuration",
-        ),
-        (
-            r#"<protection_domain name="x"><program_image path="x.elf"/><irq irq="48" id="0"/></protection_domain>"#,
-            "",
-            "other.system:1:71: interrupt 48 belongs to the disk \"d0\"",
-        ),
-        (
-            r#"<protection_domain name="x" priority="250"><program_image path="x.elf"/></protection_domain>"#,
-            r#"<orion:grant client="x" disk="d0" blocks="16..20" rights="read"/>"#,
-            "there are no priorities left",
-        ),
-        (
-            r#"<memory_region name="m" size="0x4000" phys_addr="0xa000000"/>"#,
-            r#"<orion:disk name="d1" bus="virtio-blk" transport="mmio"/>"#,
-            "there is no page of virtio-mmio registers left",
-        ),
-        (r#"<memory_region name="m" size="0x2fe00000" phys_addr="0x90000000"/>"#, "", "there is no RAM left"),
-        (
-            r#"<orion:disk xmlns:orion="urn:orion-storage:1" name="d9" bus="virtio-blk"/>"#,
-            "",
-            "other.system:1:9: the base has an element of Orion's; move it into system.xml",
-        ),
-        ("<oops>", "", "other.system:1:"),
-    ];
-    for (base, text, expected) in cases {
+    for (base, text, expected) in REFUSED {
         let pds = ["client", "files"].map(|name| {
             format!("<protection_domain name=\"{name}\"><program_image path=\"{name}.elf\"/></protection_domain>")
         });
