@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
 export ORION
 .DEFAULT_GOAL := help
-.PHONY: help build run test check sim fuzz bench image qemu graph clean
+.PHONY: help build run test check sim fuzz bugs bench image qemu graph clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ fuzz: ## fuzz what faces others' bytes, guided by coverage: FUZZ="SECONDS [TARGE
 	@.ci/need build
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/fuzz/rustc-coverage .ci/cargo build --quiet --profile fuzz --package orion-fuzz
 	$(TARGET)/fuzz/orion-fuzz $(FUZZ)
+
+bugs: ## the test of the tests: which of them catch which bugs; BUGS=--write renews the table in docs/testing.md
+	@.ci/need build
+	.ci/cargo run --quiet --package orion-bugs -- $(BUGS)
 
 bench: build ## measure each part, and the whole chain beside qemu-img on the same file
 	@.ci/need run

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//! Runs the tests on each bug.
+use crate::BUGS;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The group of each crate's own tests: of a bug's crate alone.
+const OWN: &str = "own tests";
+
+/// A test program: its package, its name, and a filter of its tests.
+pub type Program = (&'static str, &'static str, &'static str);
+
+/// What is run, by name.
+pub const GROUPS: [(&str, &[Program]); 4] = [
+    ("contract", &[("orion-contract", "devices", ""), ("orion-sim", "contract", "")]),
+    (
+        "simulator",
+        &[
+            ("orion-sim", "checks", "what_was_acknowledged"),
+            ("orion-sim", "worlds", ""),
+            ("orion-sim", "partitions", ""),
+            ("orion-sim", "lives", ""),
+        ],
+    ),
+    ("fuzz corpus", &[("orion-fuzz", "corpus", "")]),
+    (
+        OWN,
+        &[
+            ("orion-ring", "orion_ring", ""),
+            ("orion-ring", "exchange", ""),
+            ("orion-ring", "hostile", ""),
+            ("orion-layer", "orion_layer", ""),
+            ("orion-caps", "orion_caps", ""),
+            ("orion-gpt", "orion_gpt", ""),
+            ("orion-nbd", "orion_nbd", ""),
+            ("orion-pd", "orion_pd", ""),
+            ("orion-virtio", "orion_virtio", ""),
+            ("orion-virtio-blk", "orion_virtio_blk", ""),
+        ],
+    ),
+];
+
+/// What no test takes but one that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Test programs by package and name.
+pub type Programs = BTreeMap<(String, String), PathBuf>;
+
+/// Builds the tests in the copy.
+///
+/// # Errors
+/// It can't be built.
+pub fn build(tree: &Path, target: &Path) -> Result<Programs, String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]).current_dir(tree);
+    command.env("CARGO_TARGET_DIR", target).env_remove("ORION_BUG").stderr(Stdio::inherit());
+    // What is built is what the bugs make of it: warnings about that help nobody.
+    command.env("RUSTFLAGS", "-Awarnings");
+    let mut packages: Vec<&str> = GROUPS.iter().flat_map(|(_, programs)| programs.iter().map(|p| p.0)).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    let output = command.output().map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the tree with the bugs does not build; see {}", tree.display()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let programs = messages.filter_map(|message| {
+        let path = message["executable"].as_str()?;
+        let package = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?.to_str()?;
+        let name = message["target"]["name"].as_str()?;
+        Some(((format!("orion-{package}"), name.to_owned()), PathBuf::from(path)))
+    });
+    Ok(programs.collect())
+}
+
+/// Whether a test program fails, or hangs, with a bug on; none where `bug` is `None`.
+pub fn fails(programs: &Programs, tree: &Path, of: &Program, bug: Option<usize>) -> Result<bool, String> {
+    let (package, name, filter) = *of;
+    let key = (package.to_owned(), name.to_owned());
+    let program = programs.get(&key).ok_or_else(|| format!("no test program {name} of {package}"))?;
+    let folder = tree.join("tests").join(package.trim_start_matches("orion-"));
+    let folder = if folder.is_dir() { folder } else { tree.to_owned() };
+    let mut command = Command::new(program);
+    command.arg("--quiet").args(Some(filter).filter(|f| !f.is_empty())).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("PROPTEST_RNG_SEED", "1").env("PROPTEST_MAX_SHRINK_ITERS", "0");
+    command.env("RUST_BACKTRACE", "0").envs(bug.map(|number| ("ORION_BUG", number.to_string())));
+    let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+    let begin = Instant::now();
+    loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => return Ok(!status.success()),
+            None if begin.elapsed() > PATIENCE => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok(true);
+            }
+            None => sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// The package whose own tests a bug in this file is a matter of.
+fn own_package(file: &str) -> String {
+    match file.split('/').nth(1) {
+        // Splitting a request is tried where requests are split.
+        Some("block") | None => "orion-layer".into(),
+        Some(folder) => format!("orion-{folder}"),
+    }
+}
+
+/// The groups of tests that catch a bug.
+///
+/// # Errors
+/// A test program can't be run.
+pub fn caught(programs: &Programs, tree: &Path, bug: Option<usize>) -> Result<Vec<&'static str>, String> {
+    let mut by = Vec::new();
+    for (group, of) in GROUPS {
+        for program in of {
+            let foreign = bug.is_some_and(|number| program.0 != own_package(BUGS[number].file));
+            if group == OWN && foreign {
+                continue;
+            }
+            if fails(programs, tree, program, bug)? {
+                by.push(group);
+                break;
+            }
+        }
+    }
+    Ok(by)
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//! The bugs.
+use crate::Bug;
+
+const fn bug(file: &'static str, right: &'static str, wrong: &'static str, what: &'static str) -> Bug {
+    Bug { file, right, wrong, what }
+}
+
+const SERVER: &str = "shared/ring/src/server.rs";
+const CLIENT: &str = "shared/ring/src/client.rs";
+const COUNTER: &str = "shared/ring/src/counter.rs";
+const ADMIT: &str = "shared/layer/src/node/admit.rs";
+const END: &str = "shared/layer/src/node/end.rs";
+const SPLIT: &str = "shared/layer/src/split.rs";
+const GATEKEEPER: &str = "shared/caps/src/gatekeeper.rs";
+const GPT: &str = "shared/gpt/src/engine.rs";
+const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
+
+/// Every bug, by its number.
+pub const BUGS: [Bug; 36] = [
+    bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
+    bug(SERVER, "self.used += 1", "()", "answers that the client has not taken are forgotten"),
+    bug(SERVER, "self.shape.distance(self.head.count, tail).is_none()", "false", "any count of requests is believed"),
+    bug(
+        CLIENT,
+        "answers <= self.outstanding.saturating_sub(staged)",
+        "answers <= 64",
+        "answers to nothing are believed",
+    ),
+    bug(
+        CLIENT,
+        "self.outstanding >= self.limit",
+        "self.outstanding > self.limit",
+        "one request more than the ring holds",
+    ),
+    bug(COUNTER, "slot == self.capacity || count == 0", "count == 0", "the last slot of a ring has a next one"),
+    bug(
+        "shared/layer/src/slots.rs",
+        "self.generation = self.generation.wrapping_add(1)",
+        "()",
+        "a late completion is taken for that of the slot's next request",
+    ),
+    bug("shared/layer/src/slots.rs", "done.blocks >= asked", "false", "a failure that claims all blocks is passed on"),
+    bug(ADMIT, "share.splitting = index", "()", "only the first part of a split request is done"),
+    bug(
+        ADMIT,
+        "req.end().is_some_and(|end| end <= self.limits.capacity)",
+        "true",
+        "blocks beyond the device are asked for",
+    ),
+    bug(ADMIT, "req.blocks == 0", "false", "a request without blocks is passed on"),
+    bug(SPLIT, "most.min(room_to_boundary(lba, limits.boundary))", "most", "a part crosses a boundary"),
+    bug(SPLIT, "at < lowest", "at > lowest", "the last failure of a split request is told, not the first"),
+    bug(
+        "shared/block/src/request.rs",
+        "self.buf.offset.wrapping_add(u64::from(skip) << shift)",
+        "self.buf.offset",
+        "every part of a split request has the payload of the first",
+    ),
+    bug(END, "slot.outstanding & bit == 0", "false", "an answer that was given already is believed"),
+    bug(END, "share.held = share.held.wrapping_sub(1)", "()", "a client's slots are never given back"),
+    bug(GATEKEEPER, "self.tree.index(client, window)", "self.tree.index(client, 0)", "every window is window 0"),
+    bug(
+        GATEKEEPER,
+        "!entry.allowed.contains(Rights::needed(req.op))",
+        "req.op != Op::WriteZeroes && !entry.allowed.contains(Rights::needed(req.op))",
+        "zeroes are written without the right",
+    ),
+    bug(
+        "shared/caps/src/window.rs",
+        "end > self.blocks",
+        "end > self.blocks + 1",
+        "one block beyond a grant is allowed",
+    ),
+    bug(
+        "shared/caps/src/window.rs",
+        "self.first.checked_add(block)",
+        "Some(block)",
+        "a grant begins where the volume does",
+    ),
+    bug(GATEKEEPER, "self.deny_waiting(io)", "()", "requests that wait for a budget outlive their right"),
+    bug(GATEKEEPER, "entry.metered && self.waits(id, index, &req, io)", "false", "budgets are not kept"),
+    bug(
+        "shared/caps/src/image.rs",
+        "crc32c(whole) != header.checksum.get()",
+        "false",
+        "kept capabilities that are damaged hold",
+    ),
+    bug(
+        GPT,
+        "req.translate(upper.first, upper.blocks)",
+        "req.translate(upper.first, u64::MAX)",
+        "a partition has no end",
+    ),
+    bug(GPT, "Lba(found.first)", "Lba(found.first + 1)", "a partition begins a block late"),
+    bug(
+        "shared/gpt/src/copies.rs",
+        "crc.ok_or(Kind::HeaderSize(size))? != header.crc.get()",
+        "false",
+        "a header's checksum is not looked at",
+    ),
+    bug("shared/gpt/src/chain.rs", "self.links.contains(&at)", "false", "a chain of boot records may have a loop"),
+    bug(
+        "shared/gpt/src/table.rs",
+        "self.partitions.iter().find(meets)",
+        "self.partitions.iter().find(meets).filter(|_| false)",
+        "partitions may overlap",
+    ),
+    bug(
+        DRIVER,
+        "req.fua && req.op.modifies() && self.properties.limits.volatile_cache",
+        "false",
+        "force unit access is forgotten",
+    ),
+    bug(DRIVER, "!self.properties.flush", "true", "a flush is answered without the device"),
+    bug(DRIVER, "req.end().is_none_or(|end| end > limits.capacity)", "false", "the driver asks beyond the device"),
+    bug("shared/virtio/src/blk.rs", "self.watch > self.now", "true", "a device that never answers is waited for"),
+    bug("shared/virtio/src/blk.rs", "used.written > reads", "true", "a read that the device has not done succeeds"),
+    bug(
+        "pds/virtio-blk/src/relay.rs",
+        "self.turn = upper + 1",
+        "self.turn = upper",
+        "the driver serves its first client for as long as that asks",
+    ),
+    bug(
+        "shared/pd/src/links/regions.rs",
+        "(offset.checked_add(len)? <= span.size)",
+        "(len > 0)",
+        "payload may reach beyond its region",
+    ),
+    bug(
+        "shared/nbd/src/command.rs",
+        "end.is_none_or(|end| end > export.size)",
+        "false",
+        "NBD requests beyond the export are passed on",
+    ),
+];
