@@ -19,7 +19,7 @@ const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 /// Every bug, by its number.
 pub const BUGS: [Bug; 36] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
-    bug(SERVER, "self.used += 1", "()", "answers that the client has not taken are forgotten"),
+    bug(SERVER, "self.room -= 1", "()", "answers that the client has not taken are forgotten"),
     bug(SERVER, "self.shape.distance(self.head.count, tail).is_none()", "false", "any count of requests is believed"),
     bug(
         CLIENT,
@@ -33,7 +33,7 @@ pub const BUGS: [Bug; 36] = [
         "self.outstanding > self.limit",
         "one request more than the ring holds",
     ),
-    bug(COUNTER, "slot == self.capacity || count == 0", "count == 0", "the last slot of a ring has a next one"),
+    bug(COUNTER, "count == 0 || at.slot + 1 == self.capacity", "count == 0", "the last slot of a ring has a next one"),
     bug(
         "shared/layer/src/slots.rs",
         "self.generation = self.generation.wrapping_add(1)",
