@@ -66,6 +66,8 @@ fn rebuilt(blob: &'static [u8]) -> Builder {
         wakes: config.wakes.to_vec(),
         settings: config.settings.to_vec(),
         controls: config.controls.to_vec(),
+        watches: config.watches.to_vec(),
+        rings: config.rings.to_vec(),
     }
 }
 
