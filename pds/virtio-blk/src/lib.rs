@@ -102,17 +102,10 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
     #[cold]
     #[inline(never)]
     fn show(&mut self, world: &mut W) {
-        let Counters { kicks, misused, timeouts } = self.disk.counters();
-        for (counter, value) in [
-            (Counter::InFlight, u64::try_from(self.disk.in_flight()).unwrap_or(u64::MAX)),
-            (Counter::Malformed, self.uppers.malformed()),
-            (Counter::Misbehaved, self.uppers.misbehaved().into()),
-            (Counter::Kicks, kicks),
-            (Counter::Resets, misused),
-            (Counter::Timeouts, timeouts),
-        ] {
-            self.reporter.figures.set(counter, value);
-        }
+        let figures = &mut self.reporter.figures;
+        *figures = self.disk.figures();
+        figures.set(Counter::Malformed, self.uppers.malformed());
+        figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
         self.reporter.publish(world, []);
     }
 

@@ -9,9 +9,11 @@ use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
 use crate::{Bus, Fault};
 use orion_block::{Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_metrics::Figures;
 use orion_region::Window;
 
 mod admit;
+mod figures;
 mod properties;
 mod slots;
 mod start;
@@ -87,6 +89,9 @@ pub struct VirtioBlk<B, T = u32> {
     /// While the device holds a request: no deadline is before this.
     watch: Instant,
     counters: Counters,
+    /// Requests that the device has done or failed to do.
+    ended: u64,
+    figures: Figures,
     fault: Option<&'static str>,
 }
 
@@ -118,6 +123,8 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             deadline: Instant(timeout_ns),
             watch: Instant(u64::MAX),
             counters: Counters::default(),
+            ended: 0,
+            figures: Figures::EMPTY,
             fault: None,
         })
     }
@@ -250,6 +257,13 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
                 self.flush(used.slot);
                 return None;
             }
+        }
+        self.ended = self.ended.wrapping_add(1);
+        if self.ended.is_multiple_of(figures::SAMPLED) {
+            self.sample(&record);
+        }
+        if result.is_err() {
+            self.failed();
         }
         self.free.give(used.slot);
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))

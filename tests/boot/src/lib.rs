@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Boots whole systems on seL4 in QEMU with `orion qemu`, and reads what their consoles say. The command waits for the
 //! verdict and ends QEMU; nothing here looks at a clock.
-#![expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends where its surroundings fail")]
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The repository.
 fn root() -> PathBuf {
@@ -82,4 +82,55 @@ pub fn boot(system: &str, options: &str) -> Boot {
     let boot = Boot { passed: status.success(), console: text(stdout), said: text(stderr) };
     println!("orion qemu {system} {options}\n{}{}", boot.said, boot.console);
     boot
+}
+
+/// A system that runs, with somebody at its console. It ends with this.
+#[derive(Debug)]
+pub struct Typist {
+    child: Child,
+    keys: ChildStdin,
+    console: Lines<BufReader<ChildStdout>>,
+    /// What the console said.
+    pub said: Vec<String>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Typist {
+    /// Boots `system` as [`boot`] does, and sits down at its console.
+    pub fn boot(system: &str, options: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut qemu = Command::new(orion());
+        // The time is that of a hang.
+        qemu.args(["qemu", system, "--interactive", "--timeout", "300"]).args(options.split_whitespace());
+        let mut child =
+            qemu.current_dir(root()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("orion runs");
+        let keys = child.stdin.take().expect("its input");
+        let console = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Self { child, keys, console, said: Vec::new(), _turn: turn }
+    }
+
+    /// Waits for a line with `text` in it; the line. Panics where the system ends without.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        for line in self.console.by_ref() {
+            let line = line.expect("text");
+            println!("{line}");
+            self.said.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("the console never said {text:?}: {:#?}", self.said);
+    }
+
+    /// Types a line.
+    pub fn types(&mut self, line: &str) {
+        self.keys.write_all(format!("{line}\r").as_bytes()).and_then(|()| self.keys.flush()).expect("it still runs");
+    }
+}
+
+impl Drop for Typist {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

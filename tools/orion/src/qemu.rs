@@ -9,7 +9,7 @@ use orion_system::Options;
 use orion_system::plan::Disk;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 /// Bytes of a disk whose size nobody says.
@@ -37,6 +37,9 @@ pub struct Args {
     /// Give every client a setting; may be repeated
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     settings: Vec<(String, u64)>,
+    /// Hand what is typed here to the system's console, and run until QEMU ends, --timeout is over, or Ctrl-C
+    #[arg(long)]
+    interactive: bool,
     /// Count the instructions that the machine executes until the verdict
     #[arg(long)]
     count: bool,
@@ -65,12 +68,16 @@ impl Args {
             .iter()
             .filter(|pd| ["demo", "reader"].contains(&pd.program.as_str()))
             .map(|pd| pd.name.clone());
-        let verdicts = Verdicts::of(demos).until(self.until.clone());
+        let verdicts = match self.interactive {
+            true => Verdicts::default(),
+            false => Verdicts::of(demos).until(self.until.clone()),
+        };
         let limit = self.timeout.or((!verdicts.is_empty()).then_some(PATIENCE));
         let none = verdicts.is_empty();
         let mut qemu = machine::command(&image.plan, &image.directory, &files);
         let counter = if self.count { Some(Counter::new(&image.directory)?) } else { None };
         counter.iter().for_each(|counter| counter.attach(&mut qemu));
+        qemu.stdin(if self.interactive { Stdio::inherit() } else { Stdio::null() });
         let end = boot(qemu, verdicts, limit.map(Duration::from_secs))?;
         if let Some(counter) = counter {
             println!("instructions: {}", counter.total()?);
@@ -82,6 +89,7 @@ impl Args {
             End::TimedOut => {
                 Err(format!("no verdict of the demo after {} s; give it more with --timeout", limit.unwrap_or(0)))
             }
+            End::Quit if self.interactive => Ok(ExitCode::SUCCESS),
             End::Quit => Err("QEMU ended before there was a verdict; its messages above say why".to_owned()),
         }
     }

@@ -313,3 +313,33 @@ fn a_batch_is_one_notification_and_one_interrupt_message() {
     assert_eq!(rig.device.borrow().messages, [(MSI.address, MSI.data)]);
     assert_eq!(rig.drain().len(), 32);
 }
+
+#[test]
+fn one_request_in_64_is_timed_and_all_are_counted() {
+    use orion_metrics::{Counter, Kind};
+    let mut rig = Rig::new(full(), Via::Mmio);
+    let mut now = 1_000_000;
+    for n in 1..=192u64 {
+        rig.blk.set_time(Instant(now));
+        // Those that are timed take longer than the others, each kind for another time.
+        let (op, ns) = match n {
+            64 => (Op::Read, 50_000),
+            128 => (Op::Write, 80_000),
+            192 => (Op::Flush, 20_000),
+            _ => (Op::Read, 1000),
+        };
+        rig.send(7, request(op, 8, if op == Op::Flush { 0 } else { 8 }, 0));
+        rig.blk.kick();
+        rig.device.borrow_mut().serve();
+        now += ns;
+        rig.blk.set_time(Instant(now));
+        assert_eq!(rig.drain().len(), 1);
+    }
+    let figures = rig.blk.figures();
+    assert_eq!((figures.get(Counter::Requests), figures.get(Counter::Errors)), (192, 0));
+    assert_eq!(figures.get(Counter::Sectors), 2 * 8 * 64);
+    for (kind, ns) in [(Kind::Read, 50_000), (Kind::Write, 80_000), (Kind::Flush, 20_000)] {
+        let (times, longest) = (figures.times(kind), figures.times(kind).quantile(1, 1).unwrap());
+        assert!(times.count() == 1 && (ns..ns + ns / 7).contains(&longest), "{kind:?}: {longest}");
+    }
+}

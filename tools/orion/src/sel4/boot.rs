@@ -85,7 +85,7 @@ pub fn boot(mut qemu: Command, verdicts: Verdicts, limit: Option<Duration>) -> R
     let all = Cpus::ours().map_err(|error| format!("the processors of this machine: {error}"))?;
     // QEMU dies with us, however we die.
     tie(&mut qemu, Vec::new(), &all);
-    qemu.stdin(Stdio::null()).stdout(Stdio::piped());
+    qemu.stdout(Stdio::piped());
     let mut child = qemu.spawn().map_err(|error| {
         let package = if program.ends_with("aarch64") { "qemu-system-arm" } else { "qemu-system-x86" };
         format!("{program}: cannot be run: {error}; on Debian: apt-get install {package}")
