@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
-    /// The command: list; look, freeze, thaw, revoke or limit CLIENT[:WINDOW]; delegate VOLUME CLIENT:WINDOW; advance
+    /// The command: list; look, freeze, thaw, revoke or limit CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW; advance
     /// VOLUME; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,

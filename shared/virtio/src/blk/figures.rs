@@ -10,7 +10,7 @@ use orion_metrics::{Counter, Figures, Kind};
 pub(super) const SAMPLED: u64 = 64;
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
-    /// What was counted so far. How long requests took, and how much they moved, is that of one in [`SAMPLED`]; times are
+    /// What was counted so far. How long requests took, and how much they moved, is that of one in 64; times are
     /// as fine as the calls of [`set_time`](Self::set_time).
     pub fn figures(&self) -> Figures {
         let mut figures = self.figures;
