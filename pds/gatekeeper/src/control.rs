@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Commands of the clients that may change capabilities.
+use crate::audit::{Audit, Subject};
 use crate::state::State;
-use crate::{Around, CLIENTS_MAX, Capabilities, client_name, manager};
+use crate::{Around, CLIENTS_MAX, Capabilities, client_name, client_number, manager};
 use heapless::Vec;
 use orion_block::Instant;
 use orion_caps::{Outcome, Pace};
@@ -95,7 +96,13 @@ impl Control {
 
     /// Does at most one command of each client, if its pace allows it.
     #[inline(never)]
-    pub fn serve<W: World>(&mut self, node: &mut Capabilities, around: &mut Around<'_>, world: &mut W) -> Served {
+    pub fn serve<W: World>(
+        &mut self,
+        node: &mut Capabilities,
+        around: &mut Around<'_>,
+        audit: &mut Audit,
+        world: &mut W,
+    ) -> Served {
         let mut served = Served::default();
         let config = world.config();
         let Self { lines, state, printed, put_off, commands, refused, .. } = self;
@@ -108,8 +115,13 @@ impl Control {
                 continue;
             }
             let Some((id, ask)) = line.server.take() else { continue };
-            let result = ask.and_then(|ask| run(&config, line.client, &ask, node, around));
-            let changed = result.is_ok() && ask.is_ok_and(|ask| ask.kind != Kind::Look);
+            let subject = Subject::new(&config, line.client, ask, node.layer());
+            let recorded = !subject.changes() || audit.may(line.client);
+            let done = |ask: Ask| run(&config, line.client, &ask, node, around);
+            let result = if recorded { ask.and_then(done) } else { Err(Refused::AuditFull) };
+            let changed = result.is_ok() && subject.changes();
+            let number = state.as_ref().map_or(0, State::number) + 1;
+            audit.command(&subject, result, (number, node.layer()), world);
             let kept = !changed || state.as_mut().is_some_and(|state| state.keep(node.layer()));
             let result = if kept { result } else { Err(Refused::NotKept) };
             line.server.answer(id, result);
@@ -136,11 +148,7 @@ fn run(
     node: &mut Capabilities,
     around: &mut Around<'_>,
 ) -> Result<Outcome, Refused> {
-    let number = |name: &str| {
-        let at = config.links_as(Role::Server).position(|(_, link)| link.peer.as_str() == name)?;
-        u8::try_from(at).ok()
-    };
-    let command = ask.command(client, number)?;
+    let command = ask.command(client, |name| client_number(config, name))?;
     let result = node.control(around, |layer, io| layer.command(client, &command, io));
     result.unwrap_or(Err(orion_caps::Denial::NotReady)).map_err(Refused::Denied)
 }

@@ -5,13 +5,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod audit;
 mod control;
 mod figures;
 mod state;
 
+use audit::Audit;
 use control::{Control, Served};
 use orion_block::Instant;
-use orion_caps::{Budget, CLIENTS_MAX, Capability, Extent, Gatekeeper, Refusal, Rights};
+use orion_caps::{
+    Budget, CAPABILITIES_MAX, CLIENTS_MAX, Capability, Event as Happened, Extent, Gatekeeper, Refusal, Rights,
+};
 use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
 use orion_pd::config::{Config, Grant, NONE, Role};
 use orion_pd::links::{LowerRings, UpperRings, look_again};
@@ -33,6 +37,7 @@ const PRINTED_MAX: u32 = 64;
 pub struct GatekeeperPd {
     node: Capabilities,
     control: Control,
+    audit: Audit,
     uppers: UpperRings,
     lowers: LowerRings,
     printed: u32,
@@ -41,18 +46,30 @@ pub struct GatekeeperPd {
     /// When volumes that are not ready are given up.
     until: Option<Instant>,
     reporter: Reporter,
+    /// Of each client, malformed requests, and whether its connection is closed.
+    faults: [(u64, bool); CLIENTS_MAX],
 }
 
 impl<W: World> ProtectionDomain<W> for GatekeeperPd {
     fn init(world: &mut W) -> Result<Self, InitError> {
         let config = world.config();
         let mut layer = Gatekeeper::new();
+        let mut granted = heapless::Vec::<_, CAPABILITIES_MAX>::new();
         for grant in config.grants {
             let full = InitError("a grant does not fit the gatekeeper's tables: see `orion check`");
-            layer.grant(capability(&config, grant).ok_or(full)?).map_err(|_| full)?;
+            let capability = capability(&config, grant).ok_or(full)?;
+            layer.grant(capability).map_err(|_| full)?;
+            granted.push(capability).map_err(|_| full)?;
         }
         narrow(&config, &mut layer)?;
-        let state = State::restore(world, &mut layer).unwrap_or_else(|_| {
+        let mut state = State::restore(world, &mut layer);
+        let mut audit = Audit::new(world).unwrap_or_else(|unreadable| {
+            (layer, state) = (Gatekeeper::new(), Err(unreadable));
+            Audit::none()
+        });
+        let number = state.as_ref().map(|state| state.as_ref().filter(|s| s.restored()).map(State::number));
+        audit.started(number.map_err(|unreadable| *unreadable), &granted, world);
+        let state = state.unwrap_or_else(|_| {
             world.print(format_args!(
                 "the state of an earlier life can't be read: everything is denied until the system is booted again"
             ));
@@ -62,6 +79,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
         Ok(Self {
             node: Node::new(layer, life),
             control: Control::new(world, state)?,
+            audit,
             uppers: UpperRings::new(world)?,
             lowers: LowerRings::new(world)?,
             printed: 0,
@@ -69,6 +87,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             misbehaved: 0,
             until: None,
             reporter: Reporter::new(world)?,
+            faults: [(0, false); CLIENTS_MAX],
         })
     }
 
@@ -92,7 +111,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             let progress = self.node.run(&mut around);
             let mut served = Served::default();
             if self.control.pending(around.uppers.asking()) {
-                served = self.control.serve(&mut self.node, &mut around, world);
+                served = self.control.serve(&mut self.node, &mut around, &mut self.audit, world);
             }
             if self.node.layer().has_lanes() {
                 self.node.control(&mut around, |layer, io| layer.give_places(io));
@@ -104,9 +123,10 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             if served.manager {
                 self.reporter.wake(world);
             }
-            self.report(progress.misbehaved, world);
-            // What came after the node looked for it, sleeping finds.
-            if !news && !served.answered && self.sleep() {
+            if self.report(progress.misbehaved, world) || news || served.answered {
+                self.settle(world);
+            } else if self.sleep() {
+                // What came after the node looked for it, sleeping finds.
                 let again = look_again(&mut self.uppers, &self.lowers, world);
                 return progress.deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
             }
@@ -115,6 +135,16 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
 }
 
 impl GatekeeperPd {
+    /// Shows what was recorded to who keeps it, and has itself reminded of what is left to record.
+    #[cold]
+    #[inline(never)]
+    fn settle<W: World>(&mut self, world: &mut W) {
+        let Some(at) = self.audit.settle(world).again else { return };
+        let (uppers, lowers, now) = (&mut self.uppers, &mut self.lowers, world.now());
+        let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
+        self.node.control(&mut around, |layer, io| layer.remind(at, io));
+    }
+
     fn sleep(&mut self) -> bool {
         // Both must be told.
         let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
@@ -132,6 +162,7 @@ impl GatekeeperPd {
             let (uppers, lowers) = (&mut self.uppers, &mut self.lowers);
             let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
             self.node.event(port, Event::Gone, &mut around);
+            self.audit.volume_closed(port, world);
             report_misbehaved(PeerMisbehaved { port, what: "is not there, or did not become ready in time" }, world);
         }
     }
@@ -172,25 +203,44 @@ impl GatekeeperPd {
         true
     }
 
-    fn report<W: World>(&mut self, misbehaved: Option<PeerMisbehaved>, world: &mut W) {
+    /// Tells of what went wrong; whether something was recorded of it, or is to be.
+    fn report<W: World>(&mut self, misbehaved: Option<PeerMisbehaved>, world: &mut W) -> bool {
+        let mut told = false;
         if let Some(misbehaved) = misbehaved {
+            self.audit.volume_closed(misbehaved.port, world);
             report_misbehaved(misbehaved, world);
+            told = true;
         }
-        if self.node.layer().has_refusals() {
-            self.report_refusals(world);
+        if self.node.layer().has_events() {
+            self.report_events(world);
+            told = true;
         }
         let counts = (self.uppers.malformed(), self.uppers.misbehaved());
         if counts != (self.malformed, self.misbehaved) {
             self.report_counts(world);
+            told = true;
         }
+        told
     }
 
     #[cold]
     #[inline(never)]
-    fn report_refusals<W: World>(&mut self, world: &mut W) {
-        while let Some(refusal) = self.node.layer_mut().take_refusal() {
-            self.printed += 1;
-            report_refusal(refusal, self.printed, world);
+    fn report_events<W: World>(&mut self, world: &mut W) {
+        while let Some(event) = self.node.layer_mut().take_event() {
+            self.happened(event, world);
+        }
+    }
+
+    fn happened<W: World>(&mut self, event: Happened, world: &mut W) {
+        match event {
+            Happened::Refused(refusal) => {
+                self.printed = self.printed.saturating_add(1);
+                report_refusal(refusal, self.printed, world);
+                let shift = self.node.limits().map_or(0, |limits| limits.block.shift());
+                self.audit.refused(&refusal, shift, world);
+            }
+            Happened::Missed(client, refusals) => self.audit.missed(client, u64::from(refusals)),
+            Happened::Reminder => {}
         }
     }
 
@@ -202,6 +252,11 @@ impl GatekeeperPd {
             world.print(format_args!(
                 "a client sent a malformed request; such requests are answered as invalid and counted"
             ));
+        }
+        for (client, now) in (0..).zip(self.uppers.faults()) {
+            let Some(before) = self.faults.get_mut(usize::from(client)) else { break };
+            self.audit.faults(client, *before, now, world);
+            *before = now;
         }
         if misbehaved > self.misbehaved {
             world.print(format_args!("a client broke the ring protocol; its connection is closed"));
@@ -252,6 +307,12 @@ fn windows(layer: &Gatekeeper, client: u8) -> [WindowInfo; 16] {
             .window(client, window)
             .map_or_else(WindowInfo::default, |(blocks, rights)| WindowInfo { blocks, rights: rights.bits() })
     })
+}
+
+/// The number of the client called `name`.
+fn client_number(config: &Config<'_>, name: &str) -> Option<u8> {
+    let at = config.links_as(Role::Server).position(|(_, link)| link.peer.as_str() == name)?;
+    u8::try_from(at).ok()
 }
 
 fn client_name<'a>(config: &Config<'a>, client: u8) -> &'a str {

@@ -56,6 +56,11 @@ impl State {
         self.sequence > 0
     }
 
+    /// The number of what was written or taken over last; 0 before.
+    pub fn number(&self) -> u64 {
+        self.sequence
+    }
+
     /// Writes what `layer` holds; whether it is kept.
     pub fn keep(&mut self, layer: &Gatekeeper) -> bool {
         let mut image = [0; IMAGE_MAX];

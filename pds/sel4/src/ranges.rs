@@ -58,8 +58,10 @@ fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
     let own = config.setting("metrics_vaddr").zip(config.setting("metrics_bytes"));
     let figures = own.map(|(vaddr, bytes)| (Kind::Memory, vaddr, bytes));
     let watches = config.watches.iter().map(|w| (Kind::Memory, w.vaddr.get(), w.size.get()));
+    let audit = [("audit_vaddr", orion_audit::RECORDS_BYTES), ("audit_taken_vaddr", orion_audit::TAKEN_BYTES)];
+    let audit = audit.into_iter().filter_map(move |(key, size)| Some((Kind::Memory, config.setting(key)?, size)));
     let ranges = regions.chain(consoles).chain(links).chain(devices).chain(controls);
-    ranges.chain(state).chain(figures).chain(watches)
+    ranges.chain(state).chain(figures).chain(watches).chain(audit)
 }
 
 fn link(link: &Link) -> [Range; 4] {

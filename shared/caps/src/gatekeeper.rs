@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! The layer that lets a request pass exactly when a capability allows it.
+use crate::events::{Event, Events};
 use crate::image::{self, Found};
 use crate::lanes::Lanes;
 use crate::tree::{Entry, Life, NOTHING, Tree, fit, policy_blocks};
 use crate::{
     Capability, Command, Denial, Holding, Listed, Outcome, Place, Reason, Refusal, Rights, TooMany, Unreadable,
 };
-use heapless::{Deque, Vec};
+use heapless::Vec;
 use orion_block::{BlockSize, Completion, DiscardReads, Error, Instant, Lba, Limits, Op, POLICY_BLOCK, Request};
 use orion_layer::{Id, Io, Layer, Relay, Start};
 use waiting::{WAITING_MAX, Waiting};
@@ -19,7 +20,6 @@ mod waiting;
 pub const CAPABILITIES_MAX: usize = 128;
 /// Most clients of a gatekeeper.
 pub const CLIENTS_MAX: usize = 62;
-const REFUSALS_KEPT: usize = 16;
 
 /// The gatekeeper's policy engine: a layer with a client above each connection and a volume below each port.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ pub struct Gatekeeper {
     /// In the order in which they came.
     waiting: Vec<Waiting, WAITING_MAX>,
     lanes: Lanes,
-    refusals: Deque<Refusal, REFUSALS_KEPT>,
+    events: Events,
     refused: u64,
 }
 
 impl Gatekeeper {
     /// A gatekeeper that refuses everything.
     pub const fn new() -> Self {
-        Self { tree: Tree::new(), waiting: Vec::new(), lanes: Lanes::new(), refusals: Deque::new(), refused: 0 }
+        Self { tree: Tree::new(), waiting: Vec::new(), lanes: Lanes::new(), events: Events::new(), refused: 0 }
     }
 
     /// Adds a capability. Before the volumes are known it allows nothing.
@@ -62,15 +62,27 @@ impl Gatekeeper {
         self.tree.retired + self.tree.entries.iter().map(|e| e.passed).sum::<u64>()
     }
 
-    /// Whether there are refusals to take.
+    /// Whether there are events to take.
     #[inline]
-    pub fn has_refusals(&self) -> bool {
-        !self.refusals.is_empty()
+    pub fn has_events(&self) -> bool {
+        self.events.any()
     }
 
-    /// The oldest refusal not yet taken. Only the last few are kept; [`refused`](Self::refused) counts all.
-    pub fn take_refusal(&mut self) -> Option<Refusal> {
-        self.refusals.pop_front()
+    /// What has happened and was not yet told, oldest first. Of refusals in one round only some are kept, the others counted.
+    pub fn take_event(&mut self) -> Option<Event> {
+        self.events.take()
+    }
+
+    /// Has [`Event::Reminder`] told at `at`.
+    pub fn remind(&mut self, at: Instant, io: &mut Io<'_, Ctx>) {
+        self.events.remind(at);
+        io.alarm(at);
+    }
+
+    /// The capability that a window holds, with its extent in blocks of 4096 bytes on its volume.
+    pub fn capability(&self, at: Holding) -> Option<Capability> {
+        let (_, entry) = self.tree.held(at)?;
+        Some(Capability { extent: entry.policy, ..entry.granted })
     }
 
     /// Every capability, for people.
@@ -170,10 +182,7 @@ impl Gatekeeper {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.refused += 1;
-        if self.refusals.is_full() {
-            self.refusals.pop_front();
-        }
-        let _ = self.refusals.push_back(refusal);
+        self.events.refused(refusal);
     }
 
     /// Passes a request down, or lets it wait for its capability's budget.
@@ -310,10 +319,10 @@ impl Layer for Gatekeeper {
         }
     }
 
-    /// A budget has filled up again.
-    fn tick(&mut self, _: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
+    /// A budget has filled up again, or it is time for a reminder.
+    fn tick(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
         self.release(io);
-        None
+        self.events.tick(now)
     }
 }
 

@@ -13,6 +13,7 @@ extern crate std;
 mod budget;
 mod capability;
 mod commands;
+mod events;
 mod gatekeeper;
 mod image;
 mod lanes;
@@ -24,6 +25,7 @@ mod window;
 
 pub use budget::{Budget, DEFAULT_BURST_MS, Pace};
 pub use capability::{Capability, Command, Denial, Derivation, Holding, Outcome, TooMany};
+pub use events::Event;
 pub use gatekeeper::{CAPABILITIES_MAX, CLIENTS_MAX, Gatekeeper};
 pub use image::{COMPLETE, IMAGE_MAX, Unreadable, WRITING, crc32c};
 pub use listing::Listed;

@@ -74,6 +74,7 @@ const DENIALS: [Denial; 10] = [
 ];
 const MALFORMED: u16 = 100;
 const NOT_KEPT: u16 = 101;
+const AUDIT_FULL: u16 = 102;
 
 /// A command, with clients by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,8 @@ pub enum Refused {
     Malformed,
     /// The gatekeeper could not keep the change, so it denies everything from now on.
     NotKept,
+    /// The change could not be recorded: the audit, or the caller's part of it, is full.
+    AuditFull,
 }
 
 impl fmt::Display for Refused {
@@ -151,6 +154,7 @@ impl fmt::Display for Refused {
             Self::Denied(denial) => denial.fmt(f),
             Self::Malformed => f.write_str("the command is malformed"),
             Self::NotKept => f.write_str("the change could not be kept"),
+            Self::AuditFull => f.write_str("the audit has no room for a record of it"),
         }
     }
 }
@@ -257,6 +261,7 @@ pub(crate) fn emit_answer(id: u32, result: Result<Outcome, Refused>) -> [u8; MES
         Err(Refused::Denied(denial)) => code(&DENIALS, &denial),
         Err(Refused::Malformed) => U16::new(MALFORMED),
         Err(Refused::NotKept) => U16::new(NOT_KEPT),
+        Err(Refused::AuditFull) => U16::new(AUDIT_FULL),
     };
     let outcome = result.unwrap_or_default();
     zerocopy::transmute!(AnswerWire {
@@ -285,6 +290,7 @@ pub(crate) fn parse_answer(message: &[u8; MESSAGE]) -> Option<(u32, Result<Outco
         0 => Ok(outcome),
         MALFORMED => Err(Refused::Malformed),
         NOT_KEPT => Err(Refused::NotKept),
+        AUDIT_FULL => Err(Refused::AuditFull),
         _ => Err(Refused::Denied(coded(&DENIALS, wire.status)?)),
     };
     (wire.version.get() == VERSION).then_some((wire.id.get(), result))
@@ -322,7 +328,8 @@ mod tests {
     #[test]
     fn answers_come_back_as_they_went() {
         let outcome = Outcome { affected: 3, blocks: 1 << 40, rights: Rights::READ, passed: 9, epoch: 4 };
-        let refusals = DENIALS.iter().map(|d| Refused::Denied(*d)).chain([Refused::Malformed, Refused::NotKept]);
+        let others = [Refused::Malformed, Refused::NotKept, Refused::AuditFull];
+        let refusals = DENIALS.iter().map(|d| Refused::Denied(*d)).chain(others);
         for result in refusals.map(Err).chain([Ok(outcome)]) {
             assert_eq!(parse_answer(&emit_answer(7, result)), Some((7, result)));
         }

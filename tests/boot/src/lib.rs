@@ -29,8 +29,14 @@ pub fn skip() -> bool {
     !found
 }
 
+/// Runs `orion` with these arguments: whether it succeeded, and what it printed.
+pub fn orion(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(program()).args(arguments).stdin(Stdio::null()).output().expect("orion runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// The command under test: of ORION, else beside this test.
-fn orion() -> PathBuf {
+fn program() -> PathBuf {
     let named = env::var_os("ORION").filter(|orion| !orion.is_empty()).map(|orion| root().join(orion));
     let test = env::current_exe().expect("the path of this test");
     let beside = test.ancestors().nth(3).map(|target| target.join("release/orion"));
@@ -75,7 +81,7 @@ static TURN: Mutex<()> = Mutex::new(());
 /// Boots `system`, a path below the repository, with the options `options` of `orion qemu`.
 pub fn boot(system: &str, options: &str) -> Boot {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut qemu = Command::new(orion());
+    let mut qemu = Command::new(program());
     qemu.args(["qemu", system]).args(options.split_whitespace()).stdin(Stdio::null()).current_dir(root());
     let Output { status, stdout, stderr } = qemu.output().expect("orion runs");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

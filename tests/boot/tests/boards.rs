@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The default system, one that uses more of the boards, and one that cannot work, on seL4 in QEMU.
-use orion_boot_tests::{Boot, boot, partition, skip};
+use orion_boot_tests::{Boot, boot, orion, partition, skip};
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
@@ -60,6 +60,31 @@ fn x86_64_release_behind_an_iommu() {
 #[test]
 fn x86_64_debug_behind_an_iommu() {
     verifies("--board x86_64_generic --config debug --iommu");
+}
+
+/// What the gatekeeper refused and changed is on the disk's image once QEMU has ended; and a second boot goes on behind it.
+#[test]
+fn the_audit_of_a_boot_is_whole() {
+    if skip() {
+        return;
+    }
+    for board in ["qemu_virt_aarch64", "x86_64_generic", "x86_64_generic --iommu"] {
+        let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("audit-{}.img", board.replace(' ', "")));
+        let file = File::create(&disk).and_then(|file| file.set_len(64 << 20));
+        file.expect("a sparse file");
+        for starts in 1..=2 {
+            let options = format!("--board {board} --demo --disk d0={}", disk.display());
+            let boot = boot("docs/examples/audit.xml", &options);
+            assert!(boot.passed, "{board}: no good verdict");
+            let (verified, said) = orion(&["audit", "verify", &disk.display().to_string()]);
+            assert!(verified && said.contains(" records, whole; head "), "{board}: {said}");
+            let (_, shown) = orion(&["audit", "show", &disk.display().to_string()]);
+            let lines = |text: &str| shown.lines().filter(|line| line.contains(text)).count();
+            assert_eq!(lines("the gatekeeper started with 3 grants"), starts, "{shown}");
+            assert_eq!(lines("demo gave reader as window 1"), starts, "{shown}");
+            assert!(lines("demo was refused: ") >= 5 * starts, "{shown}");
+        }
+    }
 }
 
 /// Two disks, on aarch64 one of them over PCI; two clients, one of which uses both disks.

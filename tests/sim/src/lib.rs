@@ -35,7 +35,7 @@ mod world;
 
 pub use case::Case;
 pub use client::{Job, Part};
-pub use disk::{DiskShape, SimDisk};
+pub use disk::{Attached, DiskShape, SimDisk};
 pub use events::{Event, Events};
 pub use faults::{Fault, FaultSet};
 pub use journal::Journal;

@@ -11,6 +11,7 @@ use crate::puppet::Puppet;
 use crate::random::Random;
 use crate::system::System;
 use crate::world::{Common, Registers, SimWorld};
+use orion_auditor::Auditor;
 use orion_contract::Contract;
 use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
@@ -176,6 +177,7 @@ impl Machine {
             "virtio-blk" => Box::new(VirtioBlkPd::<SimWorld>::init(world)?),
             "virtio-blk-gpt" => Box::new(VirtioBlkGpt::<SimWorld>::init(world)?),
             "gpt" => Box::new(GptPd::init(world)?),
+            "auditor" => Box::new(Auditor::init(world)?),
             "demo" => Box::new(Demo::init(world)?),
             "reader" => Box::new(Reader::init(world)?),
             "contract" => Box::new(Contract::init(world)?),

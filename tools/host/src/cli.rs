@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `orion run`: its arguments, and what they mean.
+use crate::audit::AuditFile;
 use crate::disks::{self, DiskArg};
 use crate::events::Output;
 use crate::exports::{self, Bound, ExportArg};
@@ -8,6 +9,8 @@ use crate::qemu::Image;
 use crate::run::{self, Manner};
 use crate::start::Setup;
 use crate::sys::Cpus;
+use orion_system::AUDIT_RECORDS;
+use orion_system::model::AUDITOR;
 use orion_system::plan::{Board, Plan};
 use orion_system::{Export, Options};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +49,9 @@ pub struct RunArgs {
     /// [default: build/orion.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Keep the audit records in a file, where system.xml has no <orion:audit>; an existing one is gone on with
+    #[arg(long, value_name = "FILE")]
+    pub audit: Option<PathBuf>,
     /// A setting for every client, such as `bench_op=1` for the demo
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     pub settings: Vec<(String, u64)>,
@@ -69,6 +75,7 @@ impl RunArgs {
     pub fn run(&self, programs: Vec<Program>) -> Result<bool, String> {
         self.check_repeats()?;
         let plan = self.plan()?;
+        let audit = self.audit_file(&plan)?;
         let images = self.images(&plan)?;
         let cpus = self.cpus()?;
         let limit = self.limit()?;
@@ -81,7 +88,7 @@ impl RunArgs {
         bound.extend(manager.map(|(_, manager)| (MANAGER.to_owned(), manager)));
         let (listeners, sweepers) = split(bound);
         let manner = Manner { limit, stay: !self.exports.is_empty(), output: Output { json: self.json } };
-        let result = run::run(Setup { plan, images, listeners, cpus, programs }, manner, &summary);
+        let result = run::run(Setup { plan, images, listeners, cpus, programs, audit }, manner, &summary);
         drop(sweepers);
         result
     }
@@ -109,11 +116,25 @@ impl RunArgs {
             exports: self.exports.iter().map(|export| Export { volume: export.volume.clone() }).collect(),
             // Files of the user's own are only read, unless he says so.
             demo_writes: self.demo || self.disks.is_empty(),
+            audit: self.audit.is_some(),
             client_settings: self.settings.iter().cloned().collect(),
             ..Options::default()
         };
         orion_system::plan(&text, Board::Host, &options)
             .map_err(|problems| orion_system::report(&shown.to_string(), &problems))
+    }
+
+    fn audit_file(&self, plan: &Plan) -> Result<Option<AuditFile>, String> {
+        let Some(path) = &self.audit else { return Ok(None) };
+        let shown = self.system.display();
+        if plan.pds.iter().any(|pd| pd.name == AUDITOR) {
+            let remedy = "leave out --audit, and look at the disk with `orion audit show`";
+            return Err(format!("--audit: {shown} keeps the records in an extent of its own; {remedy}"));
+        }
+        if plan.regions.iter().all(|region| region.name != AUDIT_RECORDS) {
+            return Err(format!("--audit: {shown} has no disks, and so no gatekeeper that could refuse anything"));
+        }
+        AuditFile::open(path).map(Some)
     }
 
     fn images(&self, plan: &Plan) -> Result<BTreeMap<String, Image>, String> {

@@ -2,7 +2,8 @@
 //! The host world: a system runs as Linux processes, one sandboxed process per protection domain, against QEMU's device
 //! models (docs/host-world.md).
 
-pub mod bell;
+pub mod audit;
+mod bell;
 pub mod cli;
 pub mod console;
 pub mod disks;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Which program each name in `system.xml` stands for in this world.
 use crate::world::{HostWorld, serve};
+use orion_auditor::Auditor;
 use orion_demo::{Demo, Reader};
 use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),
+        Program::new::<Auditor>("auditor", Role::Client),
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Reader>("reader", Role::Job),
         Program::new::<Export>("export", Role::Service),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A run: starts a system, tells what happens, and ends it cleanly.
+use crate::audit::Kept;
 use crate::events::{Event, Output};
 use crate::process::{End, Process};
 use crate::programs::Role;
@@ -8,6 +9,9 @@ use crate::sys;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
+
+/// How often the launcher looks for audit records, where it keeps them.
+const AUDIT_LOOK: Duration = Duration::from_millis(50);
 
 /// How a run goes.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +58,15 @@ impl Watch {
                 self.end("the time is over");
                 break;
             }
+            let audit = self.running.audit.as_ref().map(|_| AUDIT_LOOK);
+            let left = left.into_iter().chain(audit).min();
             let fds = self.descriptors(signals);
             let ready = sys::wait_readable(&fds, left);
             let is_ready = |fd: RawFd| fds.iter().zip(&ready).any(|(&f, &ready)| f == fd && ready);
             if is_ready(signals) {
                 self.end("it was told to");
             }
+            self.running.audit.iter_mut().for_each(Kept::drain);
             self.consoles(is_ready(self.running.host.as_raw_fd()));
             self.disks(&is_ready);
             self.processes(&is_ready)?;
@@ -143,7 +150,10 @@ impl Watch {
             self.ok = false;
             reason.push_str(&format!("; {} had not finished", pd.name));
         }
+        let audit = self.running.audit.take();
         drop(self.running);
+        // What the gatekeeper recorded to its end.
+        audit.into_iter().for_each(|mut audit| audit.drain());
         output.tell(Event::Exit { ok: self.ok, reason: &reason });
         self.ok
     }

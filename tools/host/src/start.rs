@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! From a plan to running processes: memory for each region, a bell for each PD, a QEMU for each disk.
+use crate::audit::{AuditFile, Kept};
 use crate::bell;
 use crate::console::Tail;
 use crate::launch::{self, Launch};
@@ -11,6 +12,7 @@ use crate::sys::{self, Cpus};
 use orion_pd::Config;
 use orion_pd::config::{Builder, Device, Header};
 use orion_system::plan::{Disk, IrqSource, Map, Pd, Plan, RegionKind, Slot};
+use orion_system::{AUDIT_RECORDS, AUDIT_TAKEN};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -35,6 +37,8 @@ pub struct Setup {
     pub cpus: Cpus,
     /// The programs of this world.
     pub programs: Vec<Program>,
+    /// Where the audit records go that the launcher is to keep.
+    pub audit: Option<AuditFile>,
 }
 
 /// Processes that run, and what they share. Dropping it ends them all.
@@ -46,6 +50,8 @@ pub struct Running {
     pub pds: Vec<Process>,
     /// Disks, with the QEMU that is their device.
     pub disks: Vec<(String, Qemu)>,
+    /// The audit records that the launcher keeps.
+    pub audit: Option<Kept>,
 }
 
 /// A PD's bell, as the parent holds it.
@@ -71,7 +77,8 @@ impl Setup {
     pub fn start(mut self) -> Result<Running, String> {
         let programs = self.plan.pds.iter().map(|pd| self.program(pd)).collect::<Result<Vec<_>, _>>()?;
         let ground = Ground::new(&self.plan).map_err(|error| format!("no memory for the system: {error}"))?;
-        let mut running = Running { host: clone(&ground.host)?, pds: Vec::new(), disks: Vec::new() };
+        let mut running = Running { host: clone(&ground.host)?, pds: Vec::new(), disks: Vec::new(), audit: None };
+        running.audit = self.audit.take().map(|file| ground.audit(file)).transpose()?;
         let mut lines = BTreeMap::new();
         for disk in &self.plan.disks {
             let image = self.images.remove(&disk.name).ok_or_else(|| format!("disk `{}` has no file", disk.name))?;
@@ -127,6 +134,11 @@ impl<'a> Ground<'a> {
         let bells =
             plan.pds.iter().map(|pd| Ok((pd.name.as_str(), Shared::new(&pd.name)?))).collect::<io::Result<_>>()?;
         Ok(Self { plan, regions, bells, host: sys::event()? })
+    }
+
+    fn audit(&self, file: AuditFile) -> Result<Kept, String> {
+        let region = |name| self.regions.get(name).ok_or_else(|| absent(name).to_string());
+        file.keep(region(AUDIT_RECORDS)?, region(AUDIT_TAKEN)?)
     }
 
     fn machine(&self, disk: &Disk, image: Image, cpus: &Cpus) -> Result<(Qemu, Line), String> {

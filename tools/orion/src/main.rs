@@ -7,6 +7,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod audit;
 mod check;
 mod common;
 mod ctl;
@@ -45,6 +46,8 @@ enum Command {
     Qemu(qemu::Args),
     /// Look at disk images: their partition tables
     Inspect(inspect::Args),
+    /// Show and verify the audit: what was refused and what was changed
+    Audit(audit::Args),
     /// Draw the system as an SVG picture
     Graph(graph::Args),
     /// List what a protection domain could reach if it were compromised
@@ -69,6 +72,7 @@ fn run(command: Command) -> Outcome {
         Command::Image(args) => args.run(),
         Command::Qemu(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Audit(args) => args.run(),
         Command::Graph(args) => args.run(),
         Command::Reach(args) => args.run(),
         Command::Run(args) => args.run(),

@@ -2,7 +2,7 @@
 //! What only the whole system shows: names that nothing has, circles, grants that collide, priorities.
 use crate::element::Position;
 use crate::microkit::MAX_PDS;
-use crate::model::{Disk, Grant, System, Target, UserPd, WINDOWS};
+use crate::model::{AUDITOR, Disk, Grant, System, Target, UserPd, WINDOWS};
 use crate::policy::{MAX_NAME, rights_text};
 use crate::problem::{Problems, suggest};
 use orion_caps::CAPABILITIES_MAX;
@@ -20,6 +20,8 @@ pub const LAYER_PRIORITY: u8 = 220;
 pub const GATEKEEPER_PRIORITY: u8 = 200;
 /// Priority of the manager: an operator can take rights back from a client that spins.
 pub const MANAGER_PRIORITY: u8 = 198;
+/// Priority of who keeps the audit: no client may keep it from that.
+pub const AUDITOR_PRIORITY: u8 = 198;
 /// Priority of the console: below the data path, above every client, so that what clients print is seen.
 pub const SERIAL_PRIORITY: u8 = 199;
 
@@ -32,7 +34,7 @@ pub fn nothing(system: &System, problems: &mut Problems) {
 }
 
 /// PD names that `orion` gives itself.
-const RESERVED: &[&str] = &["gatekeeper", "tick", "serial", "supervisor", "manager", "monitor"];
+const RESERVED: &[&str] = &["gatekeeper", AUDITOR, "tick", "serial", "supervisor", "manager", "monitor"];
 /// Beginnings of such names.
 const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "export_"];
 /// Rights that change a disk: write, discard, zero.
@@ -180,7 +182,8 @@ fn clients<'a>(system: &'a System, problems: &mut Problems) -> BTreeMap<&'a str,
     let mut clients: BTreeMap<&str, Vec<&Grant>> = BTreeMap::new();
     for grant in &system.grants {
         let (name, at) = &grant.client;
-        if !system.pds.contains_key(name) {
+        let audit = name == AUDITOR && system.audit == Some(grant.at);
+        if !audit && !system.pds.contains_key(name) {
             let known = system.pds.keys().map(String::as_str);
             let what = format!("there is no protection domain {name:?}");
             problems.add(*at, what, suggest(name, known, "add a <protection_domain> of that name"));
@@ -208,7 +211,11 @@ fn target(grant: &Grant, system: &System, problems: &mut Problems) {
 }
 
 fn within_disk(grant: &Grant, disk: &Disk, problems: &mut Problems) {
-    if disk.read_only && grant.rights & MODIFYING != 0 {
+    let audit = grant.client.0 == AUDITOR;
+    if disk.read_only && audit {
+        let what = format!("the disk {:?} is read-only, and an audit is written", disk.name);
+        problems.add(grant.at, what, "put it on another disk, or remove readonly=\"yes\"");
+    } else if disk.read_only && grant.rights & MODIFYING != 0 {
         let rights = rights_text(grant.rights & MODIFYING);
         let what = format!("the disk {:?} is read-only, and the grant allows {rights:?}", disk.name);
         problems.add(grant.rights_at, what, "remove these rights, or readonly=\"yes\" of the disk");
@@ -217,7 +224,8 @@ fn within_disk(grant: &Grant, disk: &Disk, problems: &mut Problems) {
     if let (Some(blocks), Some(end)) = (blocks, grant.end)
         && end > blocks
     {
-        let what = format!("the grant ends at block {end}, and {:?} has {blocks} blocks of 4096 bytes", disk.name);
+        let noun = if audit { "audit" } else { "grant" };
+        let what = format!("the {noun} ends at block {end}, and {:?} has {blocks} blocks of 4096 bytes", disk.name);
         problems.add(grant.blocks_at, what, format!("end at or below {blocks}, or make the disk larger"));
     }
 }
@@ -284,7 +292,13 @@ fn overlaps(system: &System, problems: &mut Problems) {
                 a.at.line,
                 a.client.0
             );
-            problems.add(b.blocks_at, what, "grant other blocks, or write shared=\"yes\" on both grants");
+            let audit = [a, b].iter().any(|grant| grant.client.0 == AUDITOR);
+            let remedy = if audit {
+                "give the audit blocks that no grant has"
+            } else {
+                "grant other blocks, or write shared=\"yes\" on both grants"
+            };
+            problems.add(b.blocks_at, what, remedy);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::plan::{Board, Plan};
 use crate::problem::Problem;
 use std::collections::BTreeMap;
 
+mod audit;
 mod build;
 mod clients;
 mod controls;
@@ -20,6 +21,7 @@ mod sddf;
 mod services;
 mod space;
 
+pub use audit::{RECORDS as AUDIT_RECORDS, TAKEN as AUDIT_TAKEN};
 use build::Build;
 pub(crate) use clients::DRIVER_QUEUE_MAX;
 
@@ -34,6 +36,8 @@ pub struct Options {
     pub disks: BTreeMap<String, DiskOptions>,
     /// Whether the demo may write: each client's setting `writes`.
     pub demo_writes: bool,
+    /// Whether the launcher keeps the audit records; only in a system without an audit of its own.
+    pub audit: bool,
     /// Further settings of every client, by key.
     pub client_settings: BTreeMap<String, u64>,
 }
@@ -45,6 +49,7 @@ impl Default for Options {
             exports: Vec::new(),
             disks: BTreeMap::new(),
             demo_writes: true,
+            audit: false,
             client_settings: BTreeMap::new(),
         }
     }
@@ -83,6 +88,7 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.data_regions(&clients);
         build.client_links(&clients);
         build.controls(&clients);
+        build.audit(&clients);
         build.drivers(&slots, &clients);
         build.grants(&clients);
         build.manager();

@@ -12,6 +12,9 @@ pub const DEFAULT_TIMEOUT_MS: u32 = 30_000;
 /// Windows of a connection: capabilities that one client can hold.
 pub const WINDOWS: u8 = 16;
 
+/// The derived PD that keeps the audit records.
+pub const AUDITOR: &str = "auditor";
+
 /// A system, parsed and checked.
 #[derive(Clone, Debug, Default)]
 pub struct System {
@@ -35,6 +38,8 @@ pub struct System {
     pub grants: Vec<Grant>,
     /// The manager, where there is one.
     pub manager: Option<Manager>,
+    /// Where the audit stands, whose extent is the grant of [`AUDITOR`] there.
+    pub audit: Option<Position>,
     /// Where the user's own scheduling domains stand.
     pub scheduling_domains: Option<Position>,
     /// PDs that grants name, also grants that are not understood.

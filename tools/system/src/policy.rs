@@ -3,7 +3,9 @@
 use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
-use crate::model::{DEFAULT_TIMEOUT_MS, Disk, Grant, Manager, Partition, System, Target, Transport, Volume, WINDOWS};
+use crate::model::{
+    AUDITOR, DEFAULT_TIMEOUT_MS, Disk, Grant, Manager, Partition, System, Target, Transport, Volume, WINDOWS,
+};
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
 use orion_caps::Rights;
@@ -12,6 +14,8 @@ use orion_caps::Rights;
 pub const MAX_NAME: usize = 40;
 /// Most bytes of what names a partition: the key of a setting.
 const SELECT_MAX: usize = 63;
+/// Most blocks of an audit: it is looked at whole when the system starts.
+const AUDIT_MAX: u64 = 1 << 18;
 /// Rights by name and bit.
 pub const RIGHTS: [(&str, u16); 8] = [
     ("read", Rights::READ.bits()),
@@ -44,6 +48,7 @@ pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
                 system.grants.extend(grant(element, problems));
             }
             "manager" => manager(element, system, problems),
+            "audit" => audit(element, system, problems),
             _ => {}
         }
     }
@@ -240,6 +245,42 @@ fn grant(element: &Element, problems: &mut Problems) -> Option<Grant> {
         shared,
         window,
     })
+}
+
+/// The extent of the audit: the one grant of the PD that keeps it.
+fn audit(element: &Element, system: &mut System, problems: &mut Problems) {
+    if let Some(first) = system.audit {
+        let what = format!("there is a second audit, after that of line {}", first.line);
+        return problems.add(element.at, what, "remove one: all records go into one chain");
+    }
+    system.audit = Some(element.at);
+    let target = target(element, problems);
+    let blocks = read::required(element, "blocks", problems);
+    let (Some(target), Some(blocks)) = (target, blocks) else { return };
+    let Some((first, end)) = extent(blocks, problems) else { return };
+    let size = end.map(|end| end - first);
+    if size.is_none_or(|size| !(orion_audit::BLOCKS_MIN..=AUDIT_MAX).contains(&size)) {
+        let what = format!("blocks={:?} is no extent for an audit", blocks.value);
+        let remedy = format!("give it {} to {AUDIT_MAX} blocks of 4096 bytes", orion_audit::BLOCKS_MIN);
+        return problems.add(blocks.at, what, remedy);
+    }
+    system.grants.push(Grant {
+        at: element.at,
+        client: (AUDITOR.to_owned(), element.at),
+        target,
+        first,
+        end,
+        blocks_at: blocks.at,
+        rights: Rights::READ.with(Rights::WRITE).with(Rights::FLUSH).bits(),
+        rights_at: element.at,
+        in_flight: None,
+        iops: None,
+        bandwidth: None,
+        burst_ms: None,
+        weight: None,
+        shared: false,
+        window: None,
+    });
 }
 
 /// `all`, or `a..b` with a < b.

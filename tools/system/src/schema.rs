@@ -44,7 +44,7 @@ const IRQ_ATTRIBUTES: &[&str] =
 const MICROKIT: &[Rule] = &[
     Rule {
         children: &["protection_domain", "memory_region", "channel", "io_address_space", "domains"],
-        our_children: &["disk", "volume", "grant", "manager"],
+        our_children: &["disk", "volume", "grant", "manager", "audit"],
         ..leaf("system", &[])
     },
     Rule {
@@ -84,6 +84,7 @@ const OURS: &[Rule] = &[
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),
     leaf("manager", &["rights"]),
+    leaf("audit", &["disk", "volume", "blocks"]),
     leaf(
         "grant",
         &[

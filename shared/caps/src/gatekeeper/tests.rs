@@ -62,6 +62,13 @@ impl Bench {
         Self { node: Node::new(layer, 0), queues, answers: Vec::new(), volumes, held, ended: VecDeque::new() }
     }
 
+    fn refusal(&mut self) -> Option<Refusal> {
+        match self.node.layer_mut().take_event() {
+            Some(Event::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+
     fn run(&mut self) {
         let mut above = Above(&mut self.queues, &mut self.answers);
         let mut below = Below(&self.volumes, &mut self.held, &mut self.ended);
@@ -272,7 +279,7 @@ fn refusals_say_who_what_why_and_where_it_is_written() {
     for asked in [req(Op::Read, 8, 16), req(Op::Discard, 0, 1), req(Op::Read, 3 << WINDOW_SHIFT, 1)] {
         assert_eq!(bench.ask(0, asked), Err(Error::Denied));
     }
-    let texts: Vec<_> = core::iter::from_fn(|| bench.node.layer_mut().take_refusal()).map(|r| format!("{r}")).collect();
+    let texts: Vec<_> = core::iter::from_fn(|| bench.refusal()).map(|r| format!("{r}")).collect();
     assert_eq!(
         texts,
         [
@@ -331,7 +338,7 @@ fn suspended_requests_are_denied_and_say_so() {
     bench.command(0, &Command::Derive(wish)).unwrap();
     assert_eq!(bench.command(0, &Command::Freeze(to)).unwrap().rights, Rights::NONE);
     assert_eq!(bench.ask(1, req(Op::Read, 0, 1)), Err(Error::Denied));
-    let refusal = bench.node.layer_mut().take_refusal().unwrap();
+    let refusal = bench.refusal().unwrap();
     assert_eq!(format!("{refusal}"), "Read of blocks 0..1 through a suspended capability (system.xml line 9)");
     assert_eq!(bench.command(1, &Command::Unfreeze(to)), Err(Denial::NotYours));
     bench.command(0, &Command::Unfreeze(to)).unwrap();

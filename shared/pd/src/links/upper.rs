@@ -33,6 +33,7 @@ struct Upper {
     /// first request on, and for ever where the client's blocks are smaller than the node's.
     scale: u8,
     closed: bool,
+    malformed: u64,
 }
 
 /// The clients above a node.
@@ -69,6 +70,7 @@ impl UpperRings {
                 plain: link.plain(),
                 scale: UNKNOWN,
                 closed: false,
+                malformed: 0,
             };
             active.insert(uppers.len(), upper.channel);
             uppers
@@ -161,6 +163,12 @@ impl UpperRings {
     /// Whether the connection of a client was closed because it broke the protocol.
     pub fn closed(&self, number: u8) -> bool {
         self.uppers.get(usize::from(number)).is_some_and(|upper| upper.closed)
+    }
+
+    /// Of each client in turn, how many of its requests were malformed, and whether its connection was closed because it broke
+    /// the protocol.
+    pub fn faults(&self) -> impl Iterator<Item = (u64, bool)> {
+        self.uppers.iter().map(|upper| (upper.malformed, upper.closed))
     }
 
     /// Clients whose connection was closed because they broke the protocol.
@@ -273,6 +281,7 @@ impl Uppers for UpperRings {
                 }
             };
             self.malformed += 1;
+            upper.malformed += 1;
             self.touched |= 1 << number;
             upper.ring.push(Answer { id: tag, status: Err(refused), blocks: 0 });
         }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Clients and the gatekeeper: data regions, rings, capabilities.
 use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
-use crate::check::{GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIORITY};
-use crate::model::{DEFAULT_QUEUE, Grant, Target, WINDOWS};
+use crate::check::{AUDITOR_PRIORITY, GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIORITY};
+use crate::element::Position;
+use crate::model::{AUDITOR, DEFAULT_QUEUE, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use orion_caps::Rights;
 use orion_pd::config::{self, NONE, Name, Setting};
@@ -18,6 +19,10 @@ const EXPORT_QUEUE: u16 = 128;
 const EXPORT_PRIORITY: u8 = 100;
 /// Rights of an export: read, write, flush, discard, zero.
 const EXPORT_RIGHTS: u16 = 1 | 2 | 4 | 8 | 16;
+/// Entries of each queue of the auditor, which asks for one thing at a time.
+const AUDITOR_QUEUE: u16 = 8;
+/// Bytes of the auditor's data region.
+const AUDITOR_DATA: u64 = orion_audit::CHUNK as u64 * 4096;
 /// Most entries of each queue between the gatekeeper and a driver: what a device's queue holds.
 pub const DRIVER_QUEUE_MAX: u16 = 256;
 const _: () = assert!(EXPORT_PRIORITY < SERIAL_PRIORITY);
@@ -45,8 +50,8 @@ pub struct Client {
     pub queue: u16,
     pub data: u64,
     pub held: Vec<Held>,
-    /// An export's place in the options, whose PD is still to be made.
-    export: bool,
+    /// The program and the priority of a PD that is still to be made.
+    derived: Option<(&'static str, u8)>,
 }
 
 impl Client {
@@ -81,12 +86,18 @@ impl Build<'_> {
             let grants: Vec<&Grant> = self.system.grants.iter().filter(|grant| grant.client.0 == *name).collect();
             if !grants.is_empty() {
                 let held = self.held(&grants);
-                clients.insert(name.clone(), Client { queue: pd.queue, data: pd.data, held, export: false });
+                clients.insert(name.clone(), Client { queue: pd.queue, data: pd.data, held, derived: None });
             }
+        }
+        let audit: Vec<&Grant> = self.system.grants.iter().filter(|grant| grant.client.0 == AUDITOR).collect();
+        if let (Some(_), [_]) = (self.system.audit, &audit[..]) {
+            let (held, derived) = (self.held(&audit), Some((AUDITOR, AUDITOR_PRIORITY)));
+            clients.insert(AUDITOR.to_owned(), Client { queue: AUDITOR_QUEUE, data: AUDITOR_DATA, held, derived });
         }
         for export in &self.options.exports {
             if let Some(held) = self.exported(&export.volume) {
-                let client = Client { queue: EXPORT_QUEUE, data: EXPORT_DATA, held: vec![held], export: true };
+                let derived = Some(("export", EXPORT_PRIORITY));
+                let client = Client { queue: EXPORT_QUEUE, data: EXPORT_DATA, held: vec![held], derived };
                 clients.insert(format!("export_{}", export.volume), client);
             }
         }
@@ -142,6 +153,11 @@ impl Build<'_> {
             self.problems.add(nowhere, what, format!("export one of them, as in --export {first}"));
             return None;
         }
+        if let Some(at) = self.audited(&target) {
+            let what = format!("{volume:?} cannot be exported: the audit of the system lies on it");
+            self.problems.add(at, what, "put the audit on a disk of its own, or on another partition");
+            return None;
+        }
         Some(Held {
             window: 0,
             disk: disk.name.clone(),
@@ -159,6 +175,16 @@ impl Build<'_> {
         })
     }
 
+    /// Where the audit stands, if it lies on the same disk or partition as `target`.
+    fn audited(&self, target: &Target) -> Option<Position> {
+        let audit = self.system.grants.iter().find(|grant| grant.client.0 == AUDITOR)?;
+        let below = |target| {
+            let volume = self.system.partition_below(target).map(|volume| volume.name.as_str());
+            (self.system.disk_below(target).map(|disk| disk.name.as_str()), volume)
+        };
+        (below(&audit.target) == below(target)).then_some(audit.at)
+    }
+
     /// A plain Microkit system has nothing to export.
     pub fn exports_without_disks(&mut self) {
         for export in &self.options.exports {
@@ -171,8 +197,8 @@ impl Build<'_> {
         let start = self.system.at;
         self.derived(GATEKEEPER, GATEKEEPER, GATEKEEPER_PRIORITY, start);
         for (name, client) in clients {
-            if client.export {
-                self.derived(name, "export", EXPORT_PRIORITY, start);
+            if let Some((program, priority)) = client.derived {
+                self.derived(name, program, priority, start);
             }
         }
     }
