@@ -24,6 +24,7 @@ pub mod history;
 mod journal;
 mod machine;
 mod memory;
+mod operator;
 pub mod plain;
 mod puppet;
 mod random;

@@ -16,6 +16,7 @@ use orion_contract::Contract;
 use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
+use orion_manager::OnSockets;
 use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
 use orion_virtio::model::{PciBars, PciConfig};
@@ -42,6 +43,8 @@ struct Domain {
     deadline: Option<Instant>,
     /// When it said so: if the clock has gone back since, every deadline counts as over.
     asked_at: u64,
+    /// It faces the operator.
+    manager: bool,
     /// Its disk, among the machine's devices, and the channel of the interrupt.
     device: Option<(usize, u8)>,
 }
@@ -135,7 +138,8 @@ impl Machine {
             Self { domains: Vec::new(), devices, common, system: system.clone(), memory, random, pace, steps: 0 };
         for pd in 0..plan.pds.len() {
             let (world, device) = (machine.world(pd), machine.device(pd));
-            machine.domains.push(Domain { pd: None, world, deadline: None, asked_at: 0, device });
+            machine.domains.push(Domain { pd: None, world, deadline: None, asked_at: 0, manager: false, device });
+            machine.domains[pd].manager = plan.pds[pd].program == "manager";
             machine.start(pd).unwrap_or_else(|e| panic!("{}: {e}", plan.pds[pd].name));
         }
         machine
@@ -185,6 +189,7 @@ impl Machine {
             "puppet" => Box::new(Puppet::init(world)?),
             "plain-client" => Box::new(PlainClient::init(world)?),
             "plain-disk" => Box::new(PlainDisk::init(world)?),
+            "manager" => Box::new(OnSockets::init(world)?),
             "garbage" => Box::new(Garbage::init(world)?),
             other => panic!("the simulated world has no program {other}"),
         };
@@ -275,7 +280,8 @@ impl Machine {
         for (index, domain) in self.domains.iter().enumerate().filter(|(_, domain)| domain.pd.is_some()) {
             let back = common.now < domain.asked_at;
             let deadline = domain.deadline.map_or(u64::MAX, |at| if back { 0 } else { at.0 });
-            if common.pending[index] != 0 || deadline <= common.now {
+            let called = domain.manager && common.operator.calls();
+            if called || common.pending[index] != 0 || deadline <= common.now {
                 ready.push(index);
             }
             first = first.min(deadline);

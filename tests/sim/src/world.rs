@@ -3,6 +3,7 @@
 use crate::client::Job;
 use crate::journal::Journal;
 use crate::memory::Memory;
+use crate::operator::Operator;
 use crate::puppet::Strings;
 use orion_pd::{Channel, Config, Instant, Verdict, World};
 use orion_region::{Mmio, Window};
@@ -29,6 +30,8 @@ pub struct Common {
     pub journal: Journal,
     /// What each such client has to do, by name.
     pub jobs: BTreeMap<String, Job>,
+    /// Who faces the manager.
+    pub operator: Operator,
     /// What puppets are to do and were told, by name.
     pub puppets: BTreeMap<String, Strings>,
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//! An operator at a running system, under many schedules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
+use orion_control::operator::{Frame, HEAD, Request};
+use orion_control::{Ask, Kind, Refused};
+use orion_metrics::Row;
+use orion_pd::Verdict;
+use orion_sim::{Machine, Random};
+
+fn system(rights: &str) -> String {
+    format!(
+        "<system xmlns:orion=\"urn:orion-storage:1\">\
+         <protection_domain name=\"demo\" priority=\"90\"><program_image path=\"demo.elf\"/></protection_domain>\
+         <orion:disk name=\"d0\" bus=\"virtio-blk\"/>\
+         <orion:grant client=\"demo\" disk=\"d0\" blocks=\"0..64\" rights=\"read write flush\"/>\
+         <orion:manager rights=\"{rights}\"/></system>"
+    )
+}
+
+/// What an operator is told that sends `bytes`, and whether the demo passed.
+fn told(rights: &str, seed: u64, bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut machine = Machine::new(&system(rights), seed, &[]);
+    machine.common.borrow_mut().operator.sends.extend(bytes);
+    // The operator's connection is closed for want of requests at the end, so this comes to rest.
+    while machine.step() {}
+    let common = machine.common.borrow();
+    let passed = common.verdicts.get("demo") == Some(&Verdict::Passed);
+    (common.operator.told.clone(), passed)
+}
+
+/// The frames in `bytes`: how many capabilities each state shows as frozen, and the results of commands.
+fn frames(mut bytes: &[u8]) -> (Vec<usize>, Vec<Result<u32, Refused>>, Vec<String>) {
+    let (mut states, mut results, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut frozen, mut pds) = (0, 0);
+    while !bytes.is_empty() {
+        let (kind, _, len) = Frame::parse_head(bytes[..HEAD].try_into().unwrap()).unwrap();
+        match Frame::parse(kind, &bytes[HEAD..HEAD + len]).unwrap() {
+            Frame::Begin(_) => (frozen, pds) = (0, 0),
+            Frame::Pd(_) => pds += 1,
+            Frame::Row(Row::Holding(held)) => frozen += usize::from(held.frozen == 1),
+            Frame::End => {
+                assert_eq!(pds, 2);
+                states.push(frozen);
+            }
+            Frame::Done(result) => results.push(result.map(|done| done.affected)),
+            Frame::Refused(why) => refused.push(why.to_owned()),
+            Frame::Ring(_) | Frame::Row(_) => {}
+        }
+        bytes = &bytes[HEAD + len..];
+    }
+    (states, results, refused)
+}
+
+#[test]
+fn an_operator_gets_every_answer_in_order_under_every_schedule() {
+    let requests = [
+        Request::State,
+        Request::Command(Ask::on(Kind::Look, "demo", 0)),
+        Request::Command(Ask::on(Kind::Look, "nobody", 0)),
+        Request::State,
+    ];
+    let bytes: Vec<u8> = (0..).zip(&requests).flat_map(|(n, request)| request.emit(n)).collect();
+    for seed in 0..20 {
+        let (told, passed) = told("admin", seed, &bytes);
+        let (states, results, refused) = frames(&told);
+        assert!(passed && states == [0, 0] && refused.is_empty(), "seed {seed}");
+        // It may come before the volumes are known.
+        assert_eq!(results.len(), 2, "seed {seed}");
+        assert!(results[1].is_err(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_client_that_is_frozen_is_shown_as_frozen_and_one_without_the_right_freezes_nobody() {
+    let freeze = |kind| Request::Command(Ask::on(kind, "demo", 0));
+    let requests = [freeze(Kind::Freeze), Request::State, freeze(Kind::Unfreeze), Request::State];
+    let bytes: Vec<u8> = (0..).zip(&requests).flat_map(|(n, request)| request.emit(n)).collect();
+    let mut froze = 0;
+    for seed in 0..20 {
+        let (said, _) = told("admin", seed, &bytes);
+        let (states, results, _) = frames(&said);
+        // Before the volumes are known it is refused.
+        let done = results[0].is_ok();
+        assert_eq!(states, [usize::from(done), usize::from(done && results[1].is_err())], "seed {seed}: {results:?}");
+        froze += u32::from(done);
+        let (said, passed) = told("observe", seed, &bytes);
+        let (states, results, refused) = frames(&said);
+        assert!(passed && states == [0, 0] && results.is_empty() && refused.len() == 2, "seed {seed}");
+    }
+    assert!(froze > 0, "nobody was ever frozen");
+}
+
+#[test]
+fn an_operator_that_sends_garbage_harms_nobody() {
+    for seed in 0..30 {
+        let mut random = Random::new(seed);
+        let mut bytes: Vec<u8> = (0..1000).map(|_| random.below(256) as u8).collect();
+        // Some begin like requests.
+        if seed % 2 == 0 {
+            bytes[..8].copy_from_slice(&[b'O', b'R', b'M', b'Q', 1, 0, 2, 0]);
+            bytes[12..16].fill(0);
+        }
+        let (told, passed) = told("admin", seed, &bytes);
+        let (_, _, refused) = frames(&told);
+        assert!(passed && !refused.is_empty(), "seed {seed}");
+    }
+}
