@@ -27,7 +27,7 @@ impl<W: World> Above<W> for Gpt {
         Ok(Self { node: Node::new(layer, 1), scratch })
     }
 
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant) -> bool {
+    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant, _look: bool) -> bool {
         self.node.run(&mut Around { uppers, lowers: disk, payload: &mut self.scratch, now }).moved
     }
 

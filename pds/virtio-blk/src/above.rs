@@ -21,8 +21,9 @@ pub trait Above<W: World>: Debug + Sized {
     /// [`InitError`] where the configuration does not allow it.
     fn assemble(world: &mut W) -> Result<Self, InitError>;
 
-    /// Gives the device's answers back and hands it requests; whether there may be more to do at once.
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Self::Tag>, now: Instant) -> bool;
+    /// Gives the device's answers back, if it may have any it was not yet asked for (`look`), and hands it requests; whether
+    /// there may be more to do at once.
+    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Self::Tag>, now: Instant, look: bool) -> bool;
 
     /// Whether a request of `upper` would be taken now.
     fn has_room(&self, upper: u8, disk: &Disk<W, Self::Tag>) -> bool;
@@ -49,8 +50,8 @@ impl<W: World> Above<W> for Whole {
     }
 
     #[inline]
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Origin>, _: Instant) -> bool {
-        self.0.run(uppers, disk);
+    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Origin>, _: Instant, look: bool) -> bool {
+        self.0.run(uppers, disk, look);
         false
     }
 

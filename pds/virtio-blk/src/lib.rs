@@ -69,9 +69,12 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
             // Before completions are drained: one that comes later must be able to interrupt again.
             self.disk.interrupted();
         }
+        // What it completed since it was last asked, it says by an interrupt.
+        let mut look = interrupted;
         loop {
-            let moved = self.run(world);
-            let more = self.disk.expire() || moved;
+            let moved = self.run(look, world);
+            look = self.disk.expire();
+            let more = look || moved;
             self.report(world);
             let (above, disk) = (&self.above, &self.disk);
             // What came after it was looked for shows here, or as an interrupt.
@@ -88,10 +91,10 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
 
 impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
     /// Takes what the device completed, hands it what the clients ask; whether there may be more to do at once.
-    fn run(&mut self, world: &mut W) -> bool {
+    fn run(&mut self, look: bool, world: &mut W) -> bool {
         let now = world.now();
         self.disk.set_time(now);
-        let moved = self.above.run(&mut self.uppers, &mut self.disk, now);
+        let moved = self.above.run(&mut self.uppers, &mut self.disk, now, look);
         self.disk.kick();
         let news = !self.uppers.announced() && self.announce(world);
         self.uppers.publish(world, news);

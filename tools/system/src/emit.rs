@@ -202,6 +202,10 @@ fn derived_pd(pd: &Pd, plan: &Plan, w: &mut Writer) {
         attributes.extend(value.as_deref().map(|value| (name, value)));
     }
     attributes.extend(stack.as_deref().map(|stack| ("stack_size", stack)));
+    // Our programs of aarch64 use no vector unit: the kernel need not switch it.
+    if plan.board == Board::QemuVirtAarch64 {
+        attributes.push(("fpu", "false"));
+    }
     w.open("protection_domain", &attributes);
     w.deeper(|w| {
         w.empty("program_image", &[("path", &pd.image)]);

@@ -10,6 +10,8 @@ const NOBODY: u8 = u8::MAX;
 pub(super) struct Active {
     /// The rings that say that we are awake, a bit each.
     rings: u64,
+    /// The channels of all rings.
+    channels: u64,
     /// The ring of each channel.
     by_channel: [u8; 64],
 }
@@ -17,20 +19,21 @@ pub(super) struct Active {
 impl Active {
     /// No ring.
     pub const fn new() -> Self {
-        Self { rings: 0, by_channel: [NOBODY; 64] }
+        Self { rings: 0, channels: 0, by_channel: [NOBODY; 64] }
     }
 
     /// Says on which channel the peer of a ring notifies.
     pub fn insert(&mut self, ring: usize, channel: Channel) {
         if let (Some(entry), Ok(ring)) = (self.by_channel.get_mut(usize::from(channel.0)), u8::try_from(ring)) {
             *entry = ring;
+            self.channels |= 1 << channel.0;
         }
     }
 
     /// Adds the rings of those who notified; calls `wake` for each that was not in the set.
     #[inline]
     pub fn wake(&mut self, from: ChannelSet, mut wake: impl FnMut(usize)) {
-        let mut left = from.0;
+        let mut left = from.0 & self.channels;
         while left != 0 {
             let ring = self.by_channel.get(left.trailing_zeros() as usize).copied().unwrap_or(NOBODY);
             left &= left - 1;
