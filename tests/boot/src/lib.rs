@@ -105,7 +105,7 @@ impl Typist {
     /// Boots `system` as [`boot`] does, and sits down at its console.
     pub fn boot(system: &str, options: &str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut qemu = Command::new(orion());
+        let mut qemu = Command::new(program());
         // The time is that of a hang.
         qemu.args(["qemu", system, "--interactive", "--timeout", "300"]).args(options.split_whitespace());
         let mut child =
