@@ -257,13 +257,12 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
                 self.flush(used.slot);
                 return None;
             }
+        } else {
+            self.failed();
         }
         self.ended = self.ended.wrapping_add(1);
         if self.ended.is_multiple_of(figures::SAMPLED) {
-            self.sample(&record);
-        }
-        if result.is_err() {
-            self.failed();
+            self.sample(used.slot);
         }
         self.free.give(used.slot);
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What is counted of requests: how many ended, and of one in 64 how long it took, so that a request costs an addition.
 use super::VirtioBlk;
-use super::slots::Slot;
 use crate::Bus;
 use orion_block::Instant;
 use orion_metrics::{Counter, Figures, Kind};
@@ -30,7 +29,9 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// Times a request that has ended, and lets it stand for those that were not looked at.
     #[cold]
     #[inline(never)]
-    pub(super) fn sample(&mut self, record: &Slot<T>) {
+    pub(super) fn sample(&mut self, slot: u16) {
+        // Not given by its sender: what is passed on is copied for every request.
+        let Some(record) = self.slots.get(usize::from(slot)).copied() else { return };
         let began = Instant(record.deadline.0.saturating_sub(self.timeout_ns));
         let kind = match (record.blocks, record.reads) {
             (0, _) => Kind::Flush,
