@@ -92,11 +92,17 @@ impl Shape {
         Cursor { count, slot }
     }
 
+    /// The counter `entries` further on.
+    #[inline]
+    pub fn ahead(&self, count: u32, entries: u32) -> u32 {
+        let left = self.last - count;
+        if entries > left { entries - left - 1 } else { count + entries }
+    }
+
     /// The position `entries` further on, at most the capacity. For [`Wrap::Seamless`] only.
     pub fn skip(&self, at: Cursor, entries: usize) -> Cursor {
         let entries = u32::try_from(entries).unwrap_or(0).min(self.capacity);
-        let left = self.last - at.count;
-        let count = if entries > left { entries - left - 1 } else { at.count + entries };
+        let count = self.ahead(at.count, entries);
         let to_end = self.capacity - at.slot;
         let slot = if entries >= to_end { entries - to_end } else { at.slot + entries };
         Cursor { count, slot }

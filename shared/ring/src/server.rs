@@ -18,13 +18,13 @@ const CLIENT_AWAKE: Word = Word::ClientPage(offset_of!(extension::Client, awake)
 pub struct Server<M = Mapped> {
     memory: M,
     shape: Shape,
-    /// Requests that may be taken without a closer look at the room for their answers; 0 once the peer misbehaved.
+    /// Requests beyond `seen` that may be taken without a closer look at the room for their answers.
     room: u32,
     /// The next request.
     head: Cursor,
     /// `head` as the client sees it.
     taken: u32,
-    /// The client's tail when we last looked.
+    /// Up to here there are requests, and room for their answers.
     seen: u32,
     /// Where the next answer goes.
     tail: Cursor,
@@ -116,15 +116,11 @@ impl<M: Shared> Server<M> {
     /// The client misbehaved, now or earlier.
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Incoming>, PeerMisbehaved> {
-        if self.room == 0 && !self.look_for_room()? {
-            return Ok(None);
-        }
         if self.head.count == self.seen && !self.look()? {
             return Ok(None);
         }
         let request = self.memory.request(self.head.slot);
         self.head = self.shape.next(self.head);
-        self.room -= 1;
         self.outstanding += 1;
         Ok(Some(incoming(request)))
     }
@@ -138,20 +134,28 @@ impl<M: Shared> Server<M> {
         }
     }
 
-    /// Looks for requests that weren't there before.
+    /// Looks for requests that weren't there before, as many as have room for their answers.
     #[inline]
     fn look(&mut self) -> Result<bool, PeerMisbehaved> {
+        if let Some(misbehaved) = self.dead {
+            return Err(misbehaved);
+        }
         let tail = self.memory.load(Word::RequestTail, Acquire);
         if tail == self.head.count {
             return Ok(false);
         }
-        if self.shape.distance(self.head.count, tail).is_none() {
+        let Some(waiting) = self.shape.distance(self.head.count, tail) else {
             return Err(self.close("its request queue holds more than its capacity"));
-        }
+        };
         if self.client == Peer::Unknown {
             self.greet()?;
         }
-        self.seen = tail;
+        if self.room == 0 && !self.look_for_room()? {
+            return Ok(false);
+        }
+        let taken = waiting.min(self.room);
+        self.room -= taken;
+        self.seen = self.shape.ahead(self.head.count, taken);
         Ok(true)
     }
 
@@ -167,7 +171,8 @@ impl<M: Shared> Server<M> {
             (Some(taken), Some(unread)) if taken <= unread => {
                 self.freed = head;
                 let given = self.shape.distance(head, self.tail.count).unwrap_or(self.shape.capacity());
-                let used = self.outstanding.saturating_add(given);
+                let promised = self.shape.distance(self.head.count, self.seen).unwrap_or(0);
+                let used = self.outstanding.saturating_add(given).saturating_add(promised);
                 let fits = self.shape.fits(head, used.saturating_add(1));
                 self.room = self.shape.always().saturating_sub(used).max(u32::from(fits));
                 Ok(fits)
@@ -237,7 +242,7 @@ impl<M: Shared> Server<M> {
         self.memory.store(AWAKE, 0, Relaxed);
         // Either we see the new tail, or the client, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);
-        let asleep = !self.waiting() || !self.look_for_room().unwrap_or(false);
+        let asleep = !self.takeable();
         if !asleep {
             self.wake();
         }
@@ -254,7 +259,13 @@ impl<M: Shared> Server<M> {
     /// never asks more than the ring holds answers), and sDDF has no signal for its end: look again at the next
     /// completion, or after a while.
     pub fn blocked(&mut self) -> bool {
-        self.dead.is_none() && self.waiting() && !self.look_for_room().unwrap_or(true)
+        self.dead.is_none() && self.waiting() && !self.takeable() && self.dead.is_none()
+    }
+
+    /// Whether a request waits whose answer has room.
+    #[inline]
+    fn takeable(&mut self) -> bool {
+        self.waiting() && (self.seen != self.head.count || self.look_for_room().unwrap_or(false))
     }
 
     fn waiting(&self) -> bool {
@@ -277,6 +288,7 @@ impl<M: Shared> Server<M> {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);
         self.room = 0;
+        self.seen = self.head.count;
         self.outstanding = 0;
         misbehaved
     }

@@ -50,7 +50,7 @@ impl Lower {
 pub struct LowerRings {
     lowers: Vec<Lower, LOWERS_MAX>,
     active: Active,
-    /// Those that were asked or answered since the last [`publish`](Self::publish), a bit each.
+    /// Those that were asked since the last [`publish`](Self::publish), a bit each.
     touched: u64,
     regions: Regions,
     /// Nanoseconds that they may take to become ready.
@@ -119,7 +119,7 @@ impl LowerRings {
     /// Makes requests visible and wakes the servers that sleep.
     #[inline]
     pub fn publish<W: World>(&mut self, world: &mut W) {
-        let mut left = core::mem::take(&mut self.touched);
+        let mut left = core::mem::take(&mut self.touched) | self.active.rings();
         while left != 0 {
             let Some(lower) = self.lowers.get_mut(left.trailing_zeros() as usize) else { break };
             left &= left - 1;
@@ -204,7 +204,6 @@ impl Lowers for LowerRings {
             let Some(lower) = self.lowers.get_mut(index as usize) else { break };
             match lower.ring.pop() {
                 Ok(Some(a)) => {
-                    self.touched |= 1 << port;
                     let done = Completion { status: a.status, blocks: u32::from(a.blocks) };
                     return Ok(Some((port, a.id, done)));
                 }

@@ -41,7 +41,7 @@ struct Upper {
 pub struct UpperRings {
     uppers: Vec<Upper, UPPERS_MAX>,
     active: Active,
-    /// Those that were answered or taken from since the last [`publish`](Self::publish), a bit each.
+    /// Those that were answered since the last [`publish`](Self::publish), a bit each.
     touched: u64,
     regions: Regions,
     limits: Option<Limits>,
@@ -104,7 +104,7 @@ impl UpperRings {
     /// Makes answers visible and wakes the clients that sleep; if `all`, every one that knows our extension.
     #[inline]
     pub fn publish<W: World>(&mut self, world: &mut W, all: bool) {
-        let mut left = if all { u64::MAX } else { self.touched };
+        let mut left = if all { u64::MAX } else { self.touched | self.active.rings() };
         self.touched = 0;
         while left != 0 {
             let Some(upper) = self.uppers.get_mut(left.trailing_zeros() as usize) else { break };
@@ -267,7 +267,6 @@ impl Uppers for UpperRings {
                         upper.learn_scale();
                     }
                     let request = upper.request(&s, &self.regions);
-                    self.touched |= 1 << number;
                     match request {
                         Ok(req) => return Some(Submission { tag: s.id, req }),
                         Err(error) => (s.id, error),
@@ -282,7 +281,6 @@ impl Uppers for UpperRings {
             };
             self.malformed += 1;
             upper.malformed += 1;
-            self.touched |= 1 << number;
             upper.ring.push(Answer { id: tag, status: Err(refused), blocks: 0 });
         }
     }
@@ -291,7 +289,8 @@ impl Uppers for UpperRings {
     fn complete(&mut self, number: u8, tag: u32, done: Completion) {
         let Some(upper) = self.uppers.get_mut(usize::from(number)) else { return };
         self.touched |= 1 << number;
-        let blocks = u16::try_from(done.blocks.checked_shr(upper.scale.into()).unwrap_or(0)).unwrap_or(u16::MAX);
+        // Where the client's blocks can't be named, none was done: the shift is then as good as any.
+        let blocks = u16::try_from(done.blocks.wrapping_shr(upper.scale.into())).unwrap_or(u16::MAX);
         upper.ring.push(Answer { id: tag, status: done.status, blocks });
     }
 }
