@@ -84,18 +84,20 @@ pub struct Grant {
     pub rights: Vec<String>,
 }
 
-/// The grants of each client, from the text of a `system.xml`.
+/// The grants of each client, from the text of a `system.xml`: an audit's extent is the auditor's.
 pub fn grants(text: &str) -> BTreeMap<String, Vec<Grant>> {
     let document = Document::parse(text).unwrap();
     let root = document.root_element();
     let mut grants: BTreeMap<String, Vec<Grant>> = BTreeMap::new();
-    for grant in named(root, "grant") {
+    for grant in named(root, "grant").chain(named(root, "audit")) {
         let blocks = value(grant, "blocks").trim().split_once("..").map(|(a, b)| (number(a.trim()), number(b.trim())));
-        let mut rights: Vec<String> = value(grant, "rights").split_whitespace().map(str::to_owned).collect();
+        let rights = grant.attribute("rights").unwrap_or("read write flush");
+        let client = grant.attribute("client").unwrap_or("auditor");
+        let mut rights: Vec<String> = rights.split_whitespace().map(str::to_owned).collect();
         rights.sort();
         let (first, count) = blocks.map_or((0, None), |(first, end)| (first, Some(end - first)));
         let grant_of = Grant { disk: disk(root, grant), partition: partition(root, grant), first, count, rights };
-        grants.entry(value(grant, "client").to_owned()).or_default().push(grant_of);
+        grants.entry(client.to_owned()).or_default().push(grant_of);
     }
     grants.values_mut().for_each(|of_client| of_client.sort());
     grants
