@@ -21,7 +21,7 @@ pub fn seeded(number: usize) -> bool {
 /// # Errors
 /// A file can't be read or written, or a bug has lost its place.
 pub fn tree(to: &Path) -> Result<(), String> {
-    for entry in ["Cargo.toml", "Cargo.lock", "system.xml", "shared", "pds", "tools", "tests"] {
+    for entry in ["Cargo.toml", "Cargo.lock", "system.xml", "docs", "shared", "pds", "tools", "tests"] {
         copy(&root().join(entry), &to.join(entry), entry).map_err(|error| format!("{entry}: {error}"))?;
     }
     let mut files: Vec<&str> = BUGS.iter().map(|bug| bug.file).collect();
