@@ -19,8 +19,13 @@ const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 /// Every bug, by its number.
 pub const BUGS: [Bug; 36] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
-    bug(SERVER, "self.room -= 1", "()", "answers that the client has not taken are forgotten"),
-    bug(SERVER, "self.shape.distance(self.head.count, tail).is_none()", "false", "any count of requests is believed"),
+    bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
+    bug(
+        SERVER,
+        "self.shape.distance(self.head.count, tail) else",
+        "Some(tail.wrapping_sub(self.head.count)) else",
+        "any count of requests is believed",
+    ),
     bug(
         CLIENT,
         "answers <= self.outstanding.saturating_sub(staged)",
