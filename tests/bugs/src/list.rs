@@ -22,8 +22,8 @@ pub const BUGS: [Bug; 36] = [
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
         SERVER,
-        "self.shape.distance(self.head.count, tail) else",
-        "Some(tail.wrapping_sub(self.head.count)) else",
+        "self.shape.distance(self.head.count, tail)",
+        "Some(tail.wrapping_sub(self.head.count))",
         "any count of requests is believed",
     ),
     bug(
