@@ -127,12 +127,7 @@ pub const BUGS: [Bug; 36] = [
         "self.turn = upper",
         "the driver serves its first client for as long as that asks",
     ),
-    bug(
-        "shared/pd/src/links/regions.rs",
-        "(offset.checked_add(len)? <= span.size)",
-        "(len > 0)",
-        "payload may reach beyond its region",
-    ),
+    bug("shared/pd/src/links/regions.rs", "end <= size", "end > 0", "payload may reach beyond its region"),
     bug(
         "shared/nbd/src/command.rs",
         "end.is_none_or(|end| end > export.size)",

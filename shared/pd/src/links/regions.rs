@@ -14,6 +14,12 @@ struct Span {
     size: u64,
 }
 
+/// Whether a region of `size` bytes holds `offset..offset + len`.
+#[inline]
+pub(super) fn holds(size: u64, offset: u64, len: u64) -> bool {
+    offset.checked_add(len).is_some_and(|end| end <= size)
+}
+
 /// The data regions that requests may name.
 #[derive(Clone, Debug)]
 pub struct Regions {
@@ -33,35 +39,20 @@ impl Regions {
         Ok(Self { spans: spans.collect() })
     }
 
-    /// The bytes `offset..offset + len` of a region, if they lie in it.
-    #[inline]
-    pub fn within(&self, region: RegionId, offset: u64, len: u64) -> Option<Buf> {
-        let span = self.spans.get(usize::from(region.0))?;
-        (offset.checked_add(len)? <= span.size).then_some(Buf { region, offset })
-    }
-
     /// The bytes that devices know as `bus..bus + len`, if they lie in one region.
     #[inline]
     pub fn at_bus(&self, bus: u64, len: u64) -> Option<Buf> {
         self.spans.iter().enumerate().find_map(|(index, span)| {
             let offset = bus.checked_sub(span.bus)?;
-            let fits = span.bus != 0 && offset.checked_add(len)? <= span.size;
+            let fits = span.bus != 0 && holds(span.size, offset, len);
             fits.then_some(Buf { region: RegionId(u16::try_from(index).ok()?), offset })
         })
     }
 
-    /// The bus address of a payload that [`within`](Self::within) or [`at_bus`](Self::at_bus) found; 0 of one in a region
-    /// that no device reaches.
+    /// The bus address of a payload that was found to lie in its region; 0 where no device reaches that.
     #[inline]
     pub fn bus_address(&self, buf: Buf) -> u64 {
         let base = self.spans.get(usize::from(buf.region.0)).map_or(0, |s| s.bus);
         if base == 0 { 0 } else { base.saturating_add(buf.offset) }
-    }
-
-    /// The bus address of a payload, and the bytes from there to its region's end.
-    #[inline]
-    pub fn bus(&self, buf: Buf) -> Option<(u64, u64)> {
-        let span = self.spans.get(usize::from(buf.region.0)).filter(|s| s.bus != 0)?;
-        Some((span.bus.checked_add(buf.offset)?, span.size.checked_sub(buf.offset)?))
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What a peer's numbers become. Whole connections are tested in the simulated world.
+use super::regions::holds;
 use super::upper::place;
 use super::{Regions, WINDOW_BLOCKS};
 use crate::config::{Builder, Config, Name, Region};
@@ -36,14 +37,14 @@ fn payload_lies_within_one_region() {
     let blob = Builder { regions, ..Builder::default() }.bytes();
     let regions = Regions::new(&Config::parse(&blob).unwrap()).unwrap();
     let at = |region, offset| Some(Buf { region: RegionId(region), offset });
-    for (region, offset, len, want) in [
-        (0, 0, 0x1000, at(0, 0)),
-        (0, 0xe00, 0x200, at(0, 0xe00)),
-        (0, 0xe00, 0x201, None),
-        (0, u64::MAX - 0xfff, 0x1000, None),
-        (4, 0, 1, None),
+    for (size, offset, len, want) in [
+        (0x1000, 0, 0x1000, true),
+        (0x1000, 0xe00, 0x200, true),
+        (0x1000, 0xe00, 0x201, false),
+        (0x1000, u64::MAX - 0xfff, 0x1000, false),
+        (0, 0, 1, false),
     ] {
-        assert_eq!(regions.within(RegionId(region), offset, len), want, "{region} {offset:x} {len:x}");
+        assert_eq!(holds(size, offset, len), want, "{size:x} {offset:x} {len:x}");
     }
     for (bus, len, want) in [
         (0x1000, 0x1000, at(0, 0)),
@@ -58,7 +59,7 @@ fn payload_lies_within_one_region() {
     ] {
         assert_eq!(regions.at_bus(bus, len), want, "{bus:x} {len:x}");
     }
-    assert_eq!(regions.bus(Buf { region: RegionId(1), offset: 0x800 }), Some((0x2800, 0x1800)));
-    assert_eq!(regions.bus(Buf { region: RegionId(2), offset: 0 }), None, "no device reaches it");
-    assert_eq!(regions.bus(Buf { region: RegionId(1), offset: 0x2001 }), None);
+    let address = |region, offset| regions.bus_address(Buf { region: RegionId(region), offset });
+    assert_eq!((address(1, 0x800), address(4, 0)), (0x2800, 0));
+    assert_eq!(address(2, 0x200), 0, "no device reaches it");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The clients above a node, each at the other end of a ring.
 use super::active::Active;
+use super::regions::holds;
 use super::{Regions, WINDOW_BLOCKS, server};
 use crate::config::{NONE, Role};
 use crate::{Channel, ChannelSet, InitError, World};
@@ -239,7 +240,7 @@ impl Upper {
             return None;
         }
         match self.data {
-            Some(region) => (address.checked_add(len)? <= self.size).then_some(Buf { region, offset: address }),
+            Some(region) => holds(self.size, address, len).then_some(Buf { region, offset: address }),
             None => regions.at_bus(address, len),
         }
     }
