@@ -58,20 +58,6 @@ impl Window {
         Some(unsafe { self.base.add(offset) }.cast())
     }
 
-    /// The aligned word at `offset`, as an atomic; `None` outside the window.
-    #[inline]
-    pub fn word(&self, offset: usize) -> Option<&AtomicU32> {
-        // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
-        self.at::<AtomicU32>(offset).map(|p| unsafe { p.as_ref() })
-    }
-
-    /// The `N` aligned words at `offset`, each an atomic; `None` outside the window.
-    #[inline]
-    pub fn words<const N: usize>(&self, offset: usize) -> Option<&[AtomicU32; N]> {
-        // SAFETY: bounds and alignment were checked; atomics may be shared with anybody.
-        self.at::<[AtomicU32; N]>(offset).map(|p| unsafe { p.as_ref() })
-    }
-
     /// The `N` aligned 64-bit words at `offset`, each an atomic; `None` outside the window.
     #[inline]
     pub fn longs<const N: usize>(&self, offset: usize) -> Option<&[AtomicU64; N]> {
@@ -85,7 +71,7 @@ impl Window {
         if !self.holds::<AtomicU32>(offset) {
             return 0;
         }
-        // SAFETY: as in `word`, but without the detour over an `Option`, which costs a test for null on the data path.
+        // SAFETY: as in `longs`, but without the detour over an `Option`, which costs a test for null on the data path.
         unsafe { self.base.add(offset).cast::<AtomicU32>().as_ref() }.load(order)
     }
 
