@@ -128,6 +128,13 @@ impl Typist {
         panic!("the console never said {text:?}: {:#?}", self.said);
     }
 
+    /// Presses the keys `keys`, one after the other.
+    pub fn keys(&mut self, keys: &str) {
+        for key in keys.bytes() {
+            self.keys.write_all(&[key]).and_then(|()| self.keys.flush()).expect("it still runs");
+        }
+    }
+
     /// Types a line.
     pub fn types(&mut self, line: &str) {
         self.keys.write_all(format!("{line}\r").as_bytes()).and_then(|()| self.keys.flush()).expect("it still runs");

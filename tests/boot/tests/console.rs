@@ -33,6 +33,11 @@ fn operates(board: &str) {
         typist.types(wrong);
         typist.wait_for(why);
     }
+    // Key by key, each its own interrupt: none may be lost.
+    for line in 0..60 {
+        typist.keys(&format!("ctl freeze stranger{line}\r"));
+        typist.wait_for("refused: there is no such client or window");
+    }
     typist.types("help");
     typist.wait_for("manager: ctl advance VOLUME");
 }

@@ -247,9 +247,9 @@ fn interrupt(irq: &Irq, w: &mut Writer) {
             let vector = vector.to_string();
             w.empty("irq", &[("id", &id), ("pcidev", device), ("handle", "0"), ("vector", &vector)]);
         }
-        IrqSource::Pin { pin, vector } => {
-            let (pin, vector) = (pin.to_string(), vector.to_string());
-            w.empty("irq", &[("id", &id), ("pin", &pin), ("vector", &vector), ("trigger", "edge")]);
+        IrqSource::Pin { pin, vector, edge } => {
+            let (pin, vector, trigger) = (pin.to_string(), vector.to_string(), if *edge { "edge" } else { "level" });
+            w.empty("irq", &[("id", &id), ("pin", &pin), ("vector", &vector), ("trigger", trigger)]);
         }
         IrqSource::Event => {}
     }

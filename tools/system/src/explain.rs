@@ -72,7 +72,7 @@ pub(crate) fn source(source: &IrqSource) -> String {
     match source {
         IrqSource::Gic { number, edge } => format!("GIC {number} {}", if *edge { "edge" } else { "level" }),
         IrqSource::Msi { device, vector } => format!("message of {device}, vector {vector}"),
-        IrqSource::Pin { pin, vector } => format!("I/O APIC pin {pin}, vector {vector}"),
+        IrqSource::Pin { pin, vector, .. } => format!("I/O APIC pin {pin}, vector {vector}"),
         IrqSource::Event => "message to the event descriptor".into(),
     }
 }

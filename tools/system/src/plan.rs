@@ -180,6 +180,9 @@ pub enum IrqSource {
         pin: u32,
         /// Microkit's vector number.
         vector: u32,
+        /// Whether it is edge-triggered. The kernel masks a pin until its interrupt is acknowledged, and an edge at a
+        /// masked pin is lost for ever (82093AA, 3.2.4): only for devices that interrupt again by themselves.
+        edge: bool,
     },
     /// Host: the device's MSI-X message rings the PD's event descriptor.
     Event,

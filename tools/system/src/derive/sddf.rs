@@ -157,7 +157,7 @@ impl Build<'_> {
             let what = format!("the id {X86_IRQ} of {pd:?} is in use, and sDDF's virtio driver has it built in");
             return self.problem(pd, what, "give that channel or interrupt another id");
         }
-        part.pd.irqs.push(Irq { id: X86_IRQ, source: IrqSource::Pin { pin: X86_PIN, vector } });
+        part.pd.irqs.push(Irq { id: X86_IRQ, source: IrqSource::Pin { pin: X86_PIN, vector, edge: true } });
         part.pd.ioports.extend(X86_PORTS);
     }
 }

@@ -131,7 +131,7 @@ impl Build<'_> {
             let index = u64::try_from(self.disks.len()).unwrap_or(u64::MAX);
             let vector = self.free_vector(index);
             let pin = UART_PIN;
-            (IrqSource::Pin { pin, vector }, self.system.taken.pins.get(&u64::from(pin)), pin)
+            (IrqSource::Pin { pin, vector, edge: false }, self.system.taken.pins.get(&u64::from(pin)), pin)
         } else {
             let number = UART_GIC;
             (IrqSource::Gic { number, edge: false }, self.system.taken.gic.get(&u64::from(number)), number)
