@@ -5,10 +5,12 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod fixed;
 pub mod mmio;
 pub mod table;
 pub mod window;
 
+pub use fixed::Fixed;
 pub use mmio::{Mmio, Volatile};
 pub use table::Table;
 pub use window::Window;

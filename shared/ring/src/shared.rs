@@ -6,7 +6,7 @@
 //! checked like all that a peer says, but never undefined behaviour; and each entry is loaded once.
 use crate::{AttachError, CAPACITY_MAX, Wrap, extension, wire};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use orion_region::{Table, Window};
+use orion_region::{Fixed, Table, Window};
 
 /// The regions of one connection. All of them start zeroed.
 #[derive(Debug)]
@@ -60,7 +60,10 @@ pub trait Shared {
 /// A connection's mapped regions, found large enough.
 #[derive(Debug)]
 pub struct Mapped {
-    memory: Memory,
+    info: Fixed<{ wire::PAGE }>,
+    ext: Option<Fixed<{ size_of::<extension::Client>() }>>,
+    request_counters: Fixed<{ wire::COUNTERS }>,
+    response_counters: Fixed<{ wire::COUNTERS }>,
     requests: Table<[AtomicU64; 4]>,
     responses: Table<[AtomicU32; 3]>,
 }
@@ -74,38 +77,27 @@ impl Mapped {
         if capacity == 0 || capacity > CAPACITY_MAX {
             return Err(AttachError::Capacity(capacity));
         }
-        let page = extension::SERVER + size_of::<extension::Server>();
-        check("server's page", &memory.info, page.max(wire::PAGE))?;
-        if let Some(ext) = &memory.ext {
-            check("client's page", ext, size_of::<extension::Client>())?;
-        }
-        check("request queue", &memory.requests, wire::request_queue_bytes(capacity))?;
-        check("response queue", &memory.responses, wire::response_queue_bytes(capacity))?;
-        let requests = Table::new(&memory.requests, wire::REQUESTS, capacity.into());
-        let responses = Table::new(&memory.responses, wire::RESPONSES, capacity.into());
-        let (Some(requests), Some(responses)) = (requests, responses) else {
-            return Err(AttachError::Unaligned);
-        };
-        Ok(Self { memory, requests, responses })
+        let requests_bytes = wire::request_queue_bytes(capacity);
+        let responses_bytes = wire::response_queue_bytes(capacity);
+        let Memory { info, ext, requests, responses } = memory;
+        check("request queue", &requests, requests_bytes)?;
+        check("response queue", &responses, responses_bytes)?;
+        let entries = usize::from(capacity);
+        Ok(Self {
+            info: fixed("server's page", &info)?,
+            ext: ext.as_ref().map(|ext| fixed("client's page", ext)).transpose()?,
+            request_counters: fixed("request queue", &requests)?,
+            response_counters: fixed("response queue", &responses)?,
+            requests: Table::new(&requests, wire::REQUESTS, entries).ok_or(AttachError::Unaligned)?,
+            responses: Table::new(&responses, wire::RESPONSES, entries).ok_or(AttachError::Unaligned)?,
+        })
     }
 
     /// Where the counters wrap: two of ours agree on a better place than sDDF's.
     pub fn wrap(&self) -> Wrap {
-        match self.memory.ext {
+        match self.ext {
             Some(_) => Wrap::Seamless,
             None => Wrap::Plain,
-        }
-    }
-
-    #[inline]
-    fn place(&self, word: Word) -> Option<(&Window, usize)> {
-        match word {
-            Word::RequestHead => Some((&self.memory.requests, wire::HEAD)),
-            Word::RequestTail => Some((&self.memory.requests, wire::TAIL)),
-            Word::ResponseHead => Some((&self.memory.responses, wire::HEAD)),
-            Word::ResponseTail => Some((&self.memory.responses, wire::TAIL)),
-            Word::ServerPage(at) => Some((&self.memory.info, at)),
-            Word::ClientPage(at) => Some((self.memory.ext.as_ref()?, at)),
         }
     }
 }
@@ -118,19 +110,34 @@ fn check(region: &'static str, window: &Window, needed: usize) -> Result<(), Att
     Ok(())
 }
 
+fn fixed<const N: usize>(region: &'static str, window: &Window) -> Result<Fixed<N>, AttachError> {
+    Fixed::new(window).ok_or(AttachError::TooSmall { region, needed: N, found: window.len() })
+}
+
+const _: () = assert!(extension::SERVER + size_of::<extension::Server>() <= wire::PAGE);
+
 impl Shared for Mapped {
     #[inline]
     fn load(&self, word: Word, order: Ordering) -> u32 {
-        match self.place(word) {
-            Some((window, at)) => window.load(at, order),
-            None => 0,
+        match word {
+            Word::RequestHead => self.request_counters.load(wire::HEAD, order),
+            Word::RequestTail => self.request_counters.load(wire::TAIL, order),
+            Word::ResponseHead => self.response_counters.load(wire::HEAD, order),
+            Word::ResponseTail => self.response_counters.load(wire::TAIL, order),
+            Word::ServerPage(at) => self.info.load(at, order),
+            Word::ClientPage(at) => self.ext.as_ref().map_or(0, |ext| ext.load(at, order)),
         }
     }
 
     #[inline]
     fn store(&self, word: Word, value: u32, order: Ordering) {
-        if let Some((window, at)) = self.place(word) {
-            window.store(at, value, order);
+        match word {
+            Word::RequestHead => self.request_counters.store(wire::HEAD, value, order),
+            Word::RequestTail => self.request_counters.store(wire::TAIL, value, order),
+            Word::ResponseHead => self.response_counters.store(wire::HEAD, value, order),
+            Word::ResponseTail => self.response_counters.store(wire::TAIL, value, order),
+            Word::ServerPage(at) => self.info.store(at, value, order),
+            Word::ClientPage(at) => self.ext.iter().for_each(|ext| ext.store(at, value, order)),
         }
     }
 

@@ -12,6 +12,8 @@ compile_error!("rings are little endian, as all of sDDF's targets are");
 pub const HEAD: usize = 0;
 /// Byte offset of `tail` in both queues: requests or answers put so far, free-running.
 pub const TAIL: usize = 4;
+/// Bytes of both counters.
+pub const COUNTERS: usize = 8;
 /// Byte offset of `plugged` in a request queue. No sDDF component reads it, and neither do we.
 pub const PLUGGED: usize = 8;
 /// Byte offset of the first entry of a request queue.
