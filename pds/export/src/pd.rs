@@ -52,7 +52,7 @@ impl<W: World + Sockets> ProtectionDomain<W> for Export {
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
         if self.reporter.asked(from) {
-            self.show(world);
+            self.asked(from, world);
         }
         self.client.wake();
         loop {
@@ -86,6 +86,15 @@ impl Export {
                 }
             }
             State::Over => false,
+        }
+    }
+
+    /// What the supervisor and the manager ask.
+    #[cold]
+    #[inline(never)]
+    fn asked<W: World>(&mut self, from: ChannelSet, world: &mut W) {
+        if self.reporter.answer(from) {
+            self.show(world);
         }
     }
 

@@ -9,6 +9,7 @@ mod audit;
 mod control;
 mod figures;
 mod state;
+mod supervised;
 
 use audit::Audit;
 use control::{Control, Served};
@@ -93,8 +94,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
         if self.reporter.asked(from) {
-            self.control.asked();
-            self.show(world);
+            self.asked(from, world);
         }
         self.uppers.wake(from);
         self.lowers.wake(from);

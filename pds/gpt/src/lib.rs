@@ -51,7 +51,7 @@ impl<W: World> ProtectionDomain<W> for GptPd {
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
         if self.reporter.asked(from) {
-            self.show(world);
+            self.asked(from, world);
         }
         self.uppers.wake(from);
         self.lowers.wake(from);
@@ -90,9 +90,25 @@ impl GptPd {
         let waiting = self.lowers.refresh(now);
         self.until = waiting.until.filter(|_| waiting.late.is_none());
         if let Some(port) = waiting.late {
-            let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
-            self.node.event(port, Event::Gone, &mut Around { uppers, lowers, payload, now });
+            self.gone(port, world);
         }
+    }
+
+    /// What the supervisor and the manager ask.
+    #[cold]
+    #[inline(never)]
+    fn asked<W: World>(&mut self, from: ChannelSet, world: &mut W) {
+        while let Some(port) = self.lowers.given_up(self.reporter.supervised()) {
+            self.gone(port, world);
+        }
+        if self.reporter.answer(from) {
+            self.show(world);
+        }
+    }
+
+    fn gone<W: World>(&mut self, port: u8, world: &W) {
+        let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
+        self.node.event(port, Event::Gone, &mut Around { uppers, lowers, payload, now: world.now() });
     }
 
     /// Shows the manager its figures.

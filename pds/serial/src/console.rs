@@ -150,7 +150,7 @@ impl<U: Uart> Serial<U> {
     /// Prints what the PDs have written, and takes what was typed. Returns when it wants to be called again though nothing
     /// happened.
     pub fn serve<W: World>(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
-        if self.reporter.asked(from) {
+        if self.reporter.asked(from) && self.reporter.answer(from) {
             self.figures(world);
         }
         let typed = self.irq.is_some_and(|irq| from.contains(irq));

@@ -61,7 +61,7 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
         if self.reporter.asked(from) {
-            self.show(world);
+            self.asked(from, world);
         }
         self.uppers.wake(from);
         let interrupted = from.contains(self.irq);
@@ -99,6 +99,15 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         let news = !self.uppers.announced() && self.announce(world);
         self.uppers.publish(world, news);
         moved
+    }
+
+    /// What the supervisor and the manager ask.
+    #[cold]
+    #[inline(never)]
+    fn asked(&mut self, from: ChannelSet, world: &mut W) {
+        if self.reporter.answer(from) {
+            self.show(world);
+        }
     }
 
     /// Shows the manager its figures.

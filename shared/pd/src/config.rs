@@ -16,10 +16,10 @@ pub const MAX_LEN: usize = 64 * 1024;
 /// First bytes of a configuration.
 pub const MAGIC: [u8; 8] = *b"ORIONCFG";
 /// Version of the layout.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// No channel, no region, no index.
 pub const NONE: u16 = u16::MAX;
-const TABLES: usize = 10;
+const TABLES: usize = 11;
 
 /// A zero-padded name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -63,7 +63,8 @@ pub struct Header {
     pub len: U32,
     /// The PD's name in `system.xml`.
     pub name: Name,
-    /// In this order: regions, links, grants, devices, consoles, channels, settings, controls, watches, rings.
+    /// In this order: regions, links, grants, devices, consoles, channels, settings, controls, watches, rings,
+    /// children.
     pub tables: [Table; TABLES],
 }
 
@@ -108,7 +109,8 @@ pub struct Link {
     pub capacity: U16,
     /// Index of the data region whose offsets requests on this link use; [`NONE`]: requests carry bus addresses.
     pub data: U16,
-    /// Bit 0: the peer is a plain sDDF component and has no extension pages.
+    /// Bit 0: the peer is a plain sDDF component and has no extension pages. The upper half: 1 more than the peer's number
+    /// among the supervised PDs (see [`Child`]); 0: nobody watches over it.
     pub flags: U32,
     /// Most requests that we keep in flight as a client; 0: the capacity. The gatekeeper's links to volumes have a number in
     /// the upper half: the limit is of all those with the same together, and clients take turns by weight there.
@@ -138,6 +140,11 @@ impl Link {
     /// Whether the peer is a plain sDDF component.
     pub fn plain(&self) -> bool {
         self.flags.get() & 1 != 0
+    }
+
+    /// The peer's number among the supervised PDs.
+    pub fn peer_number(&self) -> Option<u8> {
+        u8::try_from(self.flags.get() >> 16).ok()?.checked_sub(1)
     }
 }
 
@@ -297,6 +304,22 @@ pub struct Ring {
     pub pad: U32,
 }
 
+/// A PD that the supervisor watches over (see [`supervision`](crate::supervision)).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Child {
+    /// Its number: that of its fault and of its word in the page of lives. Equal to its index in the table.
+    pub number: U16,
+    /// The channel by which it is asked whether it lives.
+    pub channel: U16,
+    /// Zero.
+    pub pad: U32,
+    /// Where the page is mapped that it writes.
+    pub pulse: U64,
+    /// Its name.
+    pub pd: Name,
+}
+
 /// A named number.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -332,6 +355,8 @@ pub struct Config<'a> {
     pub watches: &'a [Watch],
     /// All rings of the system, of the manager only.
     pub rings: &'a [Ring],
+    /// PDs that are watched over, of the supervisor only.
+    pub children: &'a [Child],
 }
 
 /// What is wrong with a configuration, and at which byte.
@@ -358,7 +383,8 @@ impl<'a> Config<'a> {
             return Err(bad("made by another version of orion; build the image again", 8));
         }
         let bytes = bytes.get(..header.len.get() as usize).ok_or(bad("truncated", 12))?;
-        let [regions, links, grants, devices, consoles, wakes, settings, controls, watches, rings] = header.tables;
+        let [regions, links, grants, devices, consoles, wakes, settings, controls, watches, rings, children] =
+            header.tables;
         Ok(Self {
             name: header.name.as_str(),
             regions: table(bytes, regions)?,
@@ -371,6 +397,7 @@ impl<'a> Config<'a> {
             controls: table(bytes, controls)?,
             watches: table(bytes, watches)?,
             rings: table(bytes, rings)?,
+            children: table(bytes, children)?,
         })
     }
 
@@ -434,6 +461,8 @@ mod build {
         pub watches: Vec<Watch>,
         /// Rings of the system.
         pub rings: Vec<Ring>,
+        /// PDs that are watched over.
+        pub children: Vec<Child>,
     }
 
     impl Builder {
@@ -452,6 +481,7 @@ mod build {
                 (self.controls.len(), self.controls.as_bytes()),
                 (self.watches.len(), self.watches.as_bytes()),
                 (self.rings.len(), self.rings.as_bytes()),
+                (self.children.len(), self.children.as_bytes()),
             ];
             for (table, (count, bytes)) in tables.iter_mut().zip(parts) {
                 *table = Table { offset: number(size_of::<Header>() + body.len()), count: number(count) };

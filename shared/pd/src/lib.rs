@@ -13,9 +13,10 @@ pub mod config;
 pub mod links;
 mod report;
 pub mod sockets;
+pub mod supervision;
 mod world;
 
 pub use config::Config;
 pub use orion_block::Instant;
 pub use report::Reporter;
-pub use world::{Channel, ChannelSet, InitError, Message, ProtectionDomain, Verdict, World};
+pub use world::{Cause, Channel, ChannelSet, Fault, InitError, Message, ProtectionDomain, Verdict, World};

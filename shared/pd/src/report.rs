@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A PD's figures, and the page on which it shows them to the manager when that asks.
+//! A PD's figures, and the page on which it shows them to the manager when that asks; beside it what the supervisor asks.
+use crate::supervision::Supervised;
 use crate::{Channel, ChannelSet, InitError, World};
 use orion_metrics::{Figures, Page, Row};
 
@@ -9,9 +10,10 @@ pub struct Reporter {
     /// What was counted so far.
     pub figures: Figures,
     page: Option<Page>,
-    /// The channel by which the manager asks; no channel where there is no manager.
+    /// The channels by which the manager and the supervisor ask; no channel where there is neither.
     asks: ChannelSet,
     manager: Option<Channel>,
+    supervised: Supervised,
 }
 
 impl Reporter {
@@ -29,14 +31,28 @@ impl Reporter {
         };
         let channel = config.setting("manager_channel").and_then(|c| u8::try_from(c).ok()).filter(|c| *c < 62);
         let manager = channel.map(Channel);
-        let asks = manager.map_or(ChannelSet::default(), |channel| ChannelSet::default().with(channel));
-        Ok(Self { figures: Figures::EMPTY, page, asks, manager })
+        let supervised = Supervised::new(world)?;
+        let asks = manager.map_or(supervised.channels(), |channel| supervised.channels().with(channel));
+        Ok(Self { figures: Figures::EMPTY, page, asks, manager, supervised })
     }
 
-    /// Whether the manager is among those who called. Then [`publish`](Self::publish) is due.
+    /// Whether the manager or the supervisor is among those who called. If so: [`answer`](Self::answer).
     #[inline]
     pub fn asked(&self, from: ChannelSet) -> bool {
         from.0 & self.asks.0 != 0
+    }
+
+    /// Answers the supervisor; whether the manager asks too. Then [`publish`](Self::publish) is due.
+    #[cold]
+    #[inline(never)]
+    pub fn answer(&self, from: ChannelSet) -> bool {
+        self.supervised.answer(from);
+        self.manager.is_some_and(|channel| from.contains(channel))
+    }
+
+    /// What the supervisor says.
+    pub fn supervised(&self) -> &Supervised {
+        &self.supervised
     }
 
     /// Copies the figures and `rows` to the page, and wakes the manager.

@@ -64,6 +64,51 @@ impl fmt::Display for InitError {
 
 impl core::error::Error for InitError {}
 
+/// How a child of this PD came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It touched memory that it may not touch, at this address.
+    Memory(u64),
+    /// It did what the processor can't do, at this address: an unknown instruction, a division by zero.
+    Instruction(u64),
+    /// It asked the kernel for what it may not have: a system call or a capability, by its number.
+    Denied(u64),
+    /// Its code found that it can't go on: a panic.
+    Panic,
+    /// It could not start.
+    Start,
+    /// Somebody ended it.
+    Killed,
+    /// It did not answer.
+    Hung,
+    /// What only the world can tell, by its number there.
+    Other(u64),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(at) => write!(f, "touched {at:#x}, which it may not"),
+            Self::Instruction(at) => write!(f, "did what the processor can't do at {at:#x}"),
+            Self::Denied(number) => write!(f, "asked the kernel for {number}, which it may not have"),
+            Self::Panic => f.write_str("panicked"),
+            Self::Start => f.write_str("could not start"),
+            Self::Killed => f.write_str("was killed"),
+            Self::Hung => f.write_str("did not answer in time"),
+            Self::Other(number) => write!(f, "ended ({number:#x})"),
+        }
+    }
+}
+
+/// The end of a child: it does nothing until it is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its number, as in the configuration.
+    pub child: u8,
+    /// Why.
+    pub cause: Cause,
+}
+
 /// What a world gives to a PD.
 pub trait World {
     /// How this world reaches a device's registers.
@@ -92,6 +137,23 @@ pub trait World {
 
     /// Reports the end of this PD's job. Worlds that can end the PD do so once it next returns.
     fn finish(&mut self, verdict: Verdict);
+
+    /// The end of a child that was not told yet. The world calls `notified` (with an empty set of channels, unless there
+    /// was a notification too) when there is one. PDs without children have none.
+    fn take_fault(&mut self) -> Option<Fault> {
+        None
+    }
+
+    /// Starts a child anew, whatever it does: from its first instruction, with its memory as at boot, what it shares with
+    /// others as it is. `entry` is what it wrote at [`ENTRY`](crate::supervision::ENTRY) of its page: worlds that start
+    /// programs in their own way do not look at it. Whether it could.
+    fn restart(&mut self, _child: u8, _entry: u64) -> bool {
+        false
+    }
+
+    /// Stops a child for good, or until it is restarted. It runs no instruction once this has returned, and the end that it
+    /// comes to by this is no fault to be told.
+    fn stop(&mut self, _child: u8) {}
 }
 
 /// A protection domain: set up once, then called for each notification.

@@ -68,6 +68,7 @@ fn rebuilt(blob: &'static [u8]) -> Builder {
         controls: config.controls.to_vec(),
         watches: config.watches.to_vec(),
         rings: config.rings.to_vec(),
+        children: config.children.to_vec(),
     }
 }
 

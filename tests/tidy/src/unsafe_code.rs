@@ -9,6 +9,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("shared/region/", "mapped memory and registers are reached through raw pointers"),
     ("shared/ring/tests/", "windows on a test's own memory; loom's cells"),
     ("shared/metrics/tests/", "windows on a test's own memory"),
+    ("pds/supervisor/tests/", "windows on a test's own memory"),
     ("tools/host/", "the host world maps memory and makes system calls"),
     ("tools/bench/src/allocations.rs", "an allocator that counts is unsafe to implement"),
     ("tools/bench/src/ring.rs", "windows on a measurement's own memory"),

@@ -3,6 +3,7 @@
 use super::active::Active;
 use super::{Regions, client, upper::channel};
 use crate::config::{NONE, Role};
+use crate::supervision::{State, Supervised};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
 use orion_block::{BlockSize, Completion, Instant, Limits, Op};
@@ -22,6 +23,8 @@ struct Lower {
     /// Whether it is a plain sDDF server, which tells nobody when it becomes ready.
     plain: bool,
     limits: Option<Limits>,
+    /// The number of who serves it, among those that are watched over; `None` once it was given up.
+    number: Option<u8>,
 }
 
 /// The setting that says how many milliseconds devices may take to become ready.
@@ -77,6 +80,7 @@ impl LowerRings {
                 bus: link.data.get() == NONE,
                 plain: link.plain(),
                 limits: None,
+                number: link.peer_number(),
             };
             active.insert(lowers.len(), lower.channel);
             lowers
@@ -108,6 +112,21 @@ impl LowerRings {
             }
         }
         waiting
+    }
+
+    /// A device whose server the supervisor has given up since the last call:
+    /// [`Event::Gone`](orion_layer::Event::Gone) is to be told to the node. Call it until there is none.
+    #[cold]
+    #[inline(never)]
+    pub fn given_up(&mut self, supervised: &Supervised) -> Option<u8> {
+        let gone = |number| supervised.life(number).is_some_and(|life| life.state == State::GivenUp);
+        let port = self.lowers.iter().position(|lower| lower.number.is_some_and(gone))?;
+        let lower = self.lowers.get_mut(port)?;
+        lower.number = None;
+        if lower.limits.is_none() {
+            lower.give_up();
+        }
+        u8::try_from(port).ok()
     }
 
     /// Whether a plain sDDF server is not ready yet: it says nothing when it is, so look again after a while.
