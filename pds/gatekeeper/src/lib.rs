@@ -128,7 +128,9 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             } else if self.sleep() {
                 // What came after the node looked for it, sleeping finds.
                 let again = look_again(&mut self.uppers, &self.lowers, world);
-                return progress.deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
+                // Not what the node's look said: the layer may have been called since.
+                let deadline = self.node.deadline();
+                return deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
             }
         }
     }
@@ -291,7 +293,8 @@ fn narrow(config: &Config<'_>, layer: &mut Gatekeeper) -> Result<(), InitError> 
     for (port, (_, link)) in (0..).zip(config.links_as(Role::Client)) {
         let (places, lane) = (link.depth.get() & 0xffff, link.depth.get() >> 16);
         let (Ok(places), Ok(lane)) = (u16::try_from(places), u16::try_from(lane)) else { continue };
-        if places != 0 && !layer.narrow(port, lane, places) {
+        let grace_us = u16::try_from(link.grace_us.get()).unwrap_or(u16::MAX);
+        if places != 0 && !layer.narrow(port, lane, places, grace_us) {
             return Err(InitError(
                 "more than 32 disks that are given only so many requests at once: see `orion check`",
             ));

@@ -89,6 +89,8 @@ fn builder() -> Builder {
         data: NONE.into(),
         flags: 0.into(),
         depth: 0.into(),
+        grace_us: 0.into(),
+        pad: 0.into(),
         info: 0x3000.into(),
         ext: 0x4000.into(),
         requests: 0x5000.into(),

@@ -47,9 +47,10 @@ impl Gatekeeper {
     }
 
     /// Has the volume `port` given at most `places` requests at once, together with others of the same `lane`: those who want
-    /// more take turns by weight. `false` where there are too many lanes.
-    pub fn narrow(&mut self, port: u8, lane: u16, places: u16) -> bool {
-        self.lanes.add(port, lane, places)
+    /// more take turns by weight. A place is kept free for up to `grace_us` microseconds for who is first by weight and is
+    /// about to ask; 0: never. `false` where there are too many lanes.
+    pub fn narrow(&mut self, port: u8, lane: u16, places: u16, grace_us: u16) -> bool {
+        self.lanes.add(port, lane, places, grace_us)
     }
 
     /// Requests that were refused since the start.
@@ -311,8 +312,8 @@ impl Layer for Gatekeeper {
     fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, Ctx>) {
         let index = io.ctx(id).map_or(NOTHING, |ctx| ctx.capability);
         let Some(entry) = self.tree.entry(index) else { return };
+        self.lanes.leave(entry.granted.port, io.upper(id), io.now());
         io.done(id, Completion { blocks: done.blocks >> entry.scale, ..done });
-        self.lanes.leave(entry.granted.port);
         self.tree.ended(index);
         if !self.waiting.is_empty() {
             self.release(io);

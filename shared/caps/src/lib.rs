@@ -15,6 +15,7 @@ mod capability;
 mod commands;
 mod events;
 mod gatekeeper;
+mod grace;
 mod image;
 mod lanes;
 mod listing;

@@ -110,6 +110,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
         N - self.free.len()
     }
 
+    /// When the layer wants to be called though nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.desk.deadline
+    }
+
     /// Requests in flight of `upper`.
     pub fn held(&self, upper: u8) -> u16 {
         self.shares.get(usize::from(upper)).map_or(0, |share| share.held)

@@ -115,6 +115,10 @@ pub struct Link {
     /// Most requests that we keep in flight as a client; 0: the capacity. The gatekeeper's links to volumes have a number in
     /// the upper half: the limit is of all those with the same together, and clients take turns by weight there.
     pub depth: U32,
+    /// Microseconds that a place of that limit is kept free for who is first by weight and is about to ask.
+    pub grace_us: U32,
+    /// Zero.
+    pub pad: U32,
     /// Server's page: sDDF's storage_info, then our server extension. The server writes it.
     pub info: U64,
     /// Client's page: our client extension. The client writes it. 0 for a plain peer.

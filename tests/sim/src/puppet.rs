@@ -41,6 +41,8 @@ pub struct Habit {
     pub depth: u32,
     /// Blocks of the ring of each of them.
     pub blocks: u16,
+    /// Nanoseconds from an answer to the read that follows it.
+    pub thinks: u64,
     /// Whether it fills its control page with commands.
     pub commands: bool,
 }
@@ -76,6 +78,8 @@ pub struct Puppet {
     /// The wishes behind the commands that were sent; of a habitual one none.
     sent: VecDeque<Option<u32>>,
     reading: u32,
+    /// When it may ask again for each answer over which it still thinks.
+    thinking: VecDeque<u64>,
 }
 
 impl ProtectionDomain<SimWorld> for Puppet {
@@ -93,6 +97,7 @@ impl ProtectionDomain<SimWorld> for Puppet {
             control,
             sent: VecDeque::new(),
             reading: 0,
+            thinking: VecDeque::new(),
         })
     }
 
@@ -106,13 +111,13 @@ impl ProtectionDomain<SimWorld> for Puppet {
             if let Some(info) = self.client.server() {
                 strings.windows = Some(info.windows);
             }
-            let moved = self.answers(strings, now) | (strings.windows.is_some() && self.asks(strings));
+            let moved = self.answers(strings, now) | (strings.windows.is_some() && self.asks(strings, now));
             drop(common);
             if self.client.publish() || (moved && self.control.is_some()) {
                 world.notify(self.channel);
             }
             if !moved && self.client.sleep() {
-                return None;
+                return self.thinking.front().map(|at| Instant(*at));
             }
         }
     }
@@ -125,6 +130,7 @@ impl Puppet {
             moved = true;
             if answer.id >= HABIT {
                 self.reading -= 1;
+                self.thinking.push_back(now + strings.habit.thinks);
                 strings.reads.push((now, answer.status));
             } else {
                 strings.told.push((answer.id, Told::Blocks(answer.status)));
@@ -141,7 +147,7 @@ impl Puppet {
         moved
     }
 
-    fn asks(&mut self, strings: &mut Strings) -> bool {
+    fn asks(&mut self, strings: &mut Strings, now: u64) -> bool {
         let mut moved = false;
         while let Some((number, wish)) = strings.wishes.front().copied() {
             let sent = match wish {
@@ -154,8 +160,12 @@ impl Puppet {
             strings.wishes.pop_front();
             moved = true;
         }
-        let Habit { depth, blocks, commands } = strings.habit;
-        while self.reading < depth && self.push(HABIT, Op::Read, 0, blocks) {
+        let Habit { depth, blocks, commands, .. } = strings.habit;
+        while self.thinking.front().is_some_and(|at| *at <= now) {
+            self.thinking.pop_front();
+        }
+        let thinking = u32::try_from(self.thinking.len()).unwrap_or(depth);
+        while self.reading + thinking < depth && self.push(HABIT, Op::Read, 0, blocks) {
             self.reading += 1;
             moved = true;
         }

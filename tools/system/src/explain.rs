@@ -87,6 +87,7 @@ fn disks(system: &System, plan: &Plan) -> String {
                 Slot::Pci(device) => format!("PCI 00:{device:02x}.0"),
             };
             let queue = system.disk(&disk.name).and_then(|disk| disk.queue);
+            let grace = system.disk(&disk.name).map_or(0, |disk| system.grace_us(disk));
             let timeout = system.disk(&disk.name).map_or(0, |disk| disk.timeout_ms);
             vec![
                 disk.name.clone(),
@@ -97,10 +98,11 @@ fn disks(system: &System, plan: &Plan) -> String {
                 if disk.read_only { "yes" } else { "no" }.into(),
                 format!("{timeout} ms"),
                 queue.map_or("any".into(), |queue| queue.to_string()),
+                if grace == 0 { "none".into() } else { format!("{grace} us") },
             ]
         })
         .collect();
-    table("Disks", &["name", "bus", "place", "driver", "size", "read-only", "timeout", "at once"], &rows)
+    table("Disks", &["name", "bus", "place", "driver", "size", "read-only", "timeout", "at once", "grace"], &rows)
 }
 
 fn grants(system: &System) -> String {

@@ -9,6 +9,11 @@ pub const DEFAULT_QUEUE: u16 = 64;
 pub const DEFAULT_DATA: u64 = 2 << 20;
 /// Milliseconds after which a disk's request is given up, where the disk does not say.
 pub const DEFAULT_TIMEOUT_MS: u32 = 30_000;
+/// Microseconds that a place of a disk is kept free, where its clients' weights differ and it does not say: a few times what
+/// a client takes from an answer to its next request.
+pub const DEFAULT_GRACE_US: u16 = 200;
+/// Most microseconds of that.
+pub const GRACE_MAX_US: u16 = 10_000;
 /// Windows of a connection: capabilities that one client can hold.
 pub const WINDOWS: u8 = 16;
 
@@ -187,6 +192,8 @@ pub struct Disk {
     pub timeout_ms: u32,
     /// Most requests that it is given at once.
     pub queue: Option<u16>,
+    /// Microseconds that a place is kept free for who is first by weight and about to ask, and where that is said.
+    pub grace_us: Option<(u16, Position)>,
     /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
     pub driver: Option<(String, Position)>,
 }
@@ -318,6 +325,21 @@ impl System {
             }
         }
         name
+    }
+
+    /// Microseconds that a free place on the way to `disk` is kept for who is first by weight and about to ask: as it says,
+    /// else some where it is given only so many requests at once and its clients' weights differ.
+    pub fn grace_us(&self, disk: &Disk) -> u16 {
+        let mut weights: BTreeMap<&str, u16> = BTreeMap::new();
+        for grant in
+            self.grants.iter().filter(|grant| self.disk_below(&grant.target).is_some_and(|d| d.name == disk.name))
+        {
+            let weight = weights.entry(&grant.client.0).or_insert(1);
+            *weight = grant.weight.unwrap_or(1).max(*weight);
+        }
+        let differ = weights.values().collect::<BTreeSet<_>>().len() > 1;
+        let usual = if disk.queue.is_some() && differ { DEFAULT_GRACE_US } else { 0 };
+        disk.grace_us.map_or(usual, |(grace, _)| grace)
     }
 
     /// The volumes that are partitions of `disk`, by name.

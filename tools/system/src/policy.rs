@@ -4,7 +4,8 @@ use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
 use crate::model::{
-    AUDITOR, DEFAULT_TIMEOUT_MS, Disk, Grant, Manager, Partition, System, Target, Transport, Volume, WINDOWS,
+    AUDITOR, DEFAULT_TIMEOUT_MS, Disk, GRACE_MAX_US, Grant, Manager, Partition, System, Target, Transport, Volume,
+    WINDOWS,
 };
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
@@ -95,6 +96,12 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
     let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
     let queue = element.attribute("queue").and_then(|a| read::number(a, 1, u64::from(DRIVER_QUEUE_MAX), problems));
+    let grace = element.attribute("grace");
+    let grace = grace.and_then(|a| Some((read::microseconds(a, GRACE_MAX_US, problems)?, a.at)));
+    if let (Some(a), None) = (element.attribute("grace"), element.attribute("queue")) {
+        let what = "a grace, and the disk takes as many requests as there are: no place is kept free";
+        problems.add(a.at, what, "write queue=\"n\" beside it, or remove it");
+    }
     let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
     let driver = element.attribute("driver").map(|a| (a.value.clone(), a.at));
     Some(Disk {
@@ -107,6 +114,7 @@ fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         transport: transport.map(|t| if t == "pci" { Transport::Pci } else { Transport::Mmio }),
         timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
         queue: queue.and_then(|queue| u16::try_from(queue).ok()),
+        grace_us: grace,
         driver,
     })
 }

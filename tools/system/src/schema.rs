@@ -79,7 +79,7 @@ const MICROKIT: &[Rule] = &[
 ];
 
 const OURS: &[Rule] = &[
-    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout", "queue", "driver"]),
+    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout", "queue", "grace", "driver"]),
     Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),

@@ -18,6 +18,7 @@ const COST_MAX: u64 = 64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     id: Id,
+    client: u8,
     capability: u8,
     /// The lane in which it waits for a place, and its start there.
     lane: Option<(u8, u64)>,
@@ -28,19 +29,25 @@ impl Gatekeeper {
     #[inline(never)]
     pub(super) fn waits(&mut self, id: Id, index: u8, req: &Request, io: &mut Io<'_, Ctx>) -> bool {
         let Some((port, queue)) = self.tree.entry(index).map(|e| (e.granted.port, e.waiting)) else { return false };
-        let bytes = self.bytes(port, req, io);
-        let lane = self.lanes.of(port).map(|lane| (lane, self.start_of(lane, io.upper(id), bytes)));
+        let (bytes, client) = (self.bytes(port, req, io), io.upper(id));
+        let lane = self.lanes.of(port).map(|lane| (lane, self.start_of(lane, client, bytes, io)));
         let gate = self.tree.gate(index, io.now());
-        if queue == 0 && gate == Gate::Open && lane.is_none_or(|(lane, _)| self.is_free(lane)) {
+        if queue == 0 && gate == Gate::Open && lane.is_none_or(|lane| self.is_free(lane, io)) {
             self.admit(index, lane, bytes, io);
             return false;
         }
         if let Gate::At(at) = gate {
             io.alarm(at);
         }
-        match (self.waiting.push(Waiting { id, capability: index, lane }), self.tree.entry_mut(index)) {
+        match (self.waiting.push(Waiting { id, client, capability: index, lane }), self.tree.entry_mut(index)) {
             (Ok(()), Some(entry)) => entry.waiting += 1,
-            _ => io.done(id, Completion::error(Error::Again)),
+            _ => {
+                io.done(id, Completion::error(Error::Again));
+                return true;
+            }
+        }
+        if let Some((lane, _)) = lane {
+            self.lanes.waits(lane, client);
         }
         true
     }
@@ -50,21 +57,30 @@ impl Gatekeeper {
         if req.op == Op::Flush { 0 } else { u64::from(req.blocks) << shift }
     }
 
-    fn start_of(&mut self, lane: u8, client: u8, bytes: u64) -> u64 {
+    fn start_of(&mut self, lane: u8, client: u8, bytes: u64, io: &Io<'_, Ctx>) -> u64 {
         let cost = u16::try_from(1 + (bytes >> BYTES_SHIFT).min(COST_MAX - 1)).unwrap_or(1);
         let weight = self.weight(client);
-        self.lanes.start(lane, client, cost, weight)
+        self.lanes.start(lane, client, (cost, weight), io.now())
     }
 
-    /// Whether a lane has a place for who comes, past nobody who waits there.
-    fn is_free(&self, lane: u8) -> bool {
-        self.lanes.has_room(lane) && !self.waiting.iter().any(|w| w.lane.is_some_and(|(of, _)| of == lane))
+    /// Whether a lane has a place for who comes, past nobody who waits there or for whom it is kept.
+    fn is_free(&mut self, (lane, start): (u8, u64), io: &mut Io<'_, Ctx>) -> bool {
+        self.lanes.has_room(lane)
+            && !self.waiting.iter().any(|w| w.lane.is_some_and(|(of, _)| of == lane))
+            && !self.is_kept((lane, start), io)
+    }
+
+    /// Whether a place is kept for another; if so, that is looked at again when it has been for long enough.
+    fn is_kept(&mut self, (lane, start): (u8, u64), io: &mut Io<'_, Ctx>) -> bool {
+        let until = self.lanes.keeps(lane, start, io.now());
+        until.into_iter().for_each(|until| io.alarm(until));
+        until.is_some()
     }
 
     fn admit(&mut self, index: u8, lane: Option<(u8, u64)>, bytes: u64, io: &Io<'_, Ctx>) {
         self.tree.charge(index, io.now(), bytes);
         if let Some((lane, start)) = lane {
-            self.lanes.take(lane, start);
+            self.lanes.take(lane, start, io.now());
         }
     }
 
@@ -79,22 +95,33 @@ impl Gatekeeper {
     /// queues, so that who has been answered just now and has asked again is not too late.
     #[cold]
     pub fn give_places(&mut self, io: &mut Io<'_, Ctx>) {
-        loop {
-            let mut first: Option<(usize, u64)> = None;
-            for (at, waiting) in self.waiting.iter().enumerate() {
-                let Some((_, start)) = waiting.lane.filter(|(lane, _)| self.lanes.has_room(*lane)) else { continue };
-                if first.is_some_and(|(_, earliest)| earliest <= start) {
-                    continue;
-                }
-                match self.tree.gate(waiting.capability, io.now()) {
-                    Gate::Open => first = Some((at, start)),
-                    Gate::At(opens) => io.alarm(opens),
-                    Gate::Completion => {}
-                }
+        // Lanes whose free places are kept for somebody, a bit each.
+        let mut kept = 0;
+        while let Some((at, lane)) = self.first_in_turn(kept, io) {
+            if self.is_kept(lane, io) {
+                kept |= 1 << lane.0;
+            } else {
+                self.go(at, io);
             }
-            let Some((at, _)) = first else { return };
-            self.go(at, io);
         }
+    }
+
+    /// The waiting request that is first to have a place, but for `kept` lanes, and its lane and start.
+    fn first_in_turn(&mut self, kept: u32, io: &mut Io<'_, Ctx>) -> Option<(usize, (u8, u64))> {
+        let mut first: Option<(usize, (u8, u64))> = None;
+        for (at, waiting) in self.waiting.iter().enumerate() {
+            let open = |lane: u8| kept >> lane & 1 == 0 && self.lanes.has_room(lane);
+            let Some((lane, start)) = waiting.lane.filter(|(lane, _)| open(*lane)) else { continue };
+            if first.is_some_and(|(_, (_, earliest))| earliest <= start) {
+                continue;
+            }
+            match self.tree.gate(waiting.capability, io.now()) {
+                Gate::Open => first = Some((at, (lane, start))),
+                Gate::At(opens) => io.alarm(opens),
+                Gate::Completion => {}
+            }
+        }
+        first
     }
 
     /// Sends the waiting requests whose budgets allow it now, oldest first.
@@ -134,6 +161,9 @@ impl Gatekeeper {
         let waiting = self.waiting.remove(at);
         if let Some(entry) = self.tree.entry_mut(waiting.capability) {
             entry.waiting = entry.waiting.saturating_sub(1);
+        }
+        if let Some((lane, _)) = waiting.lane {
+            self.lanes.waits_no_more(lane, waiting.client);
         }
         waiting
     }

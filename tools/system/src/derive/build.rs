@@ -302,6 +302,8 @@ impl<'a> Build<'a> {
                 data: data.into(),
                 flags: u32::from(plain).into(),
                 depth: 0.into(),
+                grace_us: 0.into(),
+                pad: 0.into(),
                 info: info.into(),
                 ext: ext.into(),
                 requests: requests.into(),

@@ -164,11 +164,13 @@ impl Build<'_> {
     fn narrow(&mut self, disk: &Disk, index: usize) {
         let (Some(queue), Ok(lane)) = (disk.queue, u16::try_from(index)) else { return };
         let on_disk: Vec<&str> = self.system.partitions_of(&disk.name).into_iter().map(|(volume, _)| volume).collect();
+        let grace = self.system.grace_us(disk);
         let Some(gatekeeper) = self.pds.get_mut(GATEKEEPER) else { return };
         for link in gatekeeper.blob.links.iter_mut().filter(|link| link.role() == Role::Client) {
             let volume = link.volume.as_str();
             if volume == disk.name || on_disk.contains(&volume) {
                 link.depth = (u32::from(queue) | u32::from(lane) << 16).into();
+                link.grace_us = u32::from(grace).into();
             }
         }
     }

@@ -90,7 +90,7 @@ impl Run {
                 continue;
             }
             let ends = self.device.queue.front().map(|(at, ..)| *at);
-            let next = ends.into_iter().chain(progress.deadline.map(|d| d.0)).min();
+            let next = ends.into_iter().chain(self.node.deadline().map(|d| d.0)).min();
             match next.filter(|at| *at < end) {
                 Some(at) => self.device.now = at.max(self.device.now + 1),
                 None => return self.device.now = end,
@@ -104,7 +104,7 @@ impl Run {
 fn part_of_second(places: u16, depths: [usize; 2], weight: u16) -> f64 {
     let grants = [granted(0, 1, Budget::NONE), granted(1, weight, Budget::NONE)];
     let mut run = Run::new(&grants, &[(depths[0], 1), (depths[1], 1)], 256, 10_000);
-    assert!(run.node.layer_mut().narrow(0, 0, places));
+    assert!(run.node.layer_mut().narrow(0, 0, places, 0));
     run.until(200_000_000);
     let [a, b] = [0, 1].map(|c: usize| run.clients.0[c].ended.len() as f64);
     assert!(a + b >= 19_900.0, "the device was kept busy: {}", a + b);
