@@ -2,7 +2,7 @@
 //! What the gatekeeper tells the audit. Nothing here is reached by a request that passes.
 use crate::client_name;
 use orion_audit::{Log, Name, Producer, Record, Settled, What};
-use orion_caps::{Capability, Gatekeeper, Holding, Outcome, Refusal, Unreadable, crc32c};
+use orion_caps::{Capability, Gatekeeper, Holding, Outcome, Refusal, Rights, Unreadable, crc32c};
 use orion_control::{Ask, Kind, Refused};
 use orion_pd::config::{Config, NONE, Role};
 use orion_pd::{Channel, World};
@@ -203,12 +203,17 @@ impl Audit {
     }
 }
 
-/// The record of what has no extent: an epoch, a budget.
+/// The record of what has no extent, as an epoch or a budget, or has another one now.
 fn told(ask: &Ask, done: &Outcome, record: Record) -> Record {
     let orion_caps::Budget { in_flight, iops, bytes, .. } = ask.budget;
     let extent = |first, blocks| orion_caps::Extent { first, blocks };
     match ask.kind {
         Kind::Advance => Record { extent: extent(u64::from(done.epoch), 0), ..record },
+        Kind::Narrow => {
+            let left = if ask.rights == Rights::NONE { record.rights.bits() } else { ask.rights.bits() };
+            let rights = Rights::from_bits(record.rights.bits() & left);
+            Record { extent: extent(record.extent.first, done.blocks), rights, ..record }
+        }
         Kind::Limit => Record { extent: extent(u64::from(iops), bytes), count: u64::from(in_flight), ..record },
         _ => record,
     }
@@ -222,6 +227,7 @@ const fn what(kind: Kind) -> What {
         Kind::Freeze => What::Frozen,
         Kind::Unfreeze => What::Unfrozen,
         Kind::Limit => What::Limited,
+        Kind::Narrow => What::Narrowed,
         Kind::Advance | Kind::Look => What::Advanced,
     }
 }

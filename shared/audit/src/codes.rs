@@ -7,33 +7,12 @@ use orion_control::Kind;
 
 const OPS: [Op; 5] = [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
 const REASONS: [Reason; 5] = [Reason::NoCapability, Reason::Right, Reason::Extent, Reason::Frozen, Reason::Revoked];
-const KINDS: [Kind; 8] = [
-    Kind::Attenuate,
-    Kind::Delegate,
-    Kind::Revoke,
-    Kind::Freeze,
-    Kind::Unfreeze,
-    Kind::Look,
-    Kind::Advance,
-    Kind::Limit,
-];
-const WHYS: [Why; 13] = [
-    Why::Denied(Denial::NotReady),
-    Why::Denied(Denial::NoCapability),
-    Why::Denied(Denial::Right),
-    Why::Denied(Denial::NoWindow),
-    Why::Denied(Denial::Taken),
-    Why::Denied(Denial::Extent),
-    Why::Denied(Denial::Rights),
-    Why::Denied(Denial::Expired),
-    Why::Denied(Denial::NotYours),
-    Why::Denied(Denial::Full),
-    Why::Malformed,
-    Why::NotKept,
-    Why::AuditFull,
-];
+/// Why a command was refused: first the [denials](Denial::ALL), then these. A further denial needs a number after them.
+const OTHERS: [Why; 3] = [Why::Malformed, Why::NotKept, Why::AuditFull];
+const DENIALS: u8 = 10;
+const _: () = assert!(Denial::ALL.len() == DENIALS as usize);
 /// What has neither an operation nor a reason.
-const PLAIN: [(u8, What); 14] = [
+const PLAIN: [(u8, What); 15] = [
     (1, What::Started),
     (2, What::Restarted),
     (3, What::StateLost),
@@ -48,6 +27,7 @@ const PLAIN: [(u8, What); 14] = [
     (14, What::Closed),
     (15, What::VolumeClosed),
     (16, What::Limited),
+    (17, What::Narrowed),
 ];
 const REFUSED: u8 = 11;
 const DENIED: u8 = 12;
@@ -62,11 +42,22 @@ fn coded<T: Copy>(all: &[T], code: u8) -> Option<T> {
     all.get(usize::from(code).checked_sub(1)?).copied()
 }
 
+fn why_code(why: Why) -> u8 {
+    match why {
+        Why::Denied(denial) => code(&Denial::ALL, &denial),
+        other => DENIALS + code(&OTHERS, &other),
+    }
+}
+
+fn why_of(code: u8) -> Option<Why> {
+    coded(&Denial::ALL, code).map(Why::Denied).or_else(|| coded(&OTHERS, code.checked_sub(DENIALS)?))
+}
+
 /// The numbers of what, operation or command, and reason.
 pub fn emit(what: What) -> (u8, u8, u8) {
     match what {
         What::Refused(op, reason) => (REFUSED, code(&OPS, &op), code(&REASONS, &reason)),
-        What::Denied(kind, why) => (DENIED, kind.map_or(0, |kind| code(&KINDS, &kind)), code(&WHYS, &why)),
+        What::Denied(kind, why) => (DENIED, kind.map_or(0, |kind| code(&Kind::ALL, &kind)), why_code(why)),
         What::Unknown(number) => (number, 0, 0),
         plain => (PLAIN.iter().find(|(_, what)| *what == plain).map_or(0, |(number, _)| *number), 0, 0),
     }
@@ -76,8 +67,8 @@ pub fn emit(what: What) -> (u8, u8, u8) {
 pub fn parse(what: u8, op: u8, why: u8) -> Option<What> {
     match what {
         REFUSED => Some(What::Refused(coded(&OPS, op)?, coded(&REASONS, why)?)),
-        DENIED if op == 0 => Some(What::Denied(None, coded(&WHYS, why)?)),
-        DENIED => Some(What::Denied(Some(coded(&KINDS, op)?), coded(&WHYS, why)?)),
+        DENIED if op == 0 => Some(What::Denied(None, why_of(why)?)),
+        DENIED => Some(What::Denied(Some(coded(&Kind::ALL, op)?), why_of(why)?)),
         _ => PLAIN.iter().find(|(number, _)| *number == what).map(|(_, what)| *what),
     }
 }
@@ -89,8 +80,9 @@ mod tests {
 
     fn all() -> Vec<What> {
         let refused = OPS.iter().flat_map(|op| REASONS.map(|reason| What::Refused(*op, reason)));
-        let kinds = KINDS.into_iter().map(Some).chain([None]);
-        let denied = kinds.flat_map(|kind| WHYS.map(|why| What::Denied(kind, why)));
+        let whys: Vec<Why> = Denial::ALL.into_iter().map(Why::Denied).chain(OTHERS).collect();
+        let kinds = Kind::ALL.into_iter().map(Some).chain([None]);
+        let denied = kinds.flat_map(|kind| whys.iter().map(move |why| What::Denied(kind, *why)).collect::<Vec<_>>());
         PLAIN.into_iter().map(|(_, what)| what).chain(refused).chain(denied).collect()
     }
 
@@ -102,6 +94,16 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), all.len());
+    }
+
+    /// Records of version 1 are read for ever.
+    #[test]
+    fn numbers_are_what_they_were() {
+        let denied = |kind, why| emit(What::Denied(Some(kind), why));
+        assert_eq!(denied(Kind::Attenuate, Why::Denied(Denial::NotReady)), (12, 1, 1));
+        assert_eq!(denied(Kind::Limit, Why::Denied(Denial::Full)), (12, 8, 10));
+        assert_eq!(denied(Kind::Narrow, Why::Malformed), (12, 9, 11));
+        assert_eq!(emit(What::Denied(None, Why::AuditFull)), (12, 0, 13));
     }
 
     #[test]

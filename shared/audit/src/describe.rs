@@ -71,6 +71,10 @@ fn what(record: &Record, f: &mut Formatter<'_>) -> fmt::Result {
             write!(f, "{who} gave {to} as window {to_window}, from its window {window}: ")?;
             capability(record, f)
         }
+        What::Narrowed => {
+            write!(f, "{who} narrowed window {to_window} of {to} to: ")?;
+            capability(record, f)
+        }
         What::Revoked => write!(f, "{who} took back window {to_window} of {to}: {}", Capabilities(*count)),
         What::Frozen => write!(f, "{who} suspended window {to_window} of {to}: {}", Capabilities(*count)),
         What::Unfrozen => write!(f, "{who} resumed window {to_window} of {to}: {}", Capabilities(*count)),

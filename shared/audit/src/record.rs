@@ -69,6 +69,8 @@ pub enum What {
     /// `who` gave `to_window` of `to` another budget: `extent.first` requests and `extent.blocks` bytes per second, `count` in
     /// flight; 0 for no limit.
     Limited,
+    /// `who` left `to_window` of `to` no more than `extent` and `rights`.
+    Narrowed,
     /// A request of `who` was refused. `extent`, in blocks of `1 << shift` bytes, as the client counts.
     Refused(Op, Reason),
     /// A command of `who` was refused.

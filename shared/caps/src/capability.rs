@@ -72,6 +72,16 @@ pub enum Command {
     /// Gives a capability another budget, which counts together with those above it. The holder of one above it may, or
     /// of `admin`; not its own holder.
     Limit(Holding, Budget),
+    /// Leaves a capability only its first blocks and some of its rights, and those derived from it no more than it has then:
+    /// one that has nothing left is taken back. Whoever may revoke it may.
+    Narrow {
+        /// The capability.
+        target: Holding,
+        /// Blocks of 4096 bytes that are left, from its first one; 0: as many as it has.
+        blocks: u64,
+        /// Rights that are left; [`Rights::NONE`]: those that it has.
+        rights: Rights,
+    },
     /// Asks what a capability is and how much it was used. Whoever may revoke it may, and the holder of `observe` on its
     /// blocks.
     Look(Holding),
@@ -85,7 +95,7 @@ pub enum Command {
 /// What a command that was done came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Capabilities that were made, removed, suspended or looked at.
+    /// Capabilities that were made, removed, suspended, narrowed or looked at.
     pub affected: u32,
     /// Blocks of 4096 bytes of the capability (0 of one that is removed).
     pub blocks: u64,
@@ -120,6 +130,22 @@ pub enum Denial {
     NotYours,
     /// A table, the caller's part of it, or the depth of derivation is used up.
     Full,
+}
+
+impl Denial {
+    /// Every denial. The order is the number on the wire and in audit records: further ones go to the end.
+    pub const ALL: [Self; 10] = [
+        Self::NotReady,
+        Self::NoCapability,
+        Self::Right,
+        Self::NoWindow,
+        Self::Taken,
+        Self::Extent,
+        Self::Rights,
+        Self::Expired,
+        Self::NotYours,
+        Self::Full,
+    ];
 }
 
 impl fmt::Display for Denial {

@@ -19,6 +19,7 @@ impl Tree {
             Command::Freeze(target) => self.freeze(by, target),
             Command::Unfreeze(target) => self.unfreeze(by, target),
             Command::Limit(target, budget) => self.limit(by, target, budget),
+            Command::Narrow { target, blocks, rights } => self.narrow(by, target, blocks, rights),
             Command::Look(target) => self.look(by, target),
             Command::Advance { window } => self.advance(by, window),
         };
@@ -142,6 +143,49 @@ impl Tree {
             entry.meter = Meter::new(&budget);
         }
         Ok((index, self.live_below(index)))
+    }
+
+    fn narrow(&mut self, by: u8, target: Holding, blocks: u64, rights: Rights) -> Result<(u8, u32), Denial> {
+        let (index, entry) = self.held(target).ok_or(Denial::NotYours)?;
+        let (has, whole) = (entry.granted.rights, entry.policy);
+        if target.client != by && self.authority(by, index).is_none() {
+            return Err(Denial::NotYours);
+        }
+        let rights = if rights == Rights::NONE { has } else { rights };
+        if !has.contains(rights) {
+            return Err(Denial::Rights);
+        }
+        if blocks > whole.blocks {
+            return Err(Denial::Extent);
+        }
+        let end = if blocks == 0 { None } else { Extent { blocks, ..whole }.end() };
+        let affected = self.live_below(index);
+        for below in self.indices() {
+            if self.below(below, index) {
+                self.clip(below, end, rights);
+            }
+        }
+        Ok((index, affected))
+    }
+
+    /// Leaves a capability no more than these rights, and no block of its volume from `end` on.
+    fn clip(&mut self, index: u8, end: Option<u64>, rights: Rights) {
+        let Some(entry) = self.entry(index).filter(|e| e.life == Life::Live) else { return };
+        let Extent { first, blocks } = entry.policy;
+        let left = end.map_or(blocks, |end| blocks.min(end.saturating_sub(first)));
+        let rights = Rights::from_bits(entry.granted.rights.bits() & rights.bits());
+        if rights == Rights::NONE || (left == 0 && blocks != 0) {
+            self.remove(index);
+            return;
+        }
+        let policy = Extent { first, blocks: left };
+        let extent = self.scaled(index, policy);
+        if let Some(entry) = self.entry_mut(index) {
+            entry.granted.rights = rights;
+            if left != blocks {
+                (entry.policy, entry.extent, entry.granted.extent) = (policy, extent, policy);
+            }
+        }
     }
 
     fn set_frozen(&mut self, index: u8, frozen: u8) {

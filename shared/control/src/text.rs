@@ -6,7 +6,7 @@ use core::str::FromStr;
 use orion_caps::{Budget, Extent, Rights, WINDOWS};
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 9] = [
+pub const HELP: [&str; 10] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
     "ctl list                               who holds what",
@@ -14,6 +14,7 @@ pub const HELP: [&str; 9] = [
     "ctl freeze|thaw CLIENT[:WINDOW]        suspend a capability and all below it, and end that",
     "ctl revoke CLIENT[:WINDOW]             take it back for good",
     "ctl limit CLIENT[:WINDOW] [in-flight=N] [iops=N] [bandwidth=SIZE] [burst=MS]   its budget; nothing: no limit",
+    "ctl narrow CLIENT[:WINDOW] [blocks=0..N] [rights=read,write]   leave it only these of its blocks and rights, for good",
     "ctl delegate VOLUME CLIENT:WINDOW blocks=A..B rights=read,write [in-flight=N] [iops=N] [expires=EPOCH] ...",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];
@@ -82,6 +83,7 @@ fn command<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
         "thaw" => Kind::Unfreeze,
         "revoke" => Kind::Revoke,
         "limit" => Kind::Limit,
+        "narrow" => Kind::Narrow,
         "delegate" => Kind::Delegate,
         "advance" => Kind::Advance,
         word => return Err(Mistake { word, what: "ctl has no such command; write help" }),
@@ -99,6 +101,9 @@ fn command<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
     if kind == Kind::Delegate && (ask.extent.blocks == 0 || ask.rights == Rights::NONE) {
         let what = "say what to delegate: blocks=A..B rights=read,write";
         return Err(Mistake { word: "", what });
+    }
+    if kind == Kind::Narrow && ask.extent.blocks == 0 && ask.rights == Rights::NONE {
+        return Err(Mistake { word: "", what: "say what to leave: blocks=0..N or rights=read,write" });
     }
     Ok(Order::Command(ask, volume))
 }
@@ -123,6 +128,7 @@ fn setting<'a>(word: &'a str, ask: &mut Ask) -> Result<(), Mistake<'a>> {
     };
     let budget = matches!(ask.kind, Kind::Limit | Kind::Delegate);
     let delegates = ask.kind == Kind::Delegate;
+    let shapes = delegates || ask.kind == Kind::Narrow;
     match key {
         "in-flight" if budget => ask.budget.in_flight = number(value).ok_or(wrong("write a number of requests"))?,
         "iops" if budget => ask.budget.iops = number(value).ok_or(wrong("write requests per second"))?,
@@ -130,10 +136,13 @@ fn setting<'a>(word: &'a str, ask: &mut Ask) -> Result<(), Mistake<'a>> {
             ask.budget.bytes = size(value).ok_or(wrong("write bytes per second, as in bandwidth=50M"))?;
         }
         "burst" if budget => ask.budget.burst_ms = number(value).ok_or(wrong("write milliseconds, as in burst=16"))?,
-        "blocks" if delegates => {
+        "blocks" if ask.kind == Kind::Narrow && !value.starts_with("0..") => {
+            return Err(wrong("what is left begins with the first block, as its holder counts; write blocks=0..N"));
+        }
+        "blocks" if shapes => {
             ask.extent = extent(value).ok_or(wrong("write blocks of 4096 bytes of the volume, as in blocks=0..256"))?;
         }
-        "rights" if delegates => ask.rights = rights(value).ok_or(wrong("write rights, as in rights=read,flush"))?,
+        "rights" if shapes => ask.rights = rights(value).ok_or(wrong("write rights, as in rights=read,flush"))?,
         "expires" if delegates => ask.expires = number(value).ok_or(wrong("write the number of an epoch"))?,
         _ => return Err(wrong("this command has no such setting; write help")),
     }
@@ -199,6 +208,9 @@ mod tests {
         let line = "ctl limit demo:1 in-flight=3 iops=1000 bandwidth=50M burst=20";
         assert_eq!(parse(line), Ok(Order::Command(ask, None)));
         assert_eq!(parse("ctl limit demo:1"), Ok(Order::Command(Ask::on(Kind::Limit, "demo", 1), None)));
+        let (extent, rights) = (Extent { first: 0, blocks: 9 }, Rights::READ);
+        let ask = Ask { extent, rights, ..Ask::on(Kind::Narrow, "demo", 2) };
+        assert_eq!(parse("ctl narrow demo:2 rights=read blocks=0..9"), Ok(Order::Command(ask, None)));
         let (extent, rights) = (Extent { first: 8, blocks: 8 }, Rights::READ.with(Rights::FLUSH));
         let ask = Ask { extent, rights, expires: 4, ..Ask::on(Kind::Delegate, "reader", 3) };
         let line = "ctl delegate vault reader:3 blocks=8..16 rights=read,flush expires=4";
@@ -226,6 +238,9 @@ mod tests {
             ("ctl delegate vault demo:3", "say what to delegate"),
             ("ctl delegate vault demo:3 blocks=9..9 rights=read", "blocks of 4096 bytes"),
             ("ctl delegate vault demo:3 blocks=0..9 rights=reed", "write rights"),
+            ("ctl narrow demo", "say what to leave"),
+            ("ctl narrow demo blocks=4..8", "write blocks=0..N"),
+            ("ctl narrow demo iops=4", "no such setting"),
             ("ctl advance", "name a volume"),
         ] {
             let said = parse(line).unwrap_err().to_string();

@@ -48,30 +48,25 @@ pub enum Kind {
     Advance,
     /// See [`Command::Limit`].
     Limit,
+    /// See [`Command::Narrow`]. Blocks count from the first of the capability itself.
+    Narrow,
 }
 
-const KINDS: [Kind; 8] = [
-    Kind::Attenuate,
-    Kind::Delegate,
-    Kind::Revoke,
-    Kind::Freeze,
-    Kind::Unfreeze,
-    Kind::Look,
-    Kind::Advance,
-    Kind::Limit,
-];
-const DENIALS: [Denial; 10] = [
-    Denial::NotReady,
-    Denial::NoCapability,
-    Denial::Right,
-    Denial::NoWindow,
-    Denial::Taken,
-    Denial::Extent,
-    Denial::Rights,
-    Denial::Expired,
-    Denial::NotYours,
-    Denial::Full,
-];
+impl Kind {
+    /// Every kind. The order is the number on the wire and in audit records: further ones go to the end.
+    pub const ALL: [Self; 9] = [
+        Self::Attenuate,
+        Self::Delegate,
+        Self::Revoke,
+        Self::Freeze,
+        Self::Unfreeze,
+        Self::Look,
+        Self::Advance,
+        Self::Limit,
+        Self::Narrow,
+    ];
+}
+
 const MALFORMED: u16 = 100;
 const NOT_KEPT: u16 = 101;
 const AUDIT_FULL: u16 = 102;
@@ -131,6 +126,9 @@ impl Ask {
             Kind::Look => Command::Look(target),
             Kind::Advance => Command::Advance { window: self.window },
             Kind::Limit => Command::Limit(target, budget),
+            // What is left begins where the capability does: its holder counts blocks from there.
+            Kind::Narrow if extent.first != 0 => return Err(Refused::Denied(Denial::Extent)),
+            Kind::Narrow => Command::Narrow { target, blocks: extent.blocks, rights },
         })
     }
 }
@@ -208,7 +206,7 @@ fn coded<T: Copy>(all: &[T], code: U16) -> Option<T> {
 pub(crate) fn emit(id: u32, ask: &Ask) -> [u8; MESSAGE] {
     zerocopy::transmute!(AskWire {
         version: VERSION.into(),
-        kind: code(&KINDS, &ask.kind),
+        kind: code(&Kind::ALL, &ask.kind),
         id: id.into(),
         window: u16::from(ask.window).into(),
         to_window: u16::from(ask.to_window).into(),
@@ -237,7 +235,7 @@ pub(crate) fn parse(message: &[u8; MESSAGE]) -> (u32, Result<Ask, Refused>) {
             return None;
         }
         Some(Ask {
-            kind: coded(&KINDS, wire.kind)?,
+            kind: coded(&Kind::ALL, wire.kind)?,
             window: window(wire.window)?,
             to: wire.to,
             to_window: window(wire.to_window)?,
@@ -258,7 +256,7 @@ pub(crate) fn parse(message: &[u8; MESSAGE]) -> (u32, Result<Ask, Refused>) {
 pub(crate) fn emit_answer(id: u32, result: Result<Outcome, Refused>) -> [u8; MESSAGE] {
     let status = match result {
         Ok(_) => U16::new(0),
-        Err(Refused::Denied(denial)) => code(&DENIALS, &denial),
+        Err(Refused::Denied(denial)) => code(&Denial::ALL, &denial),
         Err(Refused::Malformed) => U16::new(MALFORMED),
         Err(Refused::NotKept) => U16::new(NOT_KEPT),
         Err(Refused::AuditFull) => U16::new(AUDIT_FULL),
@@ -291,7 +289,7 @@ pub(crate) fn parse_answer(message: &[u8; MESSAGE]) -> Option<(u32, Result<Outco
         MALFORMED => Err(Refused::Malformed),
         NOT_KEPT => Err(Refused::NotKept),
         AUDIT_FULL => Err(Refused::AuditFull),
-        _ => Err(Refused::Denied(coded(&DENIALS, wire.status)?)),
+        _ => Err(Refused::Denied(coded(&Denial::ALL, wire.status)?)),
     };
     (wire.version.get() == VERSION).then_some((wire.id.get(), result))
 }
@@ -307,7 +305,7 @@ mod tests {
             let mut message: [u8; MESSAGE] = bytes.try_into().unwrap();
             if sane {
                 // As a client would write it, but for the numbers.
-                let kind = message[2] % 10;
+                let kind = message[2] % 11;
                 message[..4].copy_from_slice(&[1, 0, kind, 0]);
                 (message[8], message[9], message[10], message[11]) = (message[8] % 18, 0, message[10] % 18, 0);
                 (message[13], message[14], message[15]) = (0, 0, 0);
@@ -318,7 +316,7 @@ mod tests {
             match ask {
                 Ok(ask) => prop_assert_eq!(emit(id, &ask), message),
                 Err(refused) => {
-                    let fine = sane && (1..=8).contains(&message[2]) && message[8] < 16 && message[10] < 16;
+                    let fine = sane && (1..=9).contains(&message[2]) && message[8] < 16 && message[10] < 16;
                     prop_assert!(!fine && refused == Refused::Malformed);
                 }
             }
@@ -329,7 +327,7 @@ mod tests {
     fn answers_come_back_as_they_went() {
         let outcome = Outcome { affected: 3, blocks: 1 << 40, rights: Rights::READ, passed: 9, epoch: 4 };
         let others = [Refused::Malformed, Refused::NotKept, Refused::AuditFull];
-        let refusals = DENIALS.iter().map(|d| Refused::Denied(*d)).chain(others);
+        let refusals = Denial::ALL.iter().map(|d| Refused::Denied(*d)).chain(others);
         for result in refusals.map(Err).chain([Ok(outcome)]) {
             assert_eq!(parse_answer(&emit_answer(7, result)), Some((7, result)));
         }

@@ -65,6 +65,39 @@ fn matrix(machine: &mut Machine) -> Vec<Status> {
     all
 }
 
+/// What is narrowed is narrower at once, also for what was derived from it and for what waits, and stays so.
+#[test]
+fn what_is_narrowed_is_denied_also_where_it_waited() {
+    for seed in 0..10 {
+        let mut machine = machine(seed);
+        // One request a second, and no burst: the others wait in the gatekeeper or in the ring.
+        let budget = Budget { iops: 1, burst_ms: 1, ..Budget::NONE };
+        let ask = Ask { budget, ..lend("b", 1, 8, 8, &[Rights::READ, Rights::WRITE]) };
+        assert!(machine.ask("a", Wish::Command(ask)).good());
+        assert_eq!(machine.ask("b", read(1, 7)), DONE);
+        let (within, beyond) = (machine.wish("b", read(1, 3)), machine.wish("b", read(1, 4)));
+        let write = machine.wish("b", Wish::Blocks(Op::Write, 1, 0, 1));
+        machine.rest();
+        let narrow =
+            |blocks, rights| Ask { extent: Extent { first: 0, blocks }, rights, ..Ask::on(Kind::Narrow, "b", 1) };
+        let Told::Command(Ok(done)) = machine.ask("a", Wish::Command(narrow(4, Rights::READ))) else { panic!() };
+        assert_eq!((done.affected, done.blocks, done.rights), (1, 4, Rights::READ));
+        machine.rest();
+        assert_eq!((machine.told("b", beyond), machine.told("b", write)), (Some(DENIED), Some(DENIED)), "seed {seed}");
+        machine.pass(2_000_000_000);
+        assert_eq!(machine.told("b", within), Some(DONE), "seed {seed}");
+        // What it no longer has, it does not get back, whoever asks; and its holder is told what is left.
+        for (blocks, rights) in [(5, Rights::NONE), (0, Rights::WRITE)] {
+            assert!(!machine.ask("a", Wish::Command(narrow(blocks, rights))).good());
+        }
+        let windows = machine.strings("b", |strings| strings.windows.unwrap());
+        assert_eq!((windows[1].blocks, windows[1].rights), (4 * SMALL, Rights::READ.bits()));
+        machine.renew("gatekeeper");
+        assert_eq!(machine.ask("b", Wish::Blocks(Op::Write, 1, 0, 1)), DENIED);
+        assert_eq!(machine.ask("b", read(1, 4)), DENIED);
+    }
+}
+
 #[test]
 fn what_was_lent_is_denied_once_it_is_taken_back_also_where_it_waited() {
     for seed in 0..20 {

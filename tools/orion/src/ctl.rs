@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
-    /// The command: list; look, freeze, thaw, revoke or limit CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW; advance
+    /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW; advance
     /// VOLUME; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,
@@ -48,7 +48,13 @@ impl Args {
                 match ask.kind {
                     Kind::Advance => println!("epoch {}; {} capabilities ended", done.epoch, done.affected),
                     Kind::Revoke => println!("{} taken back", capabilities(done.affected)),
-                    Kind::Look | Kind::Freeze | Kind::Unfreeze | Kind::Limit | Kind::Attenuate | Kind::Delegate => {
+                    Kind::Look
+                    | Kind::Freeze
+                    | Kind::Unfreeze
+                    | Kind::Limit
+                    | Kind::Narrow
+                    | Kind::Attenuate
+                    | Kind::Delegate => {
                         println!(
                             "{}; {} blocks of 4096 bytes; allows now: {}; used {} times",
                             capabilities(done.affected),

@@ -62,10 +62,17 @@ impl Live {
 
     /// Reads from the exported volume; whether that went well.
     fn reads(&self) -> bool {
+        self.io(&["-r", "-f", "raw", "-c", "read 0 1M"]).contains("read 1048576/1048576 bytes")
+    }
+
+    fn writes(&self) -> bool {
+        self.io(&["-f", "raw", "-c", "write 0 64k"]).contains("wrote 65536/65536 bytes")
+    }
+
+    fn io(&self, args: &[&str]) -> String {
         let uri = format!("nbd+unix:///vault?socket={}", self.folder.join("nbd").display());
-        let output = Command::new("qemu-io").args(["-r", "-f", "raw", "-c", "read 0 1M", &uri]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.contains("read 1048576/1048576 bytes")
+        let output = Command::new("qemu-io").args(args).arg(&uri).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 
@@ -125,6 +132,7 @@ fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
     live.done(&["ctl", "thaw", "export_vault:0"]);
     assert!(live.reads(), "a client that was thawed does not read");
 
+    assert!(live.writes());
     live.done(&["ctl", "limit", "export_vault", "iops=5000", "in-flight=2"]);
     assert_eq!(right(&live.status(), "export_vault")["limits"]["iops"], 5000);
     assert!(live.reads());
@@ -134,12 +142,17 @@ fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
     assert!(live.done(&["ctl", "list"]).contains("export_vault:0"));
     assert!(live.done(&["status"]).contains("Protection domains"));
 
+    let said = live.done(&["ctl", "narrow", "export_vault", "rights=read,flush"]);
+    assert!(said.contains("allows now: read flush"), "{said}");
+    assert!(live.reads() && !live.writes(), "what has lost the right to write writes");
+
     live.done(&["ctl", "revoke", "export_vault"]);
     assert!(!live.reads() && right(&live.status(), "export_vault").is_null());
     for (args, why) in [
         (&["ctl", "thaw", "export_vault"][..], "no such capability below one of the caller's"),
         (&["ctl", "freeze", "nobody"], "no such client or window"),
         (&["ctl", "advance", "cellar"], "there is no volume \"cellar\"; there are: vault"),
+        (&["ctl", "narrow", "export_vault"], "say what to leave"),
         (&["ctl", "melt", "export_vault"], "\"melt\": ctl has no such command"),
         (&["ctl", "delegate", "vault", "export_vault:0", "blocks=0..1", "rights=read"], "may not pass rights on"),
         (&["status", "--socket", "nowhere"], "no system listens there"),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Requests that are allowed and wait: for their capability's budget, or for a place on the way to their disk.
 use super::{Ctx, Gatekeeper};
+use crate::Reason;
 use crate::budget::Gate;
 use crate::tree::Life;
-use crate::{Reason, Rights};
 use orion_block::{Completion, Error, Op, Request};
 use orion_layer::{Id, Io, Layer};
 
@@ -173,15 +173,17 @@ impl Gatekeeper {
         let mut at = 0;
         while let Some(&Waiting { id, capability, .. }) = self.waiting.get(at) {
             let entry = self.tree.entry(capability);
-            let needed = Rights::needed(io.request(id).op);
-            if entry.is_some_and(|e| e.allowed.contains(needed)) {
-                at += 1;
-                continue;
-            }
-            let frozen = entry.is_some_and(|e| e.life == Life::Live);
-            let line = entry.map_or(0, |e| e.granted.line);
+            let (live, line) = entry.map_or((false, 0), |e| (e.life == Life::Live, e.granted.line));
+            let reason = match self.decide(io.upper(id), &io.request(id)) {
+                _ if !live => Reason::Revoked,
+                Ok(_) => {
+                    at += 1;
+                    continue;
+                }
+                Err((reason, _)) => reason,
+            };
             self.unlist(at);
-            self.deny(id, if frozen { Reason::Frozen } else { Reason::Revoked }, line, io);
+            self.deny(id, reason, line, io);
         }
     }
 }

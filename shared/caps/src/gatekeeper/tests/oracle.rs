@@ -98,6 +98,22 @@ impl Oracle {
                 let cap = self.at(at).ok_or(Denial::NotYours)?;
                 self.level(by, cap).map(|_| ()).ok_or(Denial::NotYours)
             }
+            Command::Narrow { target, blocks, rights } => {
+                let cap = self.at(target).ok_or(Denial::NotYours)?.clone();
+                (target.client == by || self.level(by, &cap).is_some()).then_some(()).ok_or(Denial::NotYours)?;
+                (rights.bits() & !cap.rights == 0).then_some(()).ok_or(Denial::Rights)?;
+                let has = cap.blocks.len() as u64;
+                (blocks <= has).then_some(()).ok_or(Denial::Extent)?;
+                let left = if blocks == 0 { &cap.blocks[..] } else { &cap.blocks[..blocks as usize] };
+                for below in self.caps.iter_mut().filter(|c| c.id == cap.id || c.above.contains(&cap.id)) {
+                    below.rights &= if rights == Rights::NONE { u16::MAX } else { rights.bits() };
+                    below.blocks.retain(|block| left.contains(block));
+                }
+                while let Some(id) = self.caps.iter().find(|c| c.rights == 0 || c.blocks.is_empty()).map(|c| c.id) {
+                    self.drop_below(id);
+                }
+                Ok(())
+            }
             Command::Freeze(at) | Command::Unfreeze(at) => {
                 let cap = self.at(at).ok_or(Denial::NotYours)?.clone();
                 let level = self.level(by, &cap).ok_or(Denial::NotYours)?;
@@ -208,7 +224,7 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![6 => 0u64..6, 1 => 0u64..60, 1 => Just(u64::MAX)],
         prop_oneof![9 => 0u64..24, 1 => Just(u64::MAX)],
     );
-    let derive = (0..WINDOWS, odd.clone(), extent, rights, prop_oneof![3 => Just(0u32), 1 => 0u32..4]);
+    let derive = (0..WINDOWS, odd.clone(), extent, rights.clone(), prop_oneof![3 => Just(0u32), 1 => 0u32..4]);
     let derive = derive.prop_map(|(from, to, (first, blocks), rights, expires)| {
         let (extent, rights) = (Extent { first, blocks }, Rights::from_bits(rights));
         Command::Derive(Derivation { from, to, extent, rights, budget: Budget::NONE, expires })
@@ -219,6 +235,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => odd.clone().prop_map(Command::Freeze),
         2 => odd.clone().prop_map(Command::Unfreeze),
         1 => odd.clone().prop_map(Command::Look),
+        2 => (odd.clone(), 0u64..24, rights.clone()).prop_map(|(target, blocks, rights)| {
+            Command::Narrow { target, blocks, rights: Rights::from_bits(rights) }
+        }),
         // One request at a time is asked, so none ever waits for these.
         2 => (odd, 0u32..3).prop_map(|(at, in_flight)| Command::Limit(at, Budget { in_flight, ..Budget::NONE })),
         1 => (0..WINDOWS).prop_map(|window| Command::Advance { window }),
