@@ -11,6 +11,7 @@ use orion_audit::{BLOCKS_MIN, Consumer, Head, Keeper, Step};
 use orion_block::{Op, POLICY_BLOCK, Status};
 use orion_pd::config::{Link, Role};
 use orion_pd::links;
+use orion_pd::supervision::Supervised;
 use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, World};
 use orion_region::Window;
 use orion_ring::{Client, ServerInfo, Submission};
@@ -34,6 +35,7 @@ pub struct Auditor {
     told: bool,
     /// What failed last was said.
     failed: bool,
+    supervised: Supervised,
 }
 
 #[derive(Debug)]
@@ -69,10 +71,12 @@ impl<W: World> ProtectionDomain<W> for Auditor {
         let (records, taken) = (window("audit_vaddr").ok_or(unmapped)?, window("audit_taken_vaddr").ok_or(unmapped)?);
         let ring = Consumer::attach(records, taken).ok_or(unmapped)?;
         let client = links::client(world, index)?;
-        Ok(Self { link, client, data, ring, state: State::Waiting, told: false, failed: false })
+        let supervised = Supervised::new(world)?;
+        Ok(Self { link, client, data, ring, state: State::Waiting, told: false, failed: false, supervised })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.supervised.answer(from);
         self.client.wake();
         loop {
             self.begin(world);

@@ -45,7 +45,8 @@ impl<W: World> ProtectionDomain<W> for OnConsole {
         Ok(Self { core: Core::new(world)?, typed, line: Vec::new(), long: false, job: Job::None, seen })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.core.called(from);
         while self.finish(world) && self.read(world) {}
         match self.job {
             Job::None => None,

@@ -6,7 +6,8 @@ use orion_control::operator::{Begin, Pd, Ring, State};
 use orion_control::{Ask, Client, End, Kind, Name, Refused};
 use orion_metrics::{Figures, Row, copies, read, read_row};
 use orion_pd::config::{self, Config, NONE, Watch};
-use orion_pd::{Channel, InitError, Instant, World};
+use orion_pd::supervision::Supervised;
+use orion_pd::{Channel, ChannelSet, InitError, Instant, World};
 use orion_region::Window;
 
 /// PDs that are watched: each but the clock takes a channel.
@@ -49,6 +50,7 @@ pub struct Core {
     rights: Rights,
     /// Until when answers of all PDs are waited for.
     round: Option<Instant>,
+    supervised: Supervised,
 }
 
 impl Core {
@@ -76,7 +78,13 @@ impl Core {
             channel: channel(control.channel.get())?,
             rights: Rights::from_bits(rights),
             round: None,
+            supervised: Supervised::new(world)?,
         })
+    }
+
+    /// Answers the supervisor, if it is among those who called.
+    pub fn called(&self, from: ChannelSet) {
+        self.supervised.answer(from);
     }
 
     /// Until when it is waited for figures; `None` where none were asked for.

@@ -17,7 +17,8 @@ impl<W: World + Sockets> ProtectionDomain<W> for OnSockets {
         Ok(Self { core: Core::new(world)?, links: [const { None }; CONNECTIONS] })
     }
 
-    fn notified(&mut self, _: ChannelSet, world: &mut W) -> Option<Instant> {
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        self.core.called(from);
         while self.turn(world) {}
         for link in self.links.iter().flatten() {
             world.watch(link.conn(), link.interest());

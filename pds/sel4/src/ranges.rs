@@ -60,8 +60,11 @@ fn all(config: Config<'static>) -> impl Iterator<Item = Range> {
     let watches = config.watches.iter().map(|w| (Kind::Memory, w.vaddr.get(), w.size.get()));
     let audit = [("audit_vaddr", orion_audit::RECORDS_BYTES), ("audit_taken_vaddr", orion_audit::TAKEN_BYTES)];
     let audit = audit.into_iter().filter_map(move |(key, size)| Some((Kind::Memory, config.setting(key)?, size)));
+    let pages = ["pulse_vaddr", "lives_vaddr"].into_iter();
+    let pages = pages.filter_map(move |key| Some((Kind::Memory, config.setting(key)?, PAGE)));
+    let pulses = config.children.iter().map(|child| (Kind::Memory, child.pulse.get(), PAGE));
     let ranges = regions.chain(consoles).chain(links).chain(devices).chain(controls);
-    ranges.chain(state).chain(figures).chain(watches).chain(audit)
+    ranges.chain(state).chain(figures).chain(watches).chain(audit).chain(pages).chain(pulses)
 }
 
 fn link(link: &Link) -> [Range; 4] {

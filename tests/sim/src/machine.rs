@@ -19,6 +19,7 @@ use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
 use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
+use orion_supervisor::Supervisor;
 use orion_virtio::model::{PciBars, PciConfig};
 use orion_virtio_blk::VirtioBlkPd;
 use std::cell::RefCell;
@@ -190,6 +191,7 @@ impl Machine {
             "plain-client" => Box::new(PlainClient::init(world)?),
             "plain-disk" => Box::new(PlainDisk::init(world)?),
             "manager" => Box::new(OnSockets::init(world)?),
+            "supervisor" => Box::new(Supervisor::init(world)?),
             "garbage" => Box::new(Garbage::init(world)?),
             other => panic!("the simulated world has no program {other}"),
         };

@@ -21,7 +21,10 @@ impl System {
     /// Where it is not in order.
     pub fn new(xml: &str, settings: &[(&str, u64)]) -> Self {
         let client_settings = settings.iter().map(|(k, v)| ((*k).to_string(), *v)).collect();
-        let options = orion_system::Options { client_settings, ..orion_system::Options::default() };
+        // Lives end and begin as a test says: nobody is asked whether it lives.
+        let supervisor_settings = [("ping_ms".to_owned(), u64::MAX)].into();
+        let options =
+            orion_system::Options { client_settings, supervisor_settings, ..orion_system::Options::default() };
         let plan = orion_system::plan(xml, Board::Host, &options).expect("the test's system is in order");
         let blobs = plan.pds.iter().map(|pd| &*Vec::leak(pd.config.clone())).collect();
         let peers = plan.pds.iter().map(|pd| peers(&plan, &pd.name)).collect();

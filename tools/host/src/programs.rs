@@ -9,6 +9,7 @@ use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
 use orion_pd::{ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
+use orion_supervisor::Supervisor;
 use orion_virtio_blk::VirtioBlkPd;
 
 /// What a program's end means for the system.
@@ -52,5 +53,6 @@ pub fn all() -> Vec<Program> {
         Program::new::<Reader>("reader", Role::Job),
         Program::new::<Export>("export", Role::Service),
         Program::new::<OnSockets>("manager", Role::Client),
+        Program::new::<Supervisor>("supervisor", Role::Client),
     ]
 }

@@ -92,7 +92,16 @@ fn a_description_comes_with_every_file_that_it_names() {
     let named: Vec<&str> = text.split("prefill_path=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(
         named,
-        ["blk_d0.bin", "demo.bin", "gatekeeper.bin", "manager.bin", "reader.bin", "serial.bin", "tick.bin"]
+        [
+            "blk_d0.bin",
+            "demo.bin",
+            "gatekeeper.bin",
+            "manager.bin",
+            "reader.bin",
+            "serial.bin",
+            "supervisor.bin",
+            "tick.bin"
+        ]
     );
     for name in named {
         let length = std::fs::metadata(folder.join(name)).unwrap().len();

@@ -12,6 +12,8 @@ mod sddf;
 
 /// Priority of the clock.
 pub const TICK_PRIORITY: u8 = 254;
+/// Priority of the supervisor: above all that it watches over.
+pub const SUPERVISOR_PRIORITY: u8 = 253;
 /// Priority of a driver.
 pub const DRIVER_PRIORITY: u8 = 240;
 /// Priority of a layer between a driver and the gatekeeper.

@@ -20,6 +20,7 @@ mod partitions;
 mod sddf;
 mod services;
 mod space;
+mod supervision;
 
 pub use audit::{RECORDS as AUDIT_RECORDS, TAKEN as AUDIT_TAKEN};
 use build::Build;
@@ -40,6 +41,8 @@ pub struct Options {
     pub audit: bool,
     /// Further settings of every client, by key.
     pub client_settings: BTreeMap<String, u64>,
+    /// Settings of the supervisor, by key: its times and limits.
+    pub supervisor_settings: BTreeMap<String, u64>,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             demo_writes: true,
             audit: false,
             client_settings: BTreeMap::new(),
+            supervisor_settings: BTreeMap::new(),
         }
     }
 }
@@ -93,8 +97,10 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.grants(&clients);
         build.manager();
         build.patience();
+        build.supervisor();
         build.services();
         build.figures();
+        build.children();
     } else {
         build.exports_without_disks();
     }

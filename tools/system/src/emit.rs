@@ -159,12 +159,18 @@ fn domains(plan: &Plan, w: &mut Writer) {
         w.gap();
         own_pd(element, plan, w);
     }
-    let mut derived: Vec<&Pd> = plan.pds.iter().filter(|pd| pd.derived).collect();
-    derived.sort_by_key(|pd| (std::cmp::Reverse(pd.priority), &pd.name));
-    for pd in derived {
+    for pd in children(None, plan) {
         w.gap();
         derived_pd(pd, plan, w);
     }
+}
+
+/// The derived PDs within `parent`, by priority.
+fn children<'a>(parent: Option<&str>, plan: &'a Plan) -> Vec<&'a Pd> {
+    let within = |pd: &&Pd| pd.derived && pd.parent.as_ref().map(|(name, _)| name.as_str()) == parent;
+    let mut children: Vec<&Pd> = plan.pds.iter().filter(within).collect();
+    children.sort_by_key(|pd| (std::cmp::Reverse(pd.priority), &pd.name));
+    children
 }
 
 /// A PD of the user's own, those within it too, each with what was derived for it.
@@ -197,7 +203,9 @@ fn derived_pd(pd: &Pd, plan: &Plan, w: &mut Writer) {
     let numbers = [Some(u32::from(pd.priority)), pd.budget.map(|b| b.0), pd.budget.map(|b| b.1)];
     let numbers = numbers.map(|number| number.map(|n| n.to_string()));
     let stack = pd.stack.map(hex);
+    let number = pd.parent.as_ref().map(|(_, number)| number.to_string());
     let mut attributes = vec![("name", pd.name.as_str())];
+    attributes.extend(number.as_deref().map(|number| ("id", number)));
     for (name, value) in ["priority", "budget", "period"].into_iter().zip(&numbers) {
         attributes.extend(value.as_deref().map(|value| (name, value)));
     }
@@ -210,6 +218,10 @@ fn derived_pd(pd: &Pd, plan: &Plan, w: &mut Writer) {
     w.deeper(|w| {
         w.empty("program_image", &[("path", &pd.image)]);
         parts(pd, plan, w);
+        for child in children(Some(&pd.name), plan) {
+            w.gap();
+            derived_pd(child, plan, w);
+        }
     });
     w.close("protection_domain");
 }

@@ -81,7 +81,7 @@ fn as_f64(n: usize) -> f64 {
 }
 
 fn is_service(pd: &Pd) -> bool {
-    pd.disk.is_none() && pd.derived && ["tick", "serial", "manager"].contains(&pd.name.as_str())
+    pd.disk.is_none() && pd.derived && ["tick", "serial", "manager", "supervisor"].contains(&pd.name.as_str())
 }
 
 fn under(pd: &Pd) -> String {
@@ -281,6 +281,7 @@ fn services_panel(canvas: &mut Canvas, services: &[&Pd], x: f64, (top, bottom): 
     for pd in services {
         let what = Config::parse(&pd.config).map_or(String::new(), |config| match pd.name.as_str() {
             "tick" => format!("wakes {} PDs", config.wakes.len()),
+            "supervisor" => format!("restarts {} PDs", config.children.len()),
             "manager" => format!("sees {} PDs, faces operators", config.watches.len()),
             _ => format!("prints for {} PDs", config.consoles.len()),
         });

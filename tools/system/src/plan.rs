@@ -64,6 +64,8 @@ pub struct Pd {
     pub derived: bool,
     /// Microkit priority, 0 to 254.
     pub priority: u8,
+    /// The PD that is told of its faults and restarts it, and its number there, where `orion` gave it one.
+    pub parent: Option<(String, u8)>,
     /// Scheduling budget and period in microseconds, where not Microkit's defaults.
     pub budget: Option<(u32, u32)>,
     /// Bytes of stack, where not Microkit's default.

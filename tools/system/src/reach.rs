@@ -92,7 +92,7 @@ fn of(pd: &Pd, system: &System, plan: &Plan) -> Reach {
         signals: signals(pd, plan),
         calls: called(plan, |caller, callee| (caller == pd.name).then(|| callee.to_owned())),
         called_by: called(plan, |caller, callee| (callee == pd.name).then(|| caller.to_owned())),
-        controls: own.map(controls).unwrap_or_default(),
+        controls: controls(pd, own, plan),
         interrupts: interrupts(pd, own),
         ports: ports(pd, own),
         devices: device::devices(pd, plan),
@@ -188,13 +188,15 @@ fn called(plan: &Plan, pick: impl Fn(&str, &str) -> Option<String>) -> Vec<Strin
     sorted(pairs.collect())
 }
 
-fn controls(element: &Element) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for child in element.plain("protection_domain") {
-        names.extend(child.value("name").map(str::to_owned));
+fn controls(pd: &Pd, own: Option<&Element>, plan: &Plan) -> Vec<String> {
+    let is_child = |other: &&Pd| other.parent.as_ref().is_some_and(|(parent, _)| *parent == pd.name);
+    let mut names: Vec<String> = plan.pds.iter().filter(is_child).map(|other| other.name.clone()).collect();
+    for element in own.into_iter() {
+        let within = element.plain("protection_domain");
+        names.extend(within.filter_map(|child| child.value("name").map(str::to_owned)));
+        let given = element.plain("cspace").flat_map(|cspace| &cspace.children);
+        names.extend(given.filter_map(|cap| cap.value("pd").map(str::to_owned)));
     }
-    let given = element.plain("cspace").flat_map(|cspace| &cspace.children);
-    names.extend(given.filter_map(|cap| cap.value("pd").map(str::to_owned)));
     sorted(names)
 }
 

@@ -124,8 +124,8 @@ fn every_plan_is_consistent() {
 #[test]
 fn the_default_system_has_the_parts_of_its_world() {
     let names = |board| plan(DEFAULT, board, &Options::default()).pds.into_iter().map(|pd| pd.name).collect::<Vec<_>>();
-    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper", "manager", "reader"]);
-    let sel4 = ["blk_d0", "demo", "gatekeeper", "manager", "reader", "serial", "tick"];
+    assert_eq!(names(Board::Host), ["blk_d0", "demo", "gatekeeper", "manager", "reader", "supervisor"]);
+    let sel4 = ["blk_d0", "demo", "gatekeeper", "manager", "reader", "serial", "supervisor", "tick"];
     assert_eq!(names(Board::QemuVirtAarch64), sel4);
     assert_eq!(names(Board::X86_64Generic), sel4);
 }
@@ -253,3 +253,42 @@ const LARGE: &str = r#"<system xmlns:orion="urn:orion-storage:1">
   <orion:grant client="reader" disk="d4" blocks="all" rights="read observe"/>
 </system>
 "#;
+
+#[test]
+fn every_derived_pd_but_the_clock_is_the_supervisors_child() {
+    for (board, options) in boards() {
+        let plan = plan(DEFAULT, board, &options);
+        let supervisor = Config::parse(&pd(&plan, "supervisor").config).unwrap();
+        let maps = |name: &str, region: &str| {
+            let map = pd(&plan, name).maps.iter().find(|map| map.region == region);
+            map.map(|map| (map.vaddr, map.write))
+        };
+        let mut children = Vec::new();
+        for (index, child) in supervisor.children.iter().enumerate() {
+            let (name, number) = (child.pd.as_str(), u8::try_from(child.number.get()).unwrap());
+            assert_eq!((usize::from(number), &pd(&plan, name).parent), (index, &Some(("supervisor".into(), number))));
+            let config = Config::parse(&pd(&plan, name).config).unwrap();
+            let pulse = format!("pulse_{name}");
+            assert_eq!(maps("supervisor", &pulse), Some((child.pulse.get(), false)), "{name}");
+            assert_eq!(maps(name, &pulse), config.setting("pulse_vaddr").map(|vaddr| (vaddr, true)), "{name}");
+            assert_eq!(maps(name, "lives"), config.setting("lives_vaddr").map(|vaddr| (vaddr, false)), "{name}");
+            let ends = plan.channels.iter().filter(|c| [&c.a.0, &c.b.0] == ["supervisor", name]).collect::<Vec<_>>();
+            let there = config.setting("supervisor_channel");
+            assert!(
+                ends.iter().any(|c| u16::from(c.a.1) == child.channel.get() && Some(c.b.1.into()) == there),
+                "{name}"
+            );
+            // Each knows the numbers of those whose answers it waits for.
+            for link in config.links {
+                let peer = pd(&plan, link.peer.as_str()).parent.as_ref().map(|(_, number)| *number);
+                assert_eq!(link.peer_number(), peer, "{name}");
+            }
+            children.push(name);
+        }
+        let theirs = plan.pds.iter().filter(|pd| pd.derived && !["tick", "supervisor"].contains(&pd.name.as_str()));
+        assert_eq!(children, theirs.map(|pd| pd.name.as_str()).collect::<Vec<_>>());
+        assert!(pd(&plan, "demo").parent.is_none() && children.len() >= 3);
+        let lowest = pd(&plan, "supervisor").priority;
+        assert!(children.iter().all(|child| pd(&plan, child).priority < lowest));
+    }
+}

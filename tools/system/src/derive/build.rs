@@ -50,6 +50,7 @@ impl Part {
             program: stem(image).to_owned(),
             derived,
             priority,
+            parent: None,
             budget: None,
             stack: derived.then_some(STACK),
             maps: Vec::new(),

@@ -10,7 +10,8 @@ use crate::plan::{Board, Irq, IrqSource, RegionKind};
 use crate::sddf;
 use orion_pd::config::{Console, Device, NONE, Name, Wake};
 
-const TICK: &str = "tick";
+/// The clock's name.
+pub const TICK: &str = "tick";
 pub const SERIAL: &str = "serial";
 /// The clock's budget and period in microseconds: it runs once each period and sleeps by spending its budget.
 const TICK_BUDGET: (u32, u32) = (100, 10_000);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//! The supervisor, and what lies between it and the PDs that it watches over: all derived ones but the clock, which runs
+//! above it, and the user's own, which end when their users want them to.
+use super::build::{Build, PAGE, memory};
+use super::clients::setting;
+use super::services::TICK;
+use crate::check::SUPERVISOR_PRIORITY;
+use crate::plan::RegionKind;
+use orion_pd::config::{Child, Name};
+
+/// The supervisor's name.
+pub const SUPERVISOR: &str = "supervisor";
+/// The page in which the supervisor says what became of its children.
+const LIVES: &str = "lives";
+
+impl Build<'_> {
+    /// The supervisor's PD.
+    pub fn supervisor(&mut self) {
+        self.derived(SUPERVISOR, SUPERVISOR, SUPERVISOR_PRIORITY, self.system.at);
+        let settings = &self.options.supervisor_settings;
+        let Some(part) = self.pds.get_mut(SUPERVISOR) else { return };
+        part.blob.settings.extend(settings.iter().map(|(key, value)| setting(key, *value)));
+    }
+
+    /// Makes every PD that is watched over a child of the supervisor's, with a page and a channel of its own, once all PDs
+    /// are there.
+    pub fn children(&mut self) {
+        self.region(memory(LIVES, RegionKind::Page, PAGE));
+        let lives = self.map(SUPERVISOR, LIVES, true);
+        if let Some(part) = self.pds.get_mut(SUPERVISOR) {
+            part.blob.settings.push(setting("lives_vaddr", lives));
+        }
+        let watched = |name: &str| ![TICK, SUPERVISOR].contains(&name);
+        let derived = self.pds.iter().filter(|(name, part)| part.pd.derived && watched(name));
+        let children: Vec<String> = derived.map(|(name, _)| name.clone()).collect();
+        for (number, pd) in (0..).zip(&children) {
+            self.child(number, pd);
+        }
+        self.number_peers(&children);
+    }
+
+    fn child(&mut self, number: u8, pd: &str) {
+        let region = format!("pulse_{pd}");
+        self.region(memory(&region, RegionKind::Page, PAGE));
+        let (own, seen) = (self.map(pd, &region, true), self.map(SUPERVISOR, &region, false));
+        let lives = self.map(pd, LIVES, false);
+        let (here, there) = self.channel(SUPERVISOR, pd);
+        if let Some(part) = self.pds.get_mut(pd) {
+            part.pd.parent = Some((SUPERVISOR.to_owned(), number));
+            part.blob.settings.push(setting("pulse_vaddr", own));
+            part.blob.settings.push(setting("lives_vaddr", lives));
+            part.blob.settings.push(setting("supervisor_channel", u64::from(there)));
+        }
+        if let Some(part) = self.pds.get_mut(SUPERVISOR) {
+            part.blob.children.push(Child {
+                number: u16::from(number).into(),
+                channel: here.into(),
+                pad: 0.into(),
+                pulse: seen.into(),
+                pd: Name::new(pd),
+            });
+        }
+    }
+
+    /// Tells every PD of ours which word of the page of lives is that of whom it has a ring with.
+    fn number_peers(&mut self, children: &[String]) {
+        for link in self.pds.values_mut().flat_map(|part| &mut part.blob.links) {
+            let number = children.iter().position(|name| name == link.peer.as_str());
+            let number = number.and_then(|number| u32::try_from(number + 1).ok()).unwrap_or(0);
+            link.flags = (link.flags.get() & 0xffff | number << 16).into();
+        }
+    }
+}
