@@ -13,8 +13,8 @@ fn serving(place: &Place) -> (Run, Vec<(OwnedFd, String)>) {
     let mut run = place.run(PROGRAM, SYSTEM, &["--export", "vault=nbd:unix:socket"]);
     run.wait_for("verdict", "pd", "demo");
     let children = run.children();
-    // The blk_d0, gatekeeper and export_vault PDs, QEMU, and the sweeper of the socket.
-    assert_eq!(children.len(), 5, "{children:#?}");
+    // The blk_d0, gatekeeper, export_vault and supervisor PDs, QEMU, and the sweeper of the socket.
+    assert_eq!(children.len(), 6, "{children:#?}");
     assert!(place.path("socket").exists());
     assert!(!lock_is_free(&place.path("build/d0.img")));
     let children = children.into_iter().map(|(id, name)| (sys::process(id).expect("it lives"), name)).collect();

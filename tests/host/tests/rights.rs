@@ -56,7 +56,7 @@ fn mappings_are_those_of_the_plan() {
         assert_no_memory_is_open(*process);
         assert_sandboxed(*process);
     }
-    assert_eq!(seen, 3, "the gatekeeper, the driver and the export");
+    assert_eq!(seen, 4, "the gatekeeper, the driver, the export and the supervisor");
 }
 
 /// Payload is moved by the device alone: no process between client and device can touch it.

@@ -45,7 +45,7 @@ fn frames(mut bytes: &[u8]) -> (Vec<usize>, Vec<Result<u32, Refused>>, Vec<Strin
             Frame::Pd(_) => pds += 1,
             Frame::Row(Row::Holding(held)) => frozen += usize::from(held.frozen == 1),
             Frame::End => {
-                assert_eq!(pds, 2);
+                assert_eq!(pds, 3);
                 states.push(frozen);
             }
             Frame::Done(result) => results.push(result.map(|done| done.affected)),
