@@ -22,20 +22,22 @@ pub const CAPABILITIES_MAX: usize = 128;
 pub const CLIENTS_MAX: usize = 62;
 
 /// The gatekeeper's policy engine: a layer with a client above each connection and a volume below each port.
+// What each call needs comes first, the tables last: what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Gatekeeper {
-    tree: Tree,
-    /// In the order in which they came.
-    waiting: Vec<Waiting, WAITING_MAX>,
-    lanes: Lanes,
     events: Events,
     refused: u64,
+    tree: Tree,
+    lanes: Lanes,
+    /// In the order in which they came.
+    waiting: Vec<Waiting, WAITING_MAX>,
 }
 
 impl Gatekeeper {
     /// A gatekeeper that refuses everything.
     pub const fn new() -> Self {
-        Self { tree: Tree::new(), waiting: Vec::new(), lanes: Lanes::new(), events: Events::new(), refused: 0 }
+        Self { events: Events::new(), refused: 0, tree: Tree::new(), lanes: Lanes::new(), waiting: Vec::new() }
     }
 
     /// Adds a capability. Before the volumes are known it allows nothing.
@@ -152,7 +154,6 @@ impl Gatekeeper {
     }
 
     /// Where a request goes and as what, or why it is refused.
-    #[inline]
     fn decide(&self, client: u8, req: &Request) -> Result<(u8, Lba, u32), (Reason, u32)> {
         let (place, count) = Place::of_request(req);
         let window = usize::try_from(place.window).unwrap_or(usize::MAX);
@@ -166,9 +167,6 @@ impl Gatekeeper {
             return Ok((index, Lba(0), 0));
         }
         let first = entry.extent.locate(place.block, count).ok_or((Reason::Extent, line))?;
-        if entry.scale == 0 {
-            return Ok((index, Lba(first), req.blocks));
-        }
         let lba = first.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         let blocks = req.blocks.checked_mul(1 << entry.scale).ok_or((Reason::Extent, line))?;
         Ok((index, Lba(lba), blocks))
@@ -197,7 +195,6 @@ impl Gatekeeper {
 
     fn send(&mut self, id: Id, index: u8, req: Request, io: &mut Io<'_, Ctx>) {
         let Some(entry) = self.tree.entry_mut(index) else { return };
-        entry.refs += 1;
         entry.passed += 1;
         let port = entry.granted.port;
         if let Some(ctx) = io.ctx(id) {
@@ -281,11 +278,18 @@ impl Layer for Gatekeeper {
     /// What is allowed and has no budget goes down at once: one check, one count.
     #[inline]
     fn relay(&mut self, client: u8, req: &mut Request) -> Option<Relay<Ctx>> {
-        let (index, lba, blocks) = self.decide(client, req).ok()?;
-        let entry = self.tree.entry_mut(index).filter(|e| e.plain)?;
-        entry.refs += 1;
+        let (place, count) = Place::of_request(req);
+        let index = self.tree.index(client, usize::try_from(place.window).unwrap_or(usize::MAX))?;
+        let entry = self.tree.entry_mut(index)?;
+        if !entry.quick.contains(Rights::needed(req.op)) {
+            return None;
+        }
+        if req.op == Op::Flush {
+            (req.lba, req.blocks) = (Lba(0), 0);
+        } else {
+            req.lba = Lba(entry.extent.locate(place.block, count)?);
+        }
         entry.passed += 1;
-        (req.lba, req.blocks) = (lba, blocks);
         Some(Relay { port: entry.granted.port, ctx: Ctx { capability: index } })
     }
 

@@ -174,7 +174,7 @@ impl Tree {
             let live = |e: &&Entry| e.life == Life::Live;
             let below = self.entries.iter().filter(|e| live(e) && e.parent == index).count();
             if let Some(entry) = self.entry_mut(index) {
-                entry.refs = u32::try_from(below).unwrap_or(0);
+                entry.below = u32::try_from(below).unwrap_or(0);
             }
         }
         true

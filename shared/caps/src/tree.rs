@@ -36,6 +36,8 @@ pub(crate) struct Entry {
     pub metered: bool,
     /// It is live and not metered: a request that ends has nothing to do but to be counted.
     pub plain: bool,
+    /// What it allows without any budget and without another unit of blocks: the same as `allowed`, or nothing.
+    pub quick: Rights,
     pub life: Life,
     /// Nothing can be written to the volume, whatever is granted.
     pub read_only: bool,
@@ -45,8 +47,10 @@ pub(crate) struct Entry {
     pub maker: u8,
     /// How high stood who suspended it (0: `admin`); [`AWAKE`] if nobody did.
     pub frozen: u8,
-    /// Its requests in flight, and the entries below it.
-    pub refs: u32,
+    /// The entries below it.
+    pub below: u32,
+    /// Its requests that have ended; those that passed and have not are in flight.
+    pub ended: u64,
     /// Its requests that wait.
     pub waiting: u16,
     pub passed: u64,
@@ -64,19 +68,26 @@ impl Entry {
             scale: 0,
             metered: false,
             plain: false,
+            quick: Rights::NONE,
             life: Life::Live,
             read_only: false,
             parent,
             depth,
             maker,
             frozen: AWAKE,
-            refs: 0,
+            below: 0,
+            ended: 0,
             waiting: 0,
             passed: 0,
             granted,
             policy: Extent::default(),
             meter: Meter::new(&granted.budget),
         }
+    }
+
+    /// Whether nothing counts on it: no request in flight, no entry below.
+    fn idle(&self) -> bool {
+        self.below == 0 && self.passed == self.ended
     }
 
     /// What a client should be told that it may do.
@@ -86,11 +97,12 @@ impl Entry {
 }
 
 /// All capabilities.
+#[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub entries: Vec<Entry, CAPABILITIES_MAX>,
     /// Index into `entries`, by client and window.
     windows: [[u8; WINDOWS]; CLIENTS_MAX],
+    pub entries: Vec<Entry, CAPABILITIES_MAX>,
     /// The epoch of each volume.
     pub epochs: [u32; VOLUMES_MAX],
     pub ready: bool,
@@ -103,8 +115,8 @@ pub(crate) struct Tree {
 impl Tree {
     pub const fn new() -> Self {
         Self {
-            entries: Vec::new(),
             windows: [[NOTHING; WINDOWS]; CLIENTS_MAX],
+            entries: Vec::new(),
             epochs: [0; VOLUMES_MAX],
             ready: false,
             laned: 0,
@@ -150,7 +162,7 @@ impl Tree {
         }
         *place = index;
         if let Some(parent) = self.entry_mut(entry.parent) {
-            parent.refs += 1;
+            parent.below += 1;
         }
         Ok(index)
     }
@@ -214,7 +226,8 @@ impl Tree {
             let Some(entry) = self.entry_mut(index).filter(|e| e.life == Life::Live) else {
                 continue;
             };
-            (entry.life, entry.allowed, entry.plain) = (Life::Ending, Rights::NONE, false);
+            entry.life = Life::Ending;
+            (entry.allowed, entry.quick, entry.plain) = (Rights::NONE, Rights::NONE, false);
             let Capability { client, window, .. } = entry.granted;
             if let Some(place) = self.windows.get_mut(usize::from(client)).and_then(|w| w.get_mut(usize::from(window)))
             {
@@ -232,11 +245,11 @@ impl Tree {
 
     /// Frees a revoked entry, and those above it, once nothing counts on them.
     fn reap(&mut self, mut index: u8) {
-        while let Some(entry) = self.entry_mut(index).filter(|e| e.life == Life::Ending && e.refs == 0) {
+        while let Some(entry) = self.entry_mut(index).filter(|e| e.life == Life::Ending && e.idle()) {
             entry.life = Life::Free;
             index = entry.parent;
             if let Some(parent) = self.entry_mut(index) {
-                parent.refs = parent.refs.saturating_sub(1);
+                parent.below = parent.below.saturating_sub(1);
             }
         }
     }
@@ -267,6 +280,7 @@ impl Tree {
                 entry.allowed = if live { entry.granted.rights } else { Rights::NONE };
                 entry.metered = metered;
                 entry.plain = entry.life == Life::Live && !metered;
+                entry.quick = if entry.plain && entry.scale == 0 { entry.allowed } else { Rights::NONE };
             }
         }
     }
@@ -284,11 +298,10 @@ impl Tree {
         }
     }
 
-    /// Requests in flight of this very capability: what else counts on it are those below it.
+    /// Requests in flight of this very capability.
     fn requests(&self, index: u8) -> u32 {
-        let below = self.entries.iter().filter(|e| e.life != Life::Free && e.parent == index).count();
-        let refs = self.entry(index).filter(|e| e.life != Life::Free).map_or(0, |e| e.refs);
-        refs.saturating_sub(u32::try_from(below).unwrap_or(u32::MAX))
+        let entry = self.entry(index).filter(|e| e.life != Life::Free);
+        entry.and_then(|e| u32::try_from(e.passed.saturating_sub(e.ended)).ok()).unwrap_or(0)
     }
 
     /// What holds back a request through this capability.
@@ -316,7 +329,7 @@ impl Tree {
     #[inline]
     pub fn ended(&mut self, index: u8) {
         let Some(entry) = self.entry_mut(index) else { return };
-        entry.refs = entry.refs.wrapping_sub(1);
+        entry.ended = entry.ended.wrapping_add(1);
         if !entry.plain {
             self.ended_specially(index);
         }

@@ -19,6 +19,14 @@ pub(crate) struct Desk {
     pub own: Option<Id>,
 }
 
+impl Desk {
+    /// Whether the port is closed.
+    #[cold]
+    pub fn is_closed(&self, port: u8) -> bool {
+        self.closed & 1u64.checked_shl(port.into()).unwrap_or(u64::MAX) != 0
+    }
+}
+
 /// All that a layer can see and do during one call.
 pub struct Io<'a, C> {
     pub(crate) slots: &'a mut [Slot<C>],

@@ -44,26 +44,29 @@ pub struct Around<'a, U, L> {
 
 /// A layer between queues: rings where the neighbour is another PD, local queues where it is fused into this one. The
 /// layer can't tell. `N` is the number of slots, at most 1024.
+// What each request and each call needs comes first, the large tables last: what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Node<L: Layer, const N: usize> {
-    layer: L,
-    state: Start,
-    limits: Limits,
-    slots: [Slot<L::Ctx>; N],
-    free: Vec<Id, N>,
-    parents: [Parent; N],
-    free_parents: Vec<u16, N>,
-    /// What each upper gets beside the others, and what it holds.
-    shares: [Share; UPPERS_MAX as usize],
+    desk: Desk,
+    /// The time of the last call.
+    seen: Instant,
     /// Slots that may be in use, so that no port below can overflow.
     usable: u16,
     /// The limits bound no request: the layer judges each.
     open: bool,
     turn: u8,
     started: bool,
-    /// The time of the last call.
-    seen: Instant,
-    desk: Desk,
+    state: Start,
+    limits: Limits,
+    /// Those of the usable slots that are free.
+    free: Vec<Id, N>,
+    /// What each upper gets beside the others, and what it holds.
+    shares: [Share; UPPERS_MAX as usize],
+    layer: L,
+    slots: [Slot<L::Ctx>; N],
+    free_parents: Vec<u16, N>,
+    parents: [Parent; N],
 }
 
 impl<L: Layer, const N: usize> Node<L, N> {
@@ -81,7 +84,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             parents: [Parent::FREE; N],
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
             shares: [Share::NONE; UPPERS_MAX as usize],
-            usable: 0,
+            usable: u16::try_from(N).unwrap_or(u16::MAX),
             open: false,
             turn: 0,
             started: false,
@@ -107,7 +110,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        N - self.free.len()
+        usize::from(self.usable) - self.free.len()
     }
 
     /// When the layer wants to be called though nothing happens.
@@ -122,13 +125,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
 
     /// Whether the device below `port` left, or was closed because it broke the protocol.
     pub fn closed(&self, port: u8) -> bool {
-        self.desk.closed & 1u64.checked_shl(port.into()).unwrap_or(0) != 0
+        self.desk.is_closed(port)
     }
 
     /// Whether a request of `upper` would be taken now.
     pub fn has_room(&self, upper: u8) -> bool {
         let room = self.shares.get(usize::from(upper)).is_some_and(Share::has_room);
-        room && self.in_flight() < usize::from(self.usable)
+        room && !self.free.is_empty()
     }
 
     /// What this node offers its uppers. It splits what is too large, so it has no largest request.
@@ -202,7 +205,6 @@ impl<L: Layer, const N: usize> Node<L, N> {
             }
         }
         let smallest = (0..ports).map(|p| usize::from(around.lowers.capacity(p)) / L::FANOUT).min().unwrap_or(N);
-        self.usable = u16::try_from(smallest.min(N)).unwrap_or(u16::MAX);
         self.limits = self.layer.limits(&below);
         self.open_own();
         let mut state = Start::Starting;
@@ -215,9 +217,17 @@ impl<L: Layer, const N: usize> Node<L, N> {
         self.state = state;
         let Limits { capacity, max_blocks, boundary, read_only, .. } = self.limits;
         self.open = self.ready() && capacity == u64::MAX && !read_only && max_blocks == 0 && boundary == 0;
-        let layer = &self.layer;
-        share::divide(&mut self.shares, around.uppers.count(), self.usable, |upper| layer.weight(upper));
+        self.narrow(u16::try_from(smallest.min(N)).unwrap_or(u16::MAX));
+        let (layer, shift) = (&self.layer, self.limits.block.shift());
+        share::divide(&mut self.shares, around.uppers.count(), self.usable, shift, |upper| layer.weight(upper));
         true
+    }
+
+    /// Leaves no more than `usable` slots to use. What the layer has still outstanding of its own holds one.
+    fn narrow(&mut self, usable: u16) {
+        let held = self.in_flight();
+        self.usable = usable;
+        self.free.truncate(usize::from(usable).saturating_sub(held));
     }
 
     /// A slot for the layer's own request.

@@ -1,35 +1,39 @@
 // SPDX-License-Identifier: MIT
 //! What each client of a node gets when together they want more than there is: slots and turns by weight.
 use crate::slots::NOTHING;
-use orion_block::{Limits, Op, Request};
 
-/// Bytes of a request that cost as much as the request itself.
-const BYTES_SHIFT: u32 = 15;
-/// Most that one request costs.
-const COST_MAX: u64 = 64;
-
-/// Turns last for this many small requests of a client of weight 1: whose turn it is need not be found out for each.
-const TURN: i32 = 4;
+/// Binary logarithm of the bytes of a request that cost as much as the request itself.
+const REQUEST_SHIFT: u8 = 15;
+/// Nobody owes more than the price of this many requests, however large its last one was.
+const OWED_MAX: i64 = 64;
+/// Turns last for the price of this many requests of a client of weight 1: whose turn it is need not be found out for each.
+const TURN: i64 = 4;
 
 /// What one client gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     /// Slots that it may hold.
     pub slots: u16,
-    pub weight: u16,
+    /// Slots that it may hold for requests that are taken from it now: none while one of it is being issued in parts.
+    pub open: u16,
+    /// What a turn is worth, in blocks.
+    turn: i64,
+    /// What a request costs beside its blocks.
+    each: i64,
     /// What it may still spend in this turn; below 0 it owes.
-    pub credit: i32,
+    pub credit: i64,
     /// It passed its last turn because it owed.
     pub paying: bool,
     /// Slots that it holds.
     pub held: u16,
     /// Its request that is being issued in parts.
-    pub splitting: u16,
+    splitting: u16,
 }
 
 impl Share {
     /// Of a client that is not there.
-    pub const NONE: Self = Self { slots: 0, weight: 1, credit: 1, paying: false, held: 0, splitting: NOTHING };
+    pub const NONE: Self =
+        Self { slots: 0, open: 0, turn: 1, each: 1, credit: 1, paying: false, held: 0, splitting: NOTHING };
 }
 
 impl Share {
@@ -39,13 +43,24 @@ impl Share {
         self.held < self.slots
     }
 
-    /// Pays for an admitted request; whether the turn is over.
+    /// Its request that is being issued in parts, if one is.
+    pub fn splitting(&self) -> Option<u16> {
+        (self.splitting != NOTHING).then_some(self.splitting)
+    }
+
+    /// Has the request `index` issued in parts, or no request any more.
+    pub fn split(&mut self, index: Option<u16>) {
+        self.splitting = index.unwrap_or(NOTHING);
+        self.open = if index.is_some() { 0 } else { self.slots };
+    }
+
+    /// Pays for an admitted request of so many blocks; whether the turn is over.
     #[inline]
-    pub fn spend(&mut self, cost: u16) -> bool {
-        self.credit -= i32::from(cost);
+    pub fn spend(&mut self, blocks: u32) -> bool {
+        self.credit -= i64::from(blocks) + self.each;
         let over = self.credit <= 0;
         if over {
-            self.credit += self.turn();
+            self.credit = self.credit.max(-self.each * OWED_MAX) + self.turn;
         }
         over
     }
@@ -55,19 +70,13 @@ impl Share {
     pub fn pass(&mut self) {
         let owes = self.credit <= 0;
         self.paying = owes;
-        self.credit = if owes { self.credit + self.turn() } else { self.turn() };
+        self.credit = if owes { self.credit + self.turn } else { self.turn };
     }
 
     /// Turns after which it no longer owes; 0 of one that doesn't.
-    fn turns(&self) -> i32 {
-        let owed = 1i32.saturating_sub(self.credit).max(0);
-        owed.saturating_add(self.turn() - 1) / self.turn()
-    }
-
-    /// What a turn is worth.
-    #[inline]
-    fn turn(&self) -> i32 {
-        i32::from(self.weight) * TURN
+    fn turns(&self) -> i64 {
+        let owed = 1i64.saturating_sub(self.credit).max(0);
+        owed.saturating_add(self.turn - 1) / self.turn
     }
 }
 
@@ -77,27 +86,24 @@ pub(crate) fn settle(shares: &mut [Share], count: u8) {
     let shares = shares.get_mut(..usize::from(count)).unwrap_or_default();
     let turns = shares.iter().filter(|s| s.paying).map(Share::turns).min().unwrap_or(0);
     for share in shares.iter_mut().filter(|s| s.credit <= 0) {
-        share.credit = share.credit.saturating_add(turns.saturating_mul(share.turn()));
+        share.credit = share.credit.saturating_add(turns.saturating_mul(share.turn));
     }
 }
 
-/// What a request costs: small ones one each, large ones by their bytes.
-#[inline]
-pub(crate) fn cost(req: &Request, limits: &Limits) -> u16 {
-    let bytes = if req.op == Op::Flush { 0 } else { u64::from(req.blocks) << limits.block.shift() };
-    u16::try_from(1 + (bytes >> BYTES_SHIFT).min(COST_MAX - 1)).unwrap_or(1)
-}
-
-/// Divides `slots` among the first `count` shares by weight; each gets at least one.
-pub(crate) fn divide(shares: &mut [Share], count: u8, slots: u16, weight: impl Fn(u8) -> u16) {
+/// Divides `slots` among the first `count` shares by weight; each gets at least one. Blocks are of `1 << shift` bytes.
+pub(crate) fn divide(shares: &mut [Share], count: u8, slots: u16, shift: u8, weight: impl Fn(u8) -> u16) {
+    let each = 1 << REQUEST_SHIFT.saturating_sub(shift);
     let sum: u64 = (0..count).map(|upper| u64::from(weight(upper).max(1))).sum();
     for (share, upper) in shares.iter_mut().zip(0..count) {
         let weight = weight(upper).max(1);
         let part = (u64::from(slots) * u64::from(weight)).checked_div(sum).unwrap_or(0);
+        let slots = u16::try_from(part).unwrap_or(u16::MAX).max(1);
         *share = Share {
-            slots: u16::try_from(part).unwrap_or(u16::MAX).max(1),
-            weight,
-            credit: i32::from(weight) * TURN,
+            slots,
+            open: slots,
+            turn: i64::from(weight) * TURN * each,
+            credit: i64::from(weight) * TURN * each,
+            each,
             ..Share::NONE
         };
     }

@@ -13,6 +13,9 @@ pub(crate) const NOTHING: u16 = u16::MAX;
 /// The parent of the layer's own request: nobody is told of its end.
 pub(crate) const OWN: u16 = u16::MAX - 1;
 
+/// A tag that no request has: there is no slot of this number.
+pub(crate) const NO_TAG: u32 = u32::MAX;
+
 /// `generation << 24 | id << 8 | child`: what a completion must bring back to be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
@@ -59,6 +62,8 @@ pub(crate) struct Slot<C> {
     pub req: Request,
     pub ctx: C,
     pub tag: u32,
+    /// On the short way, the tag that its end must bring back; else [`NO_TAG`].
+    pub short: u32,
     pub upper: u8,
     pub way: Way,
     pub generation: u8,
@@ -92,6 +97,7 @@ impl<C> Slot<C> {
     #[inline]
     pub fn release(&mut self) {
         self.generation = self.generation.wrapping_add(1);
+        self.short = NO_TAG;
         if self.way == Way::Long {
             (self.answer, self.woken, self.outstanding, self.refused) = (None, false, 0, 0);
         }
@@ -105,6 +111,7 @@ impl<C: Default> Slot<C> {
             req: Request::default(),
             ctx: C::default(),
             tag: 0,
+            short: NO_TAG,
             upper: 0,
             way: Way::Free,
             generation,

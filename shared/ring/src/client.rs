@@ -178,7 +178,7 @@ impl<M: Shared> Client<M> {
     ///
     /// # Errors
     /// The server misbehaved, now or earlier.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Answer>, PeerMisbehaved> {
         if self.head.count == self.seen && !self.look()? {
             return Ok(None);

@@ -6,7 +6,7 @@ use crate::shared::{Mapped, Memory, Shared, Word};
 use crate::{Answer, AttachError, Incoming, PeerMisbehaved, ServerInfo, Submission, codes, page, wire};
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use orion_block::{BlockSize, POLICY_BLOCK};
+use orion_block::{BlockSize, Error, POLICY_BLOCK};
 
 const AWAKE: Word = Word::ServerPage(extension::SERVER + offset_of!(extension::Server, awake));
 const CLIENT_AWAKE: Word = Word::ClientPage(offset_of!(extension::Client, awake));
@@ -208,14 +208,21 @@ impl<M: Shared> Server<M> {
         if self.outstanding == 0 {
             return;
         }
-        let status = match self.client {
-            Peer::Extended(_) => codes::from_status(answer.status),
-            Peer::Plain | Peer::Unknown => codes::from_status_plain(answer.status),
-        };
+        let status = answer.status.map_or_else(|error| self.code(error), |()| codes::status::OK);
         let response = wire::Response { status, success_count: answer.blocks, pad: 0, id: answer.id };
         self.memory.put_response(self.tail.slot, response);
         self.tail = self.shape.next(self.tail);
         self.outstanding -= 1;
+    }
+
+    /// What a failure is called to this client.
+    #[cold]
+    #[inline(never)]
+    fn code(&self, error: Error) -> u32 {
+        match self.client {
+            Peer::Extended(_) => codes::from_error(error),
+            Peer::Plain | Peer::Unknown => codes::from_error_plain(error),
+        }
     }
 
     /// Shows the client all that was pushed. Whether it has to be notified, because it sleeps or doesn't say.

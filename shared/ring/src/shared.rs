@@ -170,8 +170,10 @@ impl Shared for Mapped {
         let Some([a, b, c]) = self.responses.get(slot as usize) else {
             return wire::Response::default();
         };
-        let load = |word: &AtomicU32| word.load(Ordering::Relaxed);
-        zerocopy::transmute!([load(a), load(b), load(c)])
+        let [status, count, id] = [a, b, c].map(|word| word.load(Ordering::Relaxed));
+        // Little-endian, as both boards are: the count is the lower half of its word.
+        let success_count = (count & 0xffff) as u16;
+        wire::Response { status, success_count, pad: 0, id }
     }
 
     #[inline]

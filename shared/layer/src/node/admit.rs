@@ -5,7 +5,7 @@ use crate::share;
 use crate::slots::{Child, NOTHING, Tag, Way};
 use crate::split::{self, Parent};
 use crate::{Layer, Lowers, Relay, Start, Submission, Uppers, turn};
-use orion_block::{Completion, Error, Op, Request};
+use orion_block::{Completion, Error, Limits, Op, Request};
 
 /// What an upper did in its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
         // Those that may still have a request, and those that passed since the last was admitted because they owe.
         let (mut asking, mut owing) = (around.uppers.asking() & ((1 << UPPERS_MAX) - 1), 0);
         let mut moved = false;
-        while asking != 0 && self.in_flight() < usize::from(self.usable) {
+        while asking != 0 && !self.free.is_empty() {
             let upper = turn(asking, self.turn);
             self.turn = upper + 1;
             let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
@@ -41,7 +41,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             }
             let taken = self.take_turn(upper, around);
             moved |= taken != Turn::Nothing;
-            if moved {
+            if taken != Turn::Nothing {
                 owing = 0;
             }
             if taken != Turn::Over {
@@ -55,11 +55,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
     #[inline]
     fn take_turn<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Turn {
         let mut taken = Turn::Nothing;
-        while self.in_flight() < usize::from(self.usable) {
-            let cost = self.admit_one(upper, around);
+        while !self.free.is_empty() {
+            let blocks = self.admit_one(upper, around);
             let Some(share) = self.shares.get_mut(usize::from(upper)) else { break };
-            match cost {
-                Some(cost) if share.spend(cost) => return Turn::Over,
+            match blocks {
+                Some(blocks) if share.spend(blocks) => return Turn::Over,
                 Some(_) => taken = Turn::Some,
                 None => {
                     share.pass();
@@ -72,83 +72,64 @@ impl<L: Layer, const N: usize> Node<L, N> {
         taken
     }
 
-    /// Admits one request, or the next part of one, and says what it costs. Each upper may hold its share of the slots, so
-    /// that none can starve another.
+    /// Admits one request, or the next part of one, and says how many blocks it has. Each upper may hold its share of the
+    /// slots, so that none can starve another.
     #[inline]
-    fn admit_one<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Option<u16> {
-        let share = self.shares.get(usize::from(upper)).filter(|share| share.has_room())?;
-        if share.splitting != NOTHING {
-            return Some(self.issue_part(share.splitting, around));
+    fn admit_one<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Option<u32> {
+        let share = self.shares.get(usize::from(upper))?;
+        if share.held >= share.open {
+            return self.go_on_splitting(upper, around);
         }
-        let Submission { tag, mut req } = around.uppers.next(upper)?;
-        let cost = share::cost(&req, &self.limits);
-        if let Err(error) = self.acceptable(&req) {
-            around.uppers.complete(upper, tag, Completion::error(error));
-        } else if self.open || req.op == Op::Flush || split::fits(&req, &self.limits) {
-            match self.layer.relay(upper, &mut req) {
-                Some(relay) => self.relay(relay, req, tag, upper, around),
-                None => self.issue(req, tag, upper, NOTHING, 0, around),
+        let &id = self.free.last()?;
+        let slot = self.slots.get_mut(id.index())?;
+        let Submission { tag, req } = around.uppers.next(upper)?;
+        slot.req = req;
+        if !self.open || req.blocks == 0 {
+            if let Err(error) = acceptable(&req, self.state, &self.limits) {
+                around.uppers.complete(upper, tag, Completion::error(error));
+                return Some(0);
             }
-        } else {
-            return Some(self.split(req, tag, upper, around));
+            if !self.open && req.op != Op::Flush && !split::fits(&req, &self.limits) {
+                return Some(self.split(req, tag, upper, around));
+            }
         }
-        Some(cost)
-    }
-
-    #[inline]
-    fn acceptable(&self, req: &Request) -> Result<(), Error> {
-        if self.open && req.blocks != 0 {
-            return Ok(());
-        }
-        if let Start::Refused(error) = self.state {
-            return Err(error);
-        }
-        if req.op == Op::Flush {
-            return Ok(());
-        }
-        if req.blocks == 0 {
-            return Err(Error::Invalid);
-        }
-        if req.op.modifies() && self.limits.read_only {
-            return Err(Error::ReadOnly);
-        }
-        let fits = req.end().is_some_and(|end| end <= self.limits.capacity);
-        if fits { Ok(()) } else { Err(Error::OutOfRange) }
-    }
-
-    /// Hands down what the layer said to be one lower request.
-    #[inline]
-    fn relay<U: Uppers, B: Lowers>(
-        &mut self,
-        relay: Relay<L::Ctx>,
-        req: Request,
-        tag: u32,
-        upper: u8,
-        around: &mut Around<'_, U, B>,
-    ) {
-        let Relay { port, ctx } = relay;
-        if self.desk.closed != 0 && self.is_closed(port) {
+        let Some(Relay { port, ctx }) = self.layer.relay(upper, &mut slot.req) else {
+            self.issue(tag, upper, NOTHING, 0, around);
+            return Some(req.blocks);
+        };
+        if self.desk.closed != 0 && self.desk.is_closed(port) {
             let done = self.layer.relayed(ctx, Completion::error(Error::Offline));
-            return around.uppers.complete(upper, tag, done);
+            around.uppers.complete(upper, tag, done);
+            return Some(0);
         }
-        let Some(id) = self.free.pop() else { return };
-        let Some(slot) = self.slots.get_mut(id.index()) else { return };
         (slot.way, slot.ctx, slot.tag, slot.upper) = (Way::Short, ctx, tag, upper);
-        slot.children[0] = Child { port, blocks: req.blocks };
+        slot.children[0] = Child { port, blocks: slot.req.blocks };
+        slot.short = Tag { generation: slot.generation, id, child: 0 }.pack();
+        let below = Submission { tag: slot.short, req: slot.req };
+        self.hold(upper);
+        around.lowers.submit(port, below);
+        Some(req.blocks)
+    }
+
+    /// Issues the next part of the request of `upper` that is being split, if one is and there is room.
+    #[inline(never)]
+    fn go_on_splitting<U: Uppers, B: Lowers>(&mut self, upper: u8, around: &mut Around<'_, U, B>) -> Option<u32> {
+        let share = self.shares.get(usize::from(upper)).filter(|share| share.has_room())?;
+        let index = share.splitting()?;
+        Some(self.issue_part(index, around))
+    }
+
+    /// The next free slot is not free any more: `upper` holds it.
+    #[inline]
+    fn hold(&mut self, upper: u8) {
+        self.free.pop();
         if let Some(share) = self.shares.get_mut(usize::from(upper)) {
             share.held += 1;
         }
-        let tag = Tag { generation: slot.generation, id, child: 0 }.pack();
-        around.lowers.submit(port, Submission { tag, req });
-    }
-
-    #[cold]
-    fn is_closed(&self, port: u8) -> bool {
-        self.desk.closed & 1u64.checked_shl(port.into()).unwrap_or(u64::MAX) != 0
     }
 
     #[inline(never)]
-    fn split<U: Uppers, B: Lowers>(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_, U, B>) -> u16 {
+    fn split<U: Uppers, B: Lowers>(&mut self, req: Request, tag: u32, upper: u8, around: &mut Around<'_, U, B>) -> u32 {
         // As many as there are slots, and each but the one being issued holds a slot: this fails only where more clients
         // than slots are being split at once.
         let Some(index) = self.free_parents.pop() else {
@@ -159,13 +140,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
             *parent = Parent { req, tag, upper, ..Parent::FREE };
         }
         if let Some(share) = self.shares.get_mut(usize::from(upper)) {
-            share.splitting = index;
+            share.split(Some(index));
         }
         self.issue_part(index, around)
     }
 
     #[inline(never)]
-    fn issue_part<U: Uppers, B: Lowers>(&mut self, index: u16, around: &mut Around<'_, U, B>) -> u16 {
+    fn issue_part<U: Uppers, B: Lowers>(&mut self, index: u16, around: &mut Around<'_, U, B>) -> u32 {
         let limits = self.limits;
         let Some(parent) = self.parents.get_mut(usize::from(index)) else {
             return 1;
@@ -176,31 +157,48 @@ impl<L: Layer, const N: usize> Node<L, N> {
         parent.parts += 1;
         let last = !parent.unissued();
         if last && let Some(share) = self.shares.get_mut(usize::from(upper)) {
-            share.splitting = NOTHING;
+            share.split(None);
         }
-        self.issue(req, tag, upper, index, skip, around);
-        share::cost(&req, &limits)
+        if let Some(slot) = self.free.last().and_then(|id| self.slots.get_mut(id.index())) {
+            slot.req = req;
+        }
+        self.issue(tag, upper, index, skip, around);
+        req.blocks
     }
 
+    /// Has the layer do what the request in the next free slot asks.
     #[inline(never)]
     fn issue<U: Uppers, B: Lowers>(
         &mut self,
-        req: Request,
         tag: u32,
         upper: u8,
         parent: u16,
         skip: u32,
         around: &mut Around<'_, U, B>,
     ) {
-        let Some(id) = self.free.pop() else { return };
-        let Some(slot) = self.slots.get_mut(id.index()) else {
-            return;
-        };
-        (slot.req, slot.ctx, slot.tag, slot.upper) = (req, L::Ctx::default(), tag, upper);
+        let Some(&id) = self.free.last() else { return };
+        let Some(slot) = self.slots.get_mut(id.index()) else { return };
+        (slot.ctx, slot.tag, slot.upper) = (L::Ctx::default(), tag, upper);
         (slot.way, slot.parent, slot.skip) = (Way::Long, parent, skip);
-        if let Some(share) = self.shares.get_mut(usize::from(upper)) {
-            share.held += 1;
-        }
+        self.hold(upper);
         self.call(around, |layer, io| layer.submit(id, io));
     }
+}
+
+/// Whether a request can be served at all, or why not.
+fn acceptable(req: &Request, state: Start, limits: &Limits) -> Result<(), Error> {
+    if let Start::Refused(error) = state {
+        return Err(error);
+    }
+    if req.op == Op::Flush {
+        return Ok(());
+    }
+    if req.blocks == 0 {
+        return Err(Error::Invalid);
+    }
+    if req.op.modifies() && limits.read_only {
+        return Err(Error::ReadOnly);
+    }
+    let fits = req.end().is_some_and(|end| end <= limits.capacity);
+    if fits { Ok(()) } else { Err(Error::OutOfRange) }
 }

@@ -42,14 +42,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
         done: Completion,
         around: &mut Around<'_, U, B>,
     ) -> Result<(), &'static str> {
-        let Tag { generation, id, child } = Tag::unpack(tag);
+        let id = Tag::unpack(tag).id;
         let slot = self.slots.get_mut(id.index()).ok_or("answered a request that cannot exist")?;
         let [asked, ..] = slot.children;
-        if slot.way != Way::Short {
-            return self.child_ended(id, (generation, child, port), done, around);
-        }
-        if child != 0 || slot.generation != generation || asked.port != port {
-            return Err(UNASKED);
+        if slot.short != tag || asked.port != port {
+            return self.child_ended(tag, port, done, around);
         }
         self.end_relayed(id, believed(done, asked.blocks), around);
         if self.layer.has_parked() {
@@ -70,15 +67,16 @@ impl<L: Layer, const N: usize> Node<L, N> {
     #[inline(never)]
     fn child_ended<U: Uppers, B: Lowers>(
         &mut self,
-        id: Id,
-        (generation, child, port): (u8, u8, u8),
+        tag: u32,
+        port: u8,
         done: Completion,
         around: &mut Around<'_, U, B>,
     ) -> Result<(), &'static str> {
+        let Tag { generation, id, child } = Tag::unpack(tag);
         let slot = self.slots.get_mut(id.index()).ok_or(UNASKED)?;
         let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
         let asked = slot.children.get(usize::from(child)).copied().unwrap_or_default();
-        if !slot.busy() || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
+        if slot.way != Way::Long || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
             return Err(UNASKED);
         }
         slot.outstanding &= !bit;
@@ -192,9 +190,9 @@ impl<L: Layer, const N: usize> Node<L, N> {
         let answer = parent.ended(skip, done);
         let (upper, tag) = (parent.upper, parent.tag);
         if !parent.unissued()
-            && let Some(share) = self.shares.get_mut(usize::from(upper)).filter(|s| s.splitting == index)
+            && let Some(share) = self.shares.get_mut(usize::from(upper)).filter(|s| s.splitting() == Some(index))
         {
-            share.splitting = NOTHING;
+            share.split(None);
         }
         if let Some(done) = answer {
             let _ = self.free_parents.push(index);

@@ -6,6 +6,7 @@ use crate::{Channel, ChannelSet};
 const NOBODY: u8 = u8::MAX;
 
 /// Some of at most 64 rings, and the channels by which their peers notify.
+#[repr(C)]
 #[derive(Debug)]
 pub(super) struct Active {
     /// The rings that say that we are awake, a bit each.

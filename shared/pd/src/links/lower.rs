@@ -49,9 +49,10 @@ impl Lower {
 }
 
 /// The devices below a node. Port `n` is the `n`th link of the configuration on which we are the client.
+// What each call needs comes first, the tables last: what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct LowerRings {
-    lowers: Vec<Lower, LOWERS_MAX>,
     active: Active,
     /// Those that were asked since the last [`publish`](Self::publish), a bit each.
     touched: u64,
@@ -60,6 +61,7 @@ pub struct LowerRings {
     patience: Option<u64>,
     /// When that is over.
     until: Option<Instant>,
+    lowers: Vec<Lower, LOWERS_MAX>,
 }
 
 impl LowerRings {
@@ -88,7 +90,7 @@ impl LowerRings {
                 .map_err(|_| InitError("more than 62 devices below one PD: Microkit has no more channels"))?;
         }
         let patience = config.setting(PATIENCE).map(|ms| ms.saturating_mul(1_000_000));
-        Ok(Self { lowers, active, touched: 0, regions: Regions::new(&config)?, patience, until: None })
+        Ok(Self { active, touched: 0, regions: Regions::new(&config)?, patience, until: None, lowers })
     }
 
     /// Looks which devices have become ready since the last call, and gives up those that are not in time.

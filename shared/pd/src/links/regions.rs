@@ -8,10 +8,21 @@ use orion_block::{Buf, RegionId};
 /// Most data regions of a PD.
 const REGIONS_MAX: usize = 64;
 
+/// Where a region begins that no device reaches: not in the address space of any bus.
+const NOWHERE: u64 = 1 << 63;
+
 #[derive(Clone, Copy, Debug)]
 struct Span {
     bus: u64,
     size: u64,
+}
+
+impl Span {
+    /// The region of `size` bytes that devices know as `bus`, 0 where they don't.
+    fn new(bus: u64, size: u64) -> Self {
+        let reached = bus != 0 && bus.checked_add(size).is_some_and(|end| end <= NOWHERE);
+        Self { bus: if reached { bus } else { NOWHERE }, size }
+    }
 }
 
 /// Whether a region of `size` bytes holds `offset..offset + len`.
@@ -32,7 +43,7 @@ impl Regions {
     /// # Errors
     /// [`InitError`] where there are too many.
     pub fn new(config: &Config<'_>) -> Result<Self, InitError> {
-        let spans = config.regions.iter().map(|r| Span { bus: r.bus.get(), size: r.size.get() });
+        let spans = config.regions.iter().map(|r| Span::new(r.bus.get(), r.size.get()));
         if config.regions.len() > REGIONS_MAX {
             return Err(InitError("more than 64 data regions: give this part of the system a gatekeeper of its own"));
         }
@@ -44,15 +55,15 @@ impl Regions {
     pub fn at_bus(&self, bus: u64, len: u64) -> Option<Buf> {
         self.spans.iter().enumerate().find_map(|(index, span)| {
             let offset = bus.checked_sub(span.bus)?;
-            let fits = span.bus != 0 && holds(span.size, offset, len);
+            let fits = span.bus != NOWHERE && holds(span.size, offset, len);
             fits.then_some(Buf { region: RegionId(u16::try_from(index).ok()?), offset })
         })
     }
 
-    /// The bus address of a payload that was found to lie in its region; 0 where no device reaches that.
+    /// The bus address of a payload that was found to lie in its region; one that no device has where no device reaches that.
     #[inline]
     pub fn bus_address(&self, buf: Buf) -> u64 {
-        let base = self.spans.get(usize::from(buf.region.0)).map_or(0, |s| s.bus);
-        if base == 0 { 0 } else { base.saturating_add(buf.offset) }
+        let base = self.spans.get(usize::from(buf.region.0)).map_or(NOWHERE, |s| s.bus);
+        base.wrapping_add(buf.offset)
     }
 }

@@ -38,18 +38,20 @@ struct Upper {
 }
 
 /// The clients above a node.
+// What each call needs comes first, the tables last: what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct UpperRings {
-    uppers: Vec<Upper, UPPERS_MAX>,
     active: Active,
     /// Those that were answered since the last [`publish`](Self::publish), a bit each.
     touched: u64,
-    regions: Regions,
-    limits: Option<Limits>,
-    malformed: u64,
-    misbehaved: u32,
     /// The channels of plain sDDF clients.
     plain: ChannelSet,
+    malformed: u64,
+    misbehaved: u32,
+    announced: bool,
+    regions: Regions,
+    uppers: Vec<Upper, UPPERS_MAX>,
 }
 
 impl UpperRings {
@@ -81,13 +83,13 @@ impl UpperRings {
         let regions = Regions::new(&config)?;
         let plain = uppers.iter().filter(|upper| upper.plain).map(|upper| upper.channel);
         let plain = plain.fold(ChannelSet::default(), ChannelSet::with);
-        Ok(Self { uppers, active, touched: 0, regions, limits: None, malformed: 0, misbehaved: 0, plain })
+        Ok(Self { active, touched: 0, plain, malformed: 0, misbehaved: 0, announced: false, regions, uppers })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
     /// taken from then on. A client whose only window is the whole device needs none: see [`whole`].
     pub fn announce(&mut self, limits: Limits, epoch: u32, windows: impl Fn(u8) -> [WindowInfo; 16]) {
-        self.limits = Some(limits);
+        self.announced = true;
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
             upper.shift = limits.block.shift();
             let windows = windows(number);
@@ -99,7 +101,7 @@ impl UpperRings {
 
     /// Whether the clients were told.
     pub fn announced(&self) -> bool {
-        self.limits.is_some()
+        self.announced
     }
 
     /// Makes answers visible and wakes the clients that sleep; if `all`, every one that knows our extension.
