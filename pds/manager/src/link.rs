@@ -13,6 +13,8 @@ const STALL: u64 = 2_000_000_000;
 /// Nanoseconds after which a connection that asks nothing is closed.
 const IDLE: u64 = 60_000_000_000;
 
+const ONLY_LOOKS: &str = "this socket is for `orion status`, `orion top` and `orion ctl list`; commands go to the one that `orion run` names first";
+
 /// Where a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -41,6 +43,8 @@ enum Piece {
 #[derive(Debug)]
 pub struct Link {
     conn: Conn,
+    /// It came where people may only look.
+    looks: bool,
     stage: Stage,
     request: [u8; REQUEST],
     have: usize,
@@ -53,10 +57,11 @@ pub struct Link {
 }
 
 impl Link {
-    /// A new connection.
-    pub fn new(conn: Conn, now: Instant) -> Self {
+    /// A new connection, over which nothing may be changed where it only `looks`.
+    pub fn new(conn: Conn, looks: bool, now: Instant) -> Self {
         let (stage, out) = (Stage::Listening, Vec::new());
-        Self { conn, stage, request: [0; REQUEST], have: 0, number: 0, out, sent: 0, deadline: now.after(IDLE) }
+        let (request, deadline) = ([0; REQUEST], now.after(IDLE));
+        Self { conn, looks, stage, request, have: 0, number: 0, out, sent: 0, deadline }
     }
 
     /// Its number in the world.
@@ -170,6 +175,8 @@ impl Link {
         match request {
             // The figures are gathered for all who wait.
             Ok(Request::State) => (self.stage, self.deadline) = (Stage::Waiting, now.after(IDLE)),
+            // Not even looks: the gatekeeper does only so many commands a second for the manager.
+            Ok(Request::Command(_)) if self.looks => self.answer(&Frame::Refused(ONLY_LOOKS), now),
             Ok(Request::Command(ask)) => match core.command(&ask, world) {
                 Ok(command) => {
                     (self.stage, self.deadline) = (Stage::Commanding(command), now.after(COMMAND_PATIENCE));

@@ -5,16 +5,21 @@ use crate::link::Link;
 use orion_pd::sockets::{CONNECTIONS, Sockets};
 use orion_pd::{ChannelSet, InitError, Instant, ProtectionDomain, World};
 
+/// Nanoseconds between two rounds of figures: whoever asks for them all the time keeps no PD from its work.
+const APART: u64 = 10_000_000;
+
 /// The manager of a world with sockets.
 #[derive(Debug)]
 pub struct OnSockets {
     core: Core,
     links: [Option<Link>; CONNECTIONS],
+    /// Figures are not gathered anew before.
+    next: Instant,
 }
 
 impl<W: World + Sockets> ProtectionDomain<W> for OnSockets {
     fn init(world: &mut W) -> Result<Self, InitError> {
-        Ok(Self { core: Core::new(world)?, links: [const { None }; CONNECTIONS] })
+        Ok(Self { core: Core::new(world)?, links: [const { None }; CONNECTIONS], next: Instant(0) })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -23,15 +28,16 @@ impl<W: World + Sockets> ProtectionDomain<W> for OnSockets {
         for link in self.links.iter().flatten() {
             world.watch(link.conn(), link.interest());
         }
-        let links = self.links.iter().flatten().map(Link::deadline);
-        links.chain(self.core.gathering()).min()
+        let links = self.links.iter().flatten();
+        let next = if links.clone().any(Link::waits) { self.core.gathering().or(Some(self.next)) } else { None };
+        links.map(Link::deadline).chain(next).min()
     }
 }
 
 impl OnSockets {
     /// Does what can be done now; whether anything was.
     fn turn<W: World + Sockets>(&mut self, world: &mut W) -> bool {
-        let Self { core, links } = self;
+        let Self { core, links, next } = self;
         let now = world.now();
         let mut moved = accept(links, world);
         while let Some((number, result)) = core.answer() {
@@ -40,7 +46,7 @@ impl OnSockets {
         }
         let waiting = links.iter().flatten().any(Link::waits);
         let sending = links.iter().flatten().any(Link::sends);
-        moved |= gather(core, links, (waiting, sending), world);
+        moved |= gather(core, links, (waiting && !sending, next), world);
         for slot in links {
             let Some(link) = slot else { continue };
             match link.turn(core, world) {
@@ -61,15 +67,18 @@ impl OnSockets {
 fn gather<W: World>(
     core: &mut Core,
     links: &mut [Option<Link>],
-    (waiting, sending): (bool, bool),
+    (wanted, next): (bool, &mut Instant),
     world: &mut W,
 ) -> bool {
-    if !waiting || sending {
+    let now = world.now();
+    // A clock that went back is no reason to wait for it.
+    let early = now < *next && next.0.saturating_sub(now.0) <= APART;
+    if !wanted || (core.gathering().is_none() && early) {
         return false;
     }
-    let now = world.now();
     if core.gathering().is_none() {
         core.gather(world);
+        *next = now.after(APART);
     }
     let gathered = core.gathered(now);
     if gathered {
@@ -83,7 +92,7 @@ fn accept<W: World + Sockets>(links: &mut [Option<Link>], world: &mut W) -> bool
     while let Some(conn) = world.accept() {
         let now = world.now();
         match links.get_mut(usize::from(conn.0)) {
-            Some(slot @ None) => *slot = Some(Link::new(conn, now)),
+            Some(slot @ None) => *slot = Some(Link::new(conn, world.door(conn) != 0, now)),
             // A world that gives a number twice, or one too large, is refused the connection.
             _ => world.close(conn),
         }

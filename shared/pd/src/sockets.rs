@@ -66,11 +66,17 @@ pub struct Interest {
     pub writable: bool,
 }
 
-/// The listening address and the connections that a world gives to the PD. Nothing here blocks.
+/// The listening addresses and the connections that a world gives to the PD. Nothing here blocks.
 pub trait Sockets {
     /// Takes a waiting connection; `None` where there is none, or [`CONNECTIONS`] are open. A new one is not
-    /// watched. While fewer are open, a connection that waits is a reason to call `notified`.
+    /// watched. While fewer are open, a connection that waits is a reason to call `notified`. Those that come by another
+    /// than the first address take at most half of the connections.
     fn accept(&mut self) -> Option<Conn>;
+
+    /// By which of the PD's listening addresses an open connection came: 0 for the first, of which most have only one.
+    fn door(&self, _conn: Conn) -> u8 {
+        0
+    }
 
     /// Receives what is there, filling `into` in order; the number of bytes, at least 1.
     ///

@@ -16,6 +16,8 @@ pub struct Operator {
     pub told: Vec<u8>,
     /// The manager has closed the connection.
     pub closed: bool,
+    /// By which of the manager's addresses it comes.
+    pub door: u8,
     accepted: bool,
     interest: Interest,
 }
@@ -35,6 +37,10 @@ impl Sockets for SimWorld {
         let comes = !operator.accepted && !operator.sends.is_empty();
         operator.accepted |= comes;
         comes.then_some(Conn(0))
+    }
+
+    fn door(&self, _: Conn) -> u8 {
+        self.common.borrow().operator.door
     }
 
     fn receive(&mut self, _: Conn, into: &mut [Target<'_>]) -> Result<usize, Stopped> {

@@ -25,8 +25,17 @@ fn system(rights: &str) -> String {
 
 /// What an operator is told that sends `bytes`, and whether the demo passed.
 fn told(rights: &str, seed: u64, bytes: &[u8]) -> (Vec<u8>, bool) {
+    told_at(0, rights, seed, bytes)
+}
+
+/// The same of one that comes by this one of the manager's addresses.
+fn told_at(door: u8, rights: &str, seed: u64, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut machine = Machine::new(&system(rights), seed, &[]);
-    machine.common.borrow_mut().operator.sends.extend(bytes);
+    {
+        let operator = &mut machine.common.borrow_mut().operator;
+        operator.sends.extend(bytes);
+        operator.door = door;
+    }
     // The operator's connection is closed for want of requests at the end, so this comes to rest.
     while machine.step() {}
     let common = machine.common.borrow();
@@ -94,6 +103,39 @@ fn a_client_that_is_frozen_is_shown_as_frozen_and_one_without_the_right_freezes_
         assert!(passed && states == [0, 0] && results.is_empty() && refused.len() == 2, "seed {seed}");
     }
     assert!(froze > 0, "nobody was ever frozen");
+}
+
+/// Who comes where people may only look sees everything and changes nothing, whatever the manager may.
+#[test]
+fn who_may_only_look_changes_nothing() {
+    let mut requests: Vec<Request> =
+        Kind::ALL.into_iter().map(|kind| Request::Command(Ask::on(kind, "demo", 0))).collect();
+    requests.push(Request::State);
+    let bytes: Vec<u8> = (0..).zip(&requests).flat_map(|(n, request)| request.emit(n)).collect();
+    for seed in 0..10 {
+        let (told, passed) = told_at(1, "admin derive read", seed, &bytes);
+        let (states, results, refused) = frames(&told);
+        assert!(passed && states == [0] && results.is_empty(), "seed {seed}");
+        assert_eq!(refused.len(), Kind::ALL.len());
+    }
+}
+
+/// Figures are asked of every PD at most so often, however often operators want them.
+#[test]
+fn figures_are_gathered_no_more_often_than_that() {
+    let bytes: Vec<u8> = (0..50).flat_map(|n| Request::State.emit(n)).collect();
+    let mut machine = Machine::new(&system("observe"), 3, &[]);
+    machine.rest();
+    machine.common.borrow_mut().operator.sends.extend(&bytes);
+    let (from, mut answered) = (machine.now(), 0);
+    while answered < 50 {
+        let next = machine.rest().unwrap();
+        answered = frames(&machine.common.borrow().operator.told).0.len();
+        if answered < 50 {
+            machine.set_clock(next);
+        }
+    }
+    assert!(machine.now() - from >= 49 * 10_000_000, "50 rounds in {} ns", machine.now() - from);
 }
 
 #[test]

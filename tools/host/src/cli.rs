@@ -49,6 +49,10 @@ pub struct RunArgs {
     /// [default: build/orion.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// Where the manager also listens for who may look and change nothing (`orion status`, `orion top`): the user who runs this,
+    /// and the group of the socket's file
+    #[arg(long, value_name = "PATH")]
+    pub look: Option<PathBuf>,
     /// Keep the audit records in a file, where system.xml has no <orion:audit>; an existing one is gone on with
     #[arg(long, value_name = "FILE")]
     pub audit: Option<PathBuf>,
@@ -85,8 +89,10 @@ impl RunArgs {
         }
         let manager = self.manager(&plan)?;
         let summary = self.summary(&plan, &bound, manager.as_ref().map(|(path, _)| path));
-        bound.extend(manager.map(|(_, manager)| (MANAGER.to_owned(), manager)));
-        let (listeners, sweepers) = split(bound);
+        let manager = manager.into_iter().map(|(_, bound)| (MANAGER.to_owned(), bound));
+        let look = self.look(&plan)?.into_iter().map(|bound| (MANAGER.to_owned(), bound));
+        // The manager's first is the one by which everything may be asked.
+        let (listeners, sweepers) = split(bound.into_iter().chain(manager).chain(look));
         let manner = Manner { limit, stay: !self.exports.is_empty(), output: Output { json: self.json } };
         let result = run::run(Setup { plan, images, listeners, cpus, programs, audit }, manner, &summary);
         drop(sweepers);
@@ -163,17 +169,25 @@ impl RunArgs {
         limit.map_err(|_| "--for: give a number of seconds, as in --for 10".to_owned())
     }
 
+    fn no_manager(&self, option: &str, rights: &str) -> String {
+        let shown = self.system.display();
+        format!("{option}: {shown} has no manager that could listen; add <orion:manager{rights}/>")
+    }
+
+    /// Listens for operators who may only look, if they are to come.
+    fn look(&self, plan: &Plan) -> Result<Option<Bound>, String> {
+        let Some(path) = &self.look else { return Ok(None) };
+        if !has_manager(plan) {
+            return Err(self.no_manager("--look", ""));
+        }
+        exports::listen_for_group(path).map(Some)
+    }
+
     /// Listens for the manager's operators, where there is one.
     fn manager(&self, plan: &Plan) -> Result<Option<(PathBuf, Bound)>, String> {
-        let there = plan.pds.iter().any(|pd| pd.derived && pd.name == MANAGER);
-        match (&self.socket, there) {
+        match (&self.socket, has_manager(plan)) {
             (None, false) => Ok(None),
-            (Some(_), false) => {
-                let shown = self.system.display();
-                Err(format!(
-                    "--socket: {shown} has no manager that could listen; add <orion:manager rights=\"admin\"/>"
-                ))
-            }
+            (Some(_), false) => Err(self.no_manager("--socket", " rights=\"admin\"")),
             (Some(path), true) => Ok(Some((path.clone(), exports::listen_private(path)?))),
             (None, true) => exports::listen_default().map(Some),
         }
@@ -195,6 +209,10 @@ impl RunArgs {
             };
             lines.push(format!("manager: listens at {}; see it with: orion status{option}", path.display()));
         }
+        lines.extend(self.look.as_ref().map(|path| {
+            let path = path.display();
+            format!("manager: listens at {path} for who may only look: orion status --socket {path}")
+        }));
         lines.join("\n")
     }
 
@@ -207,12 +225,16 @@ impl RunArgs {
     }
 }
 
-type Sockets = (BTreeMap<String, std::os::fd::OwnedFd>, Vec<crate::exports::Sweeper>);
+fn has_manager(plan: &Plan) -> bool {
+    plan.pds.iter().any(|pd| pd.derived && pd.name == MANAGER)
+}
 
-fn split(bound: BTreeMap<String, Bound>) -> Sockets {
-    let (mut listeners, mut sweepers) = (BTreeMap::new(), Vec::new());
+type Sockets = (BTreeMap<String, Vec<std::os::fd::OwnedFd>>, Vec<crate::exports::Sweeper>);
+
+fn split(bound: impl Iterator<Item = (String, Bound)>) -> Sockets {
+    let (mut listeners, mut sweepers) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
     for (pd, bound) in bound {
-        listeners.insert(pd, bound.socket);
+        listeners.entry(pd).or_default().push(bound.socket);
         sweepers.extend(bound.sweeper);
     }
     (listeners, sweepers)

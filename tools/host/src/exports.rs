@@ -94,8 +94,20 @@ const DEFAULTS: u32 = 10;
 /// # Errors
 /// A message for people.
 pub fn listen_private(path: &Path) -> Result<Bound, String> {
+    listen_masked(path, 0o177)
+}
+
+/// Listens at `path` for the user who runs this and the group of the socket's file.
+///
+/// # Errors
+/// A message for people.
+pub fn listen_for_group(path: &Path) -> Result<Bound, String> {
+    listen_masked(path, 0o117)
+}
+
+fn listen_masked(path: &Path, mask: libc::mode_t) -> Result<Bound, String> {
     // SAFETY: plain integers; there is one thread yet.
-    let usual = unsafe { libc::umask(0o177) };
+    let usual = unsafe { libc::umask(mask) };
     let bound = listen_unix(path);
     // SAFETY: as above.
     unsafe { libc::umask(usual) };

@@ -69,8 +69,8 @@ pub struct Launch {
     pub device: Option<(RawFd, RawFd, u8)>,
     /// The peers it may wake.
     pub peers: Vec<Peer>,
-    /// The listening socket of an export.
-    pub listen: Option<RawFd>,
+    /// The listening sockets of an export, or of the manager.
+    pub listen: Vec<RawFd>,
 }
 
 impl Launch {
@@ -91,7 +91,7 @@ impl Launch {
         words.extend(
             self.peers.iter().map(|p| word("peer", [p.channel.into(), p.bit.into(), p.pending, p.sleeping, p.event])),
         );
-        words.extend(self.listen.map(|fd| word("listen", [fd])));
+        words.extend(self.listen.iter().map(|fd| word("listen", [fd])));
         words
     }
 
@@ -128,7 +128,7 @@ impl Launch {
                 sleeping: v.next()?,
                 event: v.next()?,
             }),
-            "listen" => self.listen = Some(v.next()?),
+            "listen" => self.listen.push(v.next()?),
             _ => return None,
         }
         Some(())
@@ -141,7 +141,9 @@ impl Launch {
         fds.extend(self.own.into_iter().flat_map(|(pending, sleeping, event)| [pending, sleeping, event]));
         fds.extend(self.peers.iter().flat_map(|peer| [peer.pending, peer.sleeping, peer.event]));
         fds.extend(self.console.into_iter().flat_map(|(ring, _, host)| [ring, host]));
-        fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]).chain(self.listen));
+        fds.extend(
+            self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]).chain(self.listen.iter().copied()),
+        );
         fds.sort_unstable();
         fds.dedup();
         fds
@@ -193,7 +195,7 @@ mod tests {
             files: vec![File { vaddr: 1 << 32, size: 4096, phys: 0xb000_8000 }],
             device: Some((10, 16, 61)),
             peers: vec![Peer { channel: 1, bit: 2, pending: 11, sleeping: 12, event: 13 }],
-            listen: Some(14),
+            listen: vec![14, 15],
         };
         assert_eq!(Launch::parse(launch.words()), Some(launch.clone()));
         assert_eq!(launch.inherited(), (3..=16).collect::<Vec<_>>());

@@ -71,7 +71,7 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
     let bell = held.bell(launch, irq)?;
     let ropes = launch.peers.iter().map(|peer| held.rope(peer)).collect::<io::Result<Vec<_>>>()?;
     let printer = held.printer(launch)?;
-    let listener = launch.listen.map(|fd| held.listener(fd)).transpose()?;
+    let listener = held.listener(&launch.listen)?;
     faults::report(&launch.maps)?;
     let world = HostWorld {
         config,
@@ -152,8 +152,10 @@ impl Held {
         Printer::new(ring.window(), host)
     }
 
-    fn listener(&mut self, fd: RawFd) -> io::Result<Listener> {
-        self.allowed.listen = Some(fd);
-        Ok(Listener::new(sys::inherited(fd)?))
+    /// The sockets at which it listens, if it does.
+    fn listener(&mut self, fds: &[RawFd]) -> io::Result<Option<Listener>> {
+        self.allowed.listen = fds.to_vec();
+        let doors = fds.iter().map(|fd| sys::inherited(*fd)).collect::<io::Result<Vec<_>>>()?;
+        Ok(Some(Listener::new(doors)).filter(|_| !fds.is_empty()))
     }
 }

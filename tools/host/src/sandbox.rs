@@ -15,8 +15,8 @@ pub struct Allowed {
     pub read: Vec<RawFd>,
     /// It may write these.
     pub write: Vec<RawFd>,
-    /// It may listen here: accept connections, and receive, send and close on any descriptor.
-    pub listen: Option<RawFd>,
+    /// It may listen at these, if any: accept connections, and receive, send and close on any descriptor.
+    pub listen: Vec<RawFd>,
 }
 
 /// When a system call is allowed.
@@ -73,8 +73,8 @@ fn rules(allowed: &Allowed) -> Vec<Rule> {
         Always(libc::SYS_rt_sigreturn),
         NoMemory(libc::SYS_mmap),
     ];
-    if let Some(listen) = allowed.listen {
-        rules.push(On(libc::SYS_accept4, vec![listen]));
+    if !allowed.listen.is_empty() {
+        rules.push(On(libc::SYS_accept4, allowed.listen.clone()));
         rules.extend([
             Always(libc::SYS_recvmsg),
             Always(libc::SYS_sendmsg),

@@ -13,32 +13,49 @@ use std::time::Duration;
 struct Open {
     socket: OwnedFd,
     interest: Interest,
+    /// The index of the listening socket by which it came.
+    door: u8,
 }
 
-/// A listening socket and its connections.
+/// Listening sockets and their connections.
 #[derive(Debug)]
 pub struct Listener {
-    socket: OwnedFd,
+    doors: Vec<OwnedFd>,
     open: [Option<Open>; CONNECTIONS],
 }
+
+/// Most listening sockets of a PD.
+pub const DOORS: usize = 2;
 
 const NOTHING: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 const NO_PIECE: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
 impl Listener {
-    /// Takes over a listening socket that does not block.
-    pub const fn new(socket: OwnedFd) -> Self {
-        Self { socket, open: [const { None }; CONNECTIONS] }
+    /// Takes over listening sockets that do not block, at most [`DOORS`].
+    pub const fn new(doors: Vec<OwnedFd>) -> Self {
+        Self { doors, open: [const { None }; CONNECTIONS] }
+    }
+
+    /// The listening sockets by which one more may come. Only the first may fill every place: whoever comes by another
+    /// keeps nobody from that one.
+    fn open_doors(&self) -> impl Iterator<Item = (u8, RawFd)> {
+        let room = |door: u8| match door {
+            0 => self.open.iter().any(Option::is_none),
+            _ => self.open.iter().flatten().filter(|open| open.door != 0).count() < CONNECTIONS / 2,
+        };
+        let doors = (0..).zip(&self.doors).filter(move |(door, _)| room(0) && room(*door));
+        doors.map(|(door, socket)| (door, socket.as_raw_fd()))
     }
 
     /// Sleeps until `bell` is rung, something that is waited for is true of a socket, or `limit` is over; whether the
     /// bell was rung.
     pub fn sleep(&self, bell: &File, limit: Option<Duration>) -> bool {
-        let mut polled = [NOTHING; CONNECTIONS + 2];
-        let [at_bell, at_listener, at_open @ ..] = &mut polled;
+        let mut polled = [NOTHING; CONNECTIONS + DOORS + 1];
+        let [at_bell, rest @ ..] = &mut polled;
+        let (at_doors, at_open) = rest.split_at_mut(DOORS);
         (at_bell.fd, at_bell.events) = (bell.as_raw_fd(), libc::POLLIN);
-        if self.open.iter().any(Option::is_none) {
-            (at_listener.fd, at_listener.events) = (self.socket.as_raw_fd(), libc::POLLIN);
+        for (at, (_, socket)) in at_doors.iter_mut().zip(self.open_doors()) {
+            (at.fd, at.events) = (socket, libc::POLLIN);
         }
         for (at, open) in at_open.iter_mut().zip(self.open.iter().flatten()) {
             let Interest { readable, writable } = open.interest;
@@ -52,23 +69,28 @@ impl Listener {
 
     fn accept(&mut self) -> Option<Conn> {
         let index = self.open.iter().position(Option::is_none)?;
-        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-        let no_address = std::ptr::null_mut();
-        // SAFETY: plain integers, and null pointers that ask for no address.
-        let fd = unsafe { libc::accept4(self.socket.as_raw_fd(), no_address, std::ptr::null_mut(), flags) };
-        if fd < 0 {
-            return None;
-        }
-        // SAFETY: it was opened just now, and nobody else knows its number.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        no_delay(fd);
-        *self.open.get_mut(index)? = Some(Open { socket, interest: Interest::default() });
+        let (door, socket) = self.open_doors().find_map(|(door, listening)| Some((door, accept(listening)?)))?;
+        *self.open.get_mut(index)? = Some(Open { socket, interest: Interest::default(), door });
         u8::try_from(index).ok().map(Conn)
     }
 
     fn at(&self, conn: Conn) -> Option<RawFd> {
         Some(self.open.get(usize::from(conn.0))?.as_ref()?.socket.as_raw_fd())
     }
+}
+
+/// A connection that waits at a listening socket.
+fn accept(listening: RawFd) -> Option<OwnedFd> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let no_address = std::ptr::null_mut();
+    // SAFETY: plain integers, and null pointers that ask for no address.
+    let fd = unsafe { libc::accept4(listening, no_address, std::ptr::null_mut(), flags) };
+    if fd < 0 {
+        return None;
+    }
+    no_delay(fd);
+    // SAFETY: it was opened just now, and nobody else knows its number.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Answers go out at once. A Unix socket does so anyway, and refuses this.
@@ -126,6 +148,11 @@ fn outcome(moved: libc::ssize_t) -> Result<usize, Stopped> {
 impl Sockets for HostWorld {
     fn accept(&mut self) -> Option<Conn> {
         self.listener.as_mut()?.accept()
+    }
+
+    fn door(&self, conn: Conn) -> u8 {
+        let open = self.listener.as_ref().and_then(|l| l.open.get(usize::from(conn.0))?.as_ref());
+        open.map_or(0, |open| open.door)
     }
 
     fn receive(&mut self, conn: Conn, into: &mut [Target<'_>]) -> Result<usize, Stopped> {

@@ -31,8 +31,8 @@ pub struct Setup {
     pub plan: Plan,
     /// The file behind each disk, by the disk's name.
     pub images: BTreeMap<String, Image>,
-    /// The listening socket of each export, by its PD's name.
-    pub listeners: BTreeMap<String, OwnedFd>,
+    /// The listening sockets of each export and of the manager, by its PD's name.
+    pub listeners: BTreeMap<String, Vec<OwnedFd>>,
     /// The processors that everything runs on.
     pub cpus: Cpus,
     /// The programs of this world.
@@ -92,7 +92,7 @@ impl Setup {
         for (pd, program) in pds {
             let Some(program) = program else { continue };
             let line = lines.remove(pd.name.as_str());
-            let listener = self.listeners.remove(&pd.name);
+            let listener = self.listeners.remove(&pd.name).unwrap_or_default();
             let process = ground.process(pd, program.role, line, listener, &self.cpus);
             running.pds.push(process.map_err(|error| format!("protection domain `{}`: {error}", pd.name))?);
         }
@@ -179,7 +179,7 @@ impl<'a> Ground<'a> {
         pd: &Pd,
         role: Role,
         device: Option<Line>,
-        listener: Option<OwnedFd>,
+        listener: Vec<OwnedFd>,
         cpus: &Cpus,
     ) -> io::Result<Process> {
         let mut launch = Launch { name: pd.name.clone(), program: pd.program.clone(), ..Launch::default() };
@@ -190,7 +190,7 @@ impl<'a> Ground<'a> {
         launch.peers = self.peers(&pd.name);
         let irq = pd.irqs.iter().find(|irq| irq.source == IrqSource::Event).map_or(u8::MAX, |irq| irq.id);
         launch.device = device.as_ref().map(|line| (line.qtest.as_raw_fd(), line.kick.as_raw_fd(), irq));
-        launch.listen = listener.as_ref().map(AsRawFd::as_raw_fd);
+        launch.listen = listener.iter().map(AsRawFd::as_raw_fd).collect();
         let ring = Region::new(&format!("{}-console", pd.name), CONSOLE_BYTES)?;
         launch.console = Some((fd(ring.file(true)), CONSOLE_BYTES, fd(&self.host)));
         let tail = Tail::new(Mapped::new(ring.file(true), None, CONSOLE_BYTES, true)?.window())?;

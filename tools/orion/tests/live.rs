@@ -26,7 +26,7 @@ impl Live {
         );
         std::fs::write(folder.join("system.xml"), xml).unwrap();
         let mut orion = Command::new(ORION);
-        orion.args(["run", "--json", "--export", "vault=nbd:unix:nbd"]).current_dir(&folder);
+        orion.args(["run", "--json", "--export", "vault=nbd:unix:nbd", "--look", "look.sock"]).current_dir(&folder);
         let mut child = orion.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let serving = lines.by_ref().map_while(Result::ok).any(|line| line.contains("serving vault"));
@@ -175,6 +175,34 @@ fn a_manager_without_the_right_lets_operators_only_look() {
     let status = live.status();
     assert_eq!(status["manager"]["rights"], serde_json::json!(["observe"]));
     assert!(right(&status, "export_vault")["used"].as_u64().unwrap() > 0);
+}
+
+/// The socket for looking: its file lets in the group, and nothing can be changed over it though the manager may; however
+/// many come to look, those who may change things still do.
+#[test]
+fn who_may_only_look_sees_and_changes_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    if missing() {
+        return;
+    }
+    let live = Live::start("look", "<orion:manager rights=\"admin\"/>");
+    let mode = |path: &str| std::fs::metadata(live.folder.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("look.sock"), mode("build/orion.sock")), (0o660, 0o600));
+    let look = |words: &[&'static str]| [words, &["--socket", "look.sock"]].concat();
+    assert!(live.done(&look(&["status", "--interval", "0"])).contains("export_vault"));
+    assert!(live.done(&look(&["ctl", "list"])).contains("export_vault:0"));
+    for words in
+        [&["ctl", "freeze", "export_vault"][..], &["ctl", "limit", "export_vault"], &["ctl", "look", "export_vault"]]
+    {
+        let said = live.refused(&look(words));
+        assert!(said.contains("this socket is for `orion status`"), "{said}");
+    }
+    let lookers: Vec<UnixStream> =
+        (0..20).map(|_| UnixStream::connect(live.folder.join("look.sock")).unwrap()).collect();
+    live.done(&["ctl", "freeze", "export_vault"]);
+    assert!(!live.reads());
+    drop(lookers);
+    assert_eq!(right(&live.status(), "export_vault")["state"], "frozen");
 }
 
 #[test]
