@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Printing: a line goes into the PD's console ring, which the serial PD reads. Release kernels print nothing for PDs.
+use crate::end::End;
 use core::cell::RefCell;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -16,6 +17,8 @@ const LINE: usize = 256;
 struct Console {
     ring: Writer,
     serial: Channel,
+    /// Whether somebody restarts this PD when it ends.
+    supervised: bool,
 }
 
 /// The console of this PD. A panic prints too, and knows of no world: that is why it is global.
@@ -28,10 +31,10 @@ unsafe impl Sync for Global {}
 static CONSOLE: Global = Global(RefCell::new(None));
 
 /// Opens the console: `window` is the ring of `record`.
-pub fn open(record: &config::Console, window: Window) {
+pub fn open(record: &config::Console, window: Window, supervised: bool) {
     let index = usize::from(record.channel.get());
     if let (Ok(ring), true) = (Writer::attach(window), index < 62) {
-        CONSOLE.0.replace(Some(Console { ring, serial: Channel::new(index) }));
+        CONSOLE.0.replace(Some(Console { ring, serial: Channel::new(index), supervised }));
     }
     panicking::set_hook(&panicked);
 }
@@ -53,9 +56,18 @@ pub fn print(line: fmt::Arguments<'_>) {
     }
 }
 
+/// Prints the last line of this life; whether there will be another one.
+pub fn ended(why: impl fmt::Display) -> bool {
+    let again = CONSOLE.0.try_borrow().is_ok_and(|console| console.as_ref().is_some_and(|console| console.supervised));
+    let what = if again { "ended" } else { "stopped" };
+    print(format_args!("{what}: {why}"));
+    again
+}
+
 fn panicked(info: &PanicInfo<'_>) {
     sel4_microkit::debug_println!("{}: {info}", sel4_microkit::pd_name().unwrap_or("?"));
-    print(format_args!("stopped: {info}"));
+    let _either_way = ended(info);
+    End::Panic.now()
 }
 
 /// A line as it grows; always with room for its end.

@@ -5,11 +5,14 @@
 //! by the addresses in the PD's configuration (see `docs/sel4.md`).
 #![no_std]
 
+mod children;
 mod clock;
 mod console;
+mod end;
 #[cfg(target_arch = "x86_64")]
 mod ports;
 mod ranges;
+mod restart;
 mod run;
 mod world;
 

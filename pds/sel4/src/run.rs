@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Runs a PD: set up, called once for everything, then for each notification.
+use crate::children;
 use crate::console;
+use crate::end::End;
+use crate::restart;
 use crate::world::Sel4World;
 use orion_pd::{Channel, ChannelSet, Instant, Message, ProtectionDomain, World};
-use sel4_microkit::{DeferredAction, Handler, Infallible, MessageInfo, get_mr, pd_name, set_mr};
+use sel4_microkit::{Child, DeferredAction, Handler, Infallible, MessageInfo, get_mr, pd_name, set_mr};
 
 /// A running PD.
 pub struct Running<P> {
@@ -24,6 +27,7 @@ struct Live<P> {
 
 /// Sets the PD `P` up and calls it for the first time.
 pub fn start<P: ProtectionDomain<Sel4World>>() -> Running<P> {
+    restart::answer_for_the_dead();
     Running { live: live() }
 }
 
@@ -61,7 +65,9 @@ fn live<P: ProtectionDomain<Sel4World>>() -> Option<Live<P>> {
             Some(live)
         }
         Err(error) => {
-            console::print(format_args!("stopped: {error}"));
+            if console::ended(error) {
+                End::Start.now()
+            }
             None
         }
     }
@@ -108,6 +114,16 @@ impl<P: ProtectionDomain<Sel4World>> Handler for Running<P> {
         };
         answer.words.iter().enumerate().for_each(|(i, &word)| set_mr(i, word));
         Ok(MessageInfo::new(answer.label, answer.words.len()))
+    }
+
+    #[cold]
+    fn fault(&mut self, child: Child, message: MessageInfo) -> Result<Option<MessageInfo>, Infallible> {
+        if let (Some(live), Some(fault)) = (&mut self.live, children::fault(child, &message)) {
+            live.world.ended(fault);
+            live.call(ChannelSet::default());
+        }
+        // No answer: the supervisor says when the child goes on.
+        Ok(None)
     }
 
     fn take_deferred_action(&mut self) -> Option<DeferredAction> {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! What seL4 gives to a PD.
 use crate::clock::{self, Clock};
+use crate::children;
 use crate::console;
 use crate::ranges::{Kind, Ranges};
 use core::fmt;
 use core::ptr::NonNull;
 use orion_pd::config::{self, BadConfig, Header};
-use orion_pd::{Channel, Config, Instant, Verdict, World};
+use orion_pd::{Channel, Config, Fault, Instant, Verdict, World};
 use orion_region::{Volatile, Window};
 use sel4_microkit::{DeferredAction, DeferredActionSlot};
 
@@ -20,6 +21,8 @@ pub struct Sel4World {
     clock: Clock,
     /// The last notification or acknowledgement: it goes with the system call that waits for the next event.
     deferred: DeferredActionSlot,
+    /// The end of a child that the PD was not told yet. There is one at a time: it is told at once.
+    fault: Option<Fault>,
 }
 
 impl Sel4World {
@@ -33,15 +36,24 @@ impl Sel4World {
         if let Some(record) = config.consoles.iter().find(|c| c.role.get() == 0)
             && let Some(ring) = window(&mut ranges, record.vaddr.get())
         {
-            console::open(record, ring);
+            console::open(record, ring, config.setting("pulse_vaddr").is_some());
         }
         let clock = Clock::new(clock::hertz(boot_information(&config)));
-        Ok(Self { config, ranges, clock, deferred: DeferredActionSlot::new() })
+        Ok(Self { config, ranges, clock, deferred: DeferredActionSlot::new(), fault: None })
     }
 
     /// What is left to do when the PD waits for its next event.
     pub(crate) fn take_deferred(&mut self) -> Option<DeferredAction> {
         self.deferred.take()
+    }
+
+    /// A child came to its end, for the PD to take.
+    #[cold]
+    pub(crate) fn ended(&mut self, fault: Fault) {
+        // Else it waits for an answer until somebody else's message takes the place of its own, of which a debug kernel
+        // complains.
+        children::stop(fault.child);
+        self.fault = Some(fault);
     }
 }
 
@@ -88,6 +100,19 @@ impl World for Sel4World {
 
     /// A PD has no end here: its last line says all.
     fn finish(&mut self, _verdict: Verdict) {}
+
+    fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+
+    /// Every program of ours begins anew at the same address.
+    fn restart(&mut self, child: u8, _entry: u64) -> bool {
+        children::begin(child)
+    }
+
+    fn stop(&mut self, child: u8) {
+        children::stop(child);
+    }
 }
 
 fn sel4_channel(channel: Channel) -> sel4_microkit::Channel {

@@ -167,7 +167,7 @@ impl ImageArgs {
         let needed: Vec<&str> = needed.into_iter().collect();
         let (built, suffix) = programs.build(&needed, settings)?;
         for program in needed {
-            copy(&built.join(format!("{program}{suffix}")), &directory.join(format!("{program}.elf")))?;
+            section::keep_data(&built.join(format!("{program}{suffix}")), &directory.join(format!("{program}.elf")))?;
         }
         Ok(())
     }
@@ -205,9 +205,4 @@ fn make(directory: &Path) -> Result<(), String> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     fs::write(path, bytes).map_err(|error| format!("{}: cannot be written: {error}", path.display()))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let copied = fs::copy(from, to);
-    copied.map(|_| ()).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
 }
