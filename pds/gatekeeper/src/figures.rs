@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What the manager sees of the gatekeeper: counters, and every capability, client and volume.
 use crate::GatekeeperPd;
-use orion_block::{Limits, POLICY_BLOCK};
+use orion_block::{Limits, Op, POLICY_BLOCK};
 use orion_caps::Listed;
 use orion_layer::{Lowers, Uppers};
-use orion_metrics::{Client, Counter, Holding, Row, Volume};
+use orion_metrics::{Client, Counter, Holding, Kind, Row, Volume};
 use orion_pd::World;
 
 impl GatekeeperPd {
@@ -30,6 +30,15 @@ impl GatekeeperPd {
             .map(|number| Row::Client(Client::new(number, uppers.closed(number), u32::from(node.held(number)))));
         let rows = volumes.chain(clients).chain(layer.listed().map(|held| holding(&held)));
         reporter.publish(world, rows);
+    }
+}
+
+/// Under which a request's time is counted.
+pub(crate) const fn kind(op: Op) -> Kind {
+    match op {
+        Op::Read => Kind::Read,
+        Op::Flush => Kind::Flush,
+        Op::Write | Op::Discard | Op::WriteZeroes => Kind::Write,
     }
 }
 

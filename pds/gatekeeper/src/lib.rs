@@ -17,7 +17,7 @@ use orion_block::Instant;
 use orion_caps::{
     Budget, CAPABILITIES_MAX, CLIENTS_MAX, Capability, Event as Happened, Extent, Gatekeeper, Refusal, Rights,
 };
-use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Uppers};
+use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Probe, Uppers};
 use orion_pd::config::{Config, Grant, NONE, Role};
 use orion_pd::links::{LowerRings, UpperRings, look_again};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, Reporter, World};
@@ -37,6 +37,8 @@ const PRINTED_MAX: u32 = 64;
 #[derive(Debug)]
 pub struct GatekeeperPd {
     node: Capabilities,
+    /// Times a request now and then.
+    probe: Probe,
     control: Control,
     audit: Audit,
     uppers: UpperRings,
@@ -79,6 +81,7 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
         let life = if state.as_ref().is_some_and(State::restored) { 2 } else { 1 };
         Ok(Self {
             node: Node::new(layer, life),
+            probe: Probe::new(),
             control: Control::new(world, state)?,
             audit,
             uppers: UpperRings::new(world)?,
@@ -109,6 +112,9 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
                 now: world.now(),
             };
             let progress = self.node.run(&mut around);
+            if let Some((op, ns)) = self.node.look(&mut self.probe, around.now) {
+                self.reporter.figures.record(figures::kind(op), ns);
+            }
             let mut served = Served::default();
             if self.control.pending(around.uppers.asking()) {
                 served = self.control.serve(&mut self.node, &mut around, &mut self.audit, world);

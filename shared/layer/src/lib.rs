@@ -25,6 +25,6 @@ pub use io::{Lowers, PeerMisbehaved, Submission, Uppers, turn};
 pub use layer::{Event, Id, Layer, Relay, Start};
 pub use layers::{Delay, Fault, Faults, Memory, Passthrough};
 pub use local::{Local, NoLowers};
-pub use node::{Around, Node, PORTS_MAX, Progress, UPPERS_MAX};
+pub use node::{Around, Node, PORTS_MAX, Probe, Progress, UPPERS_MAX};
 pub use payload::{NoPayload, Payload};
 pub use slots::{FANOUT_MAX, SLOTS_MAX};

@@ -10,8 +10,11 @@ use orion_block::{Completion, Instant, Limits};
 
 mod admit;
 mod end;
+mod probe;
 #[cfg(test)]
 mod tests;
+
+pub use probe::Probe;
 
 /// Most clients above a node.
 pub const UPPERS_MAX: u8 = 62;

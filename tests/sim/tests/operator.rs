@@ -9,9 +9,9 @@
 )]
 use orion_control::operator::{Frame, HEAD, Request};
 use orion_control::{Ask, Kind, Refused};
-use orion_metrics::Row;
+use orion_metrics::{Histogram, Row};
 use orion_pd::Verdict;
-use orion_sim::{Machine, Random};
+use orion_sim::{Habit, Machine, Random};
 
 fn system(rights: &str) -> String {
     format!(
@@ -152,4 +152,43 @@ fn an_operator_that_sends_garbage_harms_nobody() {
         let (_, _, refused) = frames(&told);
         assert!(passed && !refused.is_empty(), "seed {seed}");
     }
+}
+
+/// The gatekeeper times a request now and then, each kind on its own: how long it took in there and below.
+#[test]
+fn the_gatekeepers_times_are_those_of_its_clients() {
+    let xml = system("observe").replace("demo.elf", "puppet.elf");
+    for (depth, service) in [(1, 50_000), (4, 50_000), (32, 10_000)] {
+        let mut machine = Machine::new(&xml, u64::from(depth), &[]);
+        machine.rest();
+        machine.slow_disks(service);
+        machine.habit("demo", Habit { depth, blocks: 1, ..Habit::default() });
+        machine.pass(100_000_000);
+        machine.common.borrow_mut().operator.sends.extend(Request::State.emit(1));
+        machine.pass(20_000_000);
+        let told = machine.common.borrow().operator.told.clone();
+        let (reads, others) = times_of("gatekeeper", &told);
+        // One request after the other, and a request waits for all that were asked before it.
+        let takes = u64::from(depth) * service;
+        assert!(reads.count() >= 20 && others == 0, "{} timed at depth {depth}", reads.count());
+        for part in [reads.quantile(1, 2).unwrap(), reads.quantile(99, 100).unwrap()] {
+            assert!((takes..takes + takes / 8 + 32).contains(&part), "{part}, not {takes}, at depth {depth}");
+        }
+    }
+}
+
+/// What a PD says of reads, and how many of other kinds were timed.
+fn times_of(pd: &str, mut told: &[u8]) -> (Histogram, u64) {
+    while !told.is_empty() {
+        let (kind, _, len) = Frame::parse_head(told[..HEAD].try_into().unwrap()).unwrap();
+        if let Some(Frame::Pd(found)) = Frame::parse(kind, &told[HEAD..HEAD + len])
+            && found.name.as_str() == pd
+        {
+            let times = |kind| *found.figures.times(kind);
+            let others = times(orion_metrics::Kind::Write).count() + times(orion_metrics::Kind::Flush).count();
+            return (times(orion_metrics::Kind::Read), others);
+        }
+        told = &told[HEAD + len..];
+    }
+    panic!("{pd} is not there");
 }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//! Times a request now and then, from outside: what passes through the node meets nothing of it.
+//!
+//! A slot is watched. When a call of [`Node::run`](super::Node::run) has put a request into it, that one's time begins; when its
+//! generation is another one, it has ended. Each is seen at the end of the call in which it came to be so.
+use super::Node;
+use crate::slots::Way;
+use crate::{Id, Layer};
+use orion_block::{Instant, Op};
+
+/// Calls between two slots that are watched, and those after which one that gets no new request is given up.
+const APART: u8 = 32;
+
+/// What is watched.
+#[derive(Clone, Copy, Debug)]
+enum Watch {
+    /// Nothing, for so many more calls.
+    Nothing(u8),
+    /// For so many more calls, a slot that had this generation, and whether that request has not ended yet.
+    Slot { id: Id, generation: u8, old: bool, calls: u8 },
+    /// A request that was taken at this time.
+    Request { id: Id, generation: u8, op: Op, since: Instant },
+}
+
+/// Times one request at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    watch: Watch,
+    /// Where the next slot in use is looked for.
+    next: u16,
+}
+
+impl Probe {
+    /// Of a node that was just made.
+    pub const fn new() -> Self {
+        Self { watch: Watch::Nothing(APART), next: 0 }
+    }
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L: Layer, const N: usize> Node<L, N> {
+    /// To be called after each call of [`run`](Self::run), with the time of that call: what was asked, and for how many
+    /// nanoseconds it was in the node and below, where the request that was watched has ended.
+    #[inline]
+    pub fn look(&self, probe: &mut Probe, now: Instant) -> Option<(Op, u64)> {
+        if let Watch::Nothing(calls @ 1..) = &mut probe.watch {
+            *calls -= 1;
+            return None;
+        }
+        self.look_closely(probe, now)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_closely(&self, probe: &mut Probe, now: Instant) -> Option<(Op, u64)> {
+        match probe.watch {
+            Watch::Nothing(_) => probe.watch = self.choose(&mut probe.next)?,
+            Watch::Slot { id, generation, old, calls } => {
+                let slot = self.slots.get(id.index())?;
+                let (busy, ended) = (slot.way != Way::Free, slot.generation != generation);
+                probe.watch = match calls.checked_sub(1) {
+                    _ if busy && (ended || !old) => {
+                        Watch::Request { id, generation: slot.generation, op: slot.req.op, since: now }
+                    }
+                    Some(calls) => Watch::Slot { id, generation, old: old && !ended, calls },
+                    None => Watch::Nothing(0),
+                };
+            }
+            Watch::Request { id, generation, op, since } => {
+                self.slots.get(id.index()).filter(|slot| slot.generation != generation)?;
+                probe.watch = Watch::Nothing(APART);
+                return Some((op, now.0.saturating_sub(since.0)));
+            }
+        }
+        None
+    }
+
+    /// The next slot to watch: one in use, since what is freed last is used first, else the one that will be.
+    fn choose(&self, next: &mut u16) -> Option<Watch> {
+        let count = u16::try_from(N).unwrap_or(u16::MAX);
+        let mut ids = (*next..count).chain(0..(*next).min(count)).map(Id);
+        let busy = |id: &Id| self.slots.get(id.index()).is_some_and(|slot| slot.way != Way::Free);
+        let id = ids.find(busy).or(self.free.last().copied())?;
+        *next = id.0 + 1;
+        let slot = self.slots.get(id.index())?;
+        Some(Watch::Slot { id, generation: slot.generation, old: slot.way != Way::Free, calls: APART })
+    }
+}
+
+#[cfg(test)]
+mod tests;
