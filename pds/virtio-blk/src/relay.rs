@@ -60,18 +60,23 @@ impl Relay {
         }
     }
 
-    /// Takes requests, one of each client in turn; whether there were any.
+    /// Takes requests, one of each client in turn, or all of one that is alone; whether there were any.
     fn admit(&mut self, uppers: &mut impl Uppers, device: &mut impl Device) -> bool {
         let (mut asking, mut any) = (uppers.asking(), false);
         while asking != 0 && device.has_room() {
             let upper = orion_layer::turn(asking, self.turn);
             self.turn = upper + 1;
-            match uppers.next(upper) {
-                Some(submission) => {
-                    device.start(Origin { upper, tag: submission.tag }, &submission.req);
-                    any = true;
+            let alone = asking == 1 << upper;
+            loop {
+                let Some(submission) = uppers.next(upper) else {
+                    asking &= !(1 << upper);
+                    break;
+                };
+                device.start(Origin { upper, tag: submission.tag }, &submission.req);
+                any = true;
+                if !alone || !device.has_room() {
+                    break;
                 }
-                None => asking &= !(1 << upper),
             }
         }
         any

@@ -69,30 +69,32 @@ pub struct Counters {
 }
 
 /// A virtio block device. `T` is what the caller calls its requests by.
+// What each request needs comes first, the tables last: what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct VirtioBlk<B, T = u32> {
-    bus: B,
-    queue: Queue,
-    regions: [Span; REGIONS_MAX],
-    properties: Properties,
-    slots: [Slot<T>; SLOTS_MAX as usize],
-    free: Free,
-    done: Done<T>,
-    iommu: bool,
-    read_only: bool,
-    alive: bool,
-    resets: u8,
-    timeout_ns: u64,
     now: Instant,
     /// Of a request that is submitted now.
     deadline: Instant,
     /// While the device holds a request: no deadline is before this.
     watch: Instant,
-    counters: Counters,
     /// Requests that the device has done or failed to do.
     ended: u64,
-    figures: Figures,
+    alive: bool,
+    resets: u8,
+    iommu: bool,
+    read_only: bool,
+    timeout_ns: u64,
+    counters: Counters,
     fault: Option<&'static str>,
+    properties: Properties,
+    queue: Queue,
+    free: Free,
+    regions: [Span; REGIONS_MAX],
+    bus: B,
+    slots: [Slot<T>; SLOTS_MAX as usize],
+    figures: Figures,
+    done: Done<T>,
 }
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
@@ -102,7 +104,7 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// [`Fault`] where the device cannot be used; it is left reset, without access to memory.
     pub fn new(mut bus: B, setup: Setup<'_>) -> Result<Self, Fault> {
         let mut regions = [Span::default(); REGIONS_MAX];
-        regions.iter_mut().zip(setup.regions).for_each(|(to, from)| *to = *from);
+        regions.iter_mut().zip(setup.regions).for_each(|(to, from)| *to = from.sound());
         let (iommu, read_only, timeout_ns) = (setup.iommu, setup.read_only, setup.timeout_ns);
         let started = start::first(&mut bus, setup);
         let (properties, queue) = started.inspect_err(|_| start::abandon(&mut bus))?;
@@ -205,7 +207,8 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             if let Some(done) = self.done.pop() {
                 return Some(done);
             }
-            if !self.alive {
+            // A device that was given up has left nothing to take.
+            if !self.queue.has_seen() && !self.alive {
                 return None;
             }
             match self.queue.pop() {
@@ -301,6 +304,7 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         // Only after the reset may buffers be given back: until then the device may write into them.
         if let Err(fault) = self.again() {
             start::abandon(&mut self.bus);
+            self.queue.forget();
             self.alive = false;
             self.fault = Some(fault.text());
         }

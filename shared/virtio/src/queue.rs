@@ -117,13 +117,9 @@ impl Tables {
 }
 
 /// A split virtqueue in a DMA region.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Queue {
-    memory: Window,
-    tables: Tables,
-    bus: u64,
-    layout: Layout,
-    event_idx: bool,
     /// One past the last entry of the available ring that was written.
     staged: u16,
     /// The available index as the device sees it.
@@ -134,8 +130,13 @@ pub struct Queue {
     seen: u16,
     /// `taken` when the device was last asked to interrupt; nothing while it was not asked at all.
     armed: Option<u16>,
+    layout: Layout,
+    event_idx: bool,
+    tables: Tables,
     /// The slots that the device holds.
     held: Held,
+    memory: Window,
+    bus: u64,
 }
 
 impl Queue {
@@ -170,6 +171,11 @@ impl Queue {
         (0..layout.slots()).for_each(|slot| self.prepare(slot));
     }
 
+    /// Takes nothing any more of what the device was seen to have used, and holds it to hold nothing. It must be reset.
+    pub fn forget(&mut self) {
+        (self.seen, self.held) = (self.taken, Held::NONE);
+    }
+
     /// Writes what never changes of a slot: where its header, status and table are.
     fn prepare(&mut self, slot: u16) {
         let (chain, own) = (self.layout.chain(slot), self.layout.slot(slot));
@@ -201,6 +207,12 @@ impl Queue {
         self.held
     }
 
+    /// Whether the device was seen to have used something that was not taken yet.
+    #[inline]
+    pub fn has_seen(&self) -> bool {
+        self.taken != self.seen
+    }
+
     /// Whether the device has used something that was not taken yet.
     pub fn pending(&self) -> bool {
         self.half(self.layout.used(), Ordering::Acquire).1 != self.taken
@@ -219,25 +231,21 @@ impl Queue {
     pub fn stage(&mut self, slot: u16, header: [u64; 2], payload: Payload) {
         let fresh = self.held.set(slot, true);
         debug_assert!(fresh, "the slot is free");
-        let Payload { address, len, flags: direction } = payload;
-        // A request without payload has its header linked to its status.
-        let second = if len == 0 { 2 } else { 1 };
-        let header_tail = tail(16, flags::NEXT, self.layout.link(slot, second));
-        let payload_tail = tail(len, flags::NEXT | direction, self.layout.link(slot, 2));
         let request = [header[0], header[1], NO_STATUS.into()];
-        // The second half of the first descriptor, and the whole of the next.
-        let chain = [header_tail, address, payload_tail];
-        if self.layout.indirect() {
+        let head = if self.layout.indirect() {
+            let chain = chain(payload, 0);
             // All of it lies within the slot's 128 bytes, which are looked up once.
             if let Some([a, b, c, _, _, _, _, _, _, d, e, f, ..]) = self.tables.slots.get(slot.into()) {
                 store([a, b, c, d, e, f], [request[0], request[1], request[2], chain[0], chain[1], chain[2]]);
             }
+            slot
         } else {
             self.put(self.layout.slot(slot) + HEADER, request);
-            self.put(self.layout.chain(slot) + 8, chain);
-        }
+            self.put(self.layout.chain(slot) + 8, chain(payload, self.layout.head(slot)));
+            self.layout.head(slot)
+        };
         if let Some(entry) = self.tables.avail.get(self.layout.entry(self.staged)) {
-            entry.store(self.layout.head(slot).to_le(), Ordering::Relaxed);
+            entry.store(head.to_le(), Ordering::Relaxed);
         }
         self.staged = self.staged.wrapping_add(1);
     }
@@ -330,6 +338,14 @@ impl Queue {
 
 fn store<const N: usize>(words: [&AtomicU64; N], values: [u64; N]) {
     words.iter().zip(values).for_each(|(word, value)| word.store(value.to_le(), Ordering::Relaxed));
+}
+
+/// The second half of the first of three descriptors, whose indices begin with `first`, and the whole of the next: a request
+/// without payload has its header linked to its status.
+#[inline(always)]
+fn chain(Payload { address, len, flags }: Payload, first: u16) -> [u64; 3] {
+    let second = if len == 0 { 2 } else { 1 };
+    [tail(16, flags::NEXT, first + second), address, tail(len, flags::NEXT | flags, first + 2)]
 }
 
 /// The second half of a descriptor: length, flags, next.

@@ -21,7 +21,8 @@ impl Span {
     /// The region of `size` bytes that devices know as `bus`, 0 where they don't.
     fn new(bus: u64, size: u64) -> Self {
         let reached = bus != 0 && bus.checked_add(size).is_some_and(|end| end <= NOWHERE);
-        Self { bus: if reached { bus } else { NOWHERE }, size }
+        // One that no device reaches has no bytes there.
+        if reached { Self { bus, size } } else { Self { bus: NOWHERE, size: 0 } }
     }
 }
 
@@ -53,10 +54,9 @@ impl Regions {
     /// The bytes that devices know as `bus..bus + len`, if they lie in one region.
     #[inline]
     pub fn at_bus(&self, bus: u64, len: u64) -> Option<Buf> {
-        self.spans.iter().enumerate().find_map(|(index, span)| {
+        (0..).zip(&self.spans).find_map(|(index, span)| {
             let offset = bus.checked_sub(span.bus)?;
-            let fits = span.bus != NOWHERE && holds(span.size, offset, len);
-            fits.then_some(Buf { region: RegionId(u16::try_from(index).ok()?), offset })
+            holds(span.size, offset, len).then_some(Buf { region: RegionId(index), offset })
         })
     }
 

@@ -7,14 +7,16 @@ use crate::queue::Payload;
 use orion_block::{Completion, Error, Op, Request};
 
 impl Span {
-    /// The bus address of `len` bytes at `offset`, if the region has them.
+    /// The region, or none where it would reach beyond the last bus address.
+    pub(super) fn sound(self) -> Self {
+        if self.bus.checked_add(self.size).is_some() { self } else { Self::default() }
+    }
+
+    /// The bus address of `len` bytes at `offset`, if the region has them. It must be [`sound`](Self::sound).
+    #[inline]
     pub(super) fn address(&self, offset: u64, len: u64) -> Option<u64> {
-        let end = offset.checked_add(len)?;
-        if end > self.size {
-            return None;
-        }
-        self.bus.checked_add(end)?;
-        Some(self.bus + offset)
+        let inside = offset.checked_add(len).is_some_and(|end| end <= self.size);
+        inside.then(|| self.bus.wrapping_add(offset))
     }
 }
 

@@ -21,11 +21,12 @@ pub struct Slot<T> {
 }
 
 /// The slots that are free, the last freed first: its memory is still in the cache.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Free {
-    stack: [u16; MOST],
     free: usize,
     slots: usize,
+    stack: [u16; MOST],
 }
 
 impl Free {
@@ -66,11 +67,12 @@ impl Free {
 
 /// Answers that no device is needed for, or that a reset left: oldest first. The node above keeps to the capacity, so
 /// that they and the requests at the device are never more than the slots.
+#[repr(C)]
 #[derive(Debug)]
 pub struct Done<T> {
-    answers: [(T, Completion); MOST],
-    first: usize,
     count: usize,
+    first: usize,
+    answers: [(T, Completion); MOST],
 }
 
 impl<T: Copy + Default> Done<T> {
