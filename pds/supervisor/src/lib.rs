@@ -86,7 +86,9 @@ impl<W: World> ProtectionDomain<W> for Supervisor {
         if self.reporter.asked(from) && self.reporter.answer(from) {
             self.show(world);
         }
-        self.children.iter().filter_map(|child| child.watched.due()).min()
+        // It shows that it lives though there is nothing else to do.
+        let beat = world.now().after(self.terms.ping);
+        self.children.iter().filter_map(|child| child.watched.due()).chain([beat]).min()
     }
 }
 
@@ -113,6 +115,9 @@ impl Supervisor {
             _ => world.print(format_args!("{name} {}; it is {verdict}", fault.cause)),
         }
         self.tell(number, world);
+        if verdict == Verdict::GivenUp {
+            world.stop(fault.child);
+        }
     }
 
     /// Does all that is to be done about a child now.
@@ -141,6 +146,8 @@ impl Supervisor {
         } else {
             child.watched.give_up();
             world.print(format_args!("{} can't be restarted, and is given up", child.name));
+            self.tell(number, world);
+            return world.stop(id);
         }
         self.tell(number, world);
     }

@@ -136,7 +136,7 @@ fn what_faults_is_told_restarted_and_at_last_given_up() {
     stage.world.faults.push_back(Fault { child: 1, cause: Cause::Start });
     let (did, _) = stage.call(31);
     assert!(did[0].starts_with("blk_d0 could not start; it was restarted 2 times in 60 s and is given up"), "{did:?}");
-    assert_eq!(did[1..], ["notify 10", "notify 11"]);
+    assert_eq!(did[1..], ["notify 10", "notify 11", "stop 1"]);
     assert_eq!((stage.life(0), stage.life(1)), ((State::Runs, 0), (State::GivenUp, 2)));
 }
 
@@ -164,7 +164,7 @@ fn what_cannot_be_restarted_is_given_up_and_the_supervisor_shows_that_it_lives()
     stage.world.faults.push_back(Fault { child: 0, cause: Cause::Killed });
     let before = stage.lives.load(BEAT, Ordering::Relaxed);
     let (did, next) = stage.call(5);
-    assert_eq!(did[1..], ["restart 0 at 0x0", "a can't be restarted, and is given up", "notify 10"]);
+    assert_eq!(did[1..], ["restart 0 at 0x0", "a can't be restarted, and is given up", "notify 10", "stop 0"]);
     assert_ne!(stage.lives.load(BEAT, Ordering::Relaxed), before);
-    assert_eq!((stage.life(0).0, next), (State::GivenUp, None));
+    assert_eq!((stage.life(0).0, next), (State::GivenUp, Some(105)));
 }

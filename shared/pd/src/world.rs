@@ -90,7 +90,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Memory(at) => write!(f, "touched {at:#x}, which it may not"),
             Self::Instruction(at) => write!(f, "did what the processor can't do at {at:#x}"),
-            Self::Denied(number) => write!(f, "asked the kernel for {number}, which it may not have"),
+            Self::Denied(_) => f.write_str("asked the kernel for what it may not have"),
             Self::Panic => f.write_str("panicked"),
             Self::Start => f.write_str("could not start"),
             Self::Killed => f.write_str("was killed"),

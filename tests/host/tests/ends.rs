@@ -53,22 +53,24 @@ fn when_the_parent_is_killed() {
 }
 
 #[test]
-fn when_a_driver_is_killed() {
+fn when_a_driver_and_a_device_were_killed_and_restarted() {
     let place = Place::new();
     let (mut run, children) = serving(&place);
-    send(process(&run, "name=blk_d0"), libc::SIGKILL);
-    assert!(!run.end().success());
-    assert_eq!(run.fault("blk_d0"), Some("was killed by signal 9"));
-    assert_nothing_stays(&place, &children);
-}
-
-#[test]
-fn when_a_device_is_killed() {
-    let place = Place::new();
-    let (mut run, children) = serving(&place);
-    send(process(&run, "qemu-system"), libc::SIGKILL);
-    assert!(!run.end().success());
-    assert!(run.fault("d0").is_some(), "{:#?}", run.events);
+    for (part, name, cause) in [
+        ("name=blk_d0", "blk_d0", "was killed by signal 9"),
+        ("qemu-system", "d0", "the QEMU that is this disk's device has ended"),
+    ] {
+        let before = process(&run, "name=blk_d0");
+        send(process(&run, part), libc::SIGKILL);
+        run.wait_for("fault", "name", name);
+        run.wait_for("line", "text", "blk_d0 was killed; it is restarted");
+        run.wait_for("line", "text", "requests in flight");
+        assert_eq!(run.fault(name), Some(cause));
+        assert_ne!(process(&run, "name=blk_d0"), before);
+        assert_eq!(run.children().len(), children.len(), "{:#?}", run.children());
+    }
+    run.signal(libc::SIGTERM);
+    assert!(run.end().success(), "what was healed is no failure");
     assert_nothing_stays(&place, &children);
 }
 

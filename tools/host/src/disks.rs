@@ -83,7 +83,7 @@ pub fn open(disk: &Disk, arg: Option<&DiskArg>) -> Result<Image, String> {
     let mut file = at.open(create)?;
     at.check_size(&mut file)?;
     let aio = at.choose_aio(&file, arg.and_then(|arg| arg.aio))?;
-    Ok(Image { file, read_only: disk.read_only, aio, inject: arg.and_then(|arg| arg.inject.clone()) })
+    Ok(Image { file, path, read_only: disk.read_only, aio, inject: arg.and_then(|arg| arg.inject.clone()) })
 }
 
 /// The file that we make for `disk`.

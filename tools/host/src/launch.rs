@@ -71,6 +71,8 @@ pub struct Launch {
     pub peers: Vec<Peer>,
     /// The listening sockets of an export, or of the manager.
     pub listen: Vec<RawFd>,
+    /// The supervisor's connection to the launcher.
+    pub parent: Option<RawFd>,
 }
 
 impl Launch {
@@ -92,6 +94,7 @@ impl Launch {
             self.peers.iter().map(|p| word("peer", [p.channel.into(), p.bit.into(), p.pending, p.sleeping, p.event])),
         );
         words.extend(self.listen.iter().map(|fd| word("listen", [fd])));
+        words.extend(self.parent.map(|fd| word("parent", [fd])));
         words
     }
 
@@ -129,6 +132,7 @@ impl Launch {
                 event: v.next()?,
             }),
             "listen" => self.listen.push(v.next()?),
+            "parent" => self.parent = Some(v.next()?),
             _ => return None,
         }
         Some(())
@@ -141,9 +145,8 @@ impl Launch {
         fds.extend(self.own.into_iter().flat_map(|(pending, sleeping, event)| [pending, sleeping, event]));
         fds.extend(self.peers.iter().flat_map(|peer| [peer.pending, peer.sleeping, peer.event]));
         fds.extend(self.console.into_iter().flat_map(|(ring, _, host)| [ring, host]));
-        fds.extend(
-            self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]).chain(self.listen.iter().copied()),
-        );
+        fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]));
+        fds.extend(self.listen.iter().copied().chain(self.parent));
         fds.sort_unstable();
         fds.dedup();
         fds
@@ -196,9 +199,10 @@ mod tests {
             device: Some((10, 16, 61)),
             peers: vec![Peer { channel: 1, bit: 2, pending: 11, sleeping: 12, event: 13 }],
             listen: vec![14, 15],
+            parent: Some(17),
         };
         assert_eq!(Launch::parse(launch.words()), Some(launch.clone()));
-        assert_eq!(launch.inherited(), (3..=16).collect::<Vec<_>>());
+        assert_eq!(launch.inherited(), (3..=17).collect::<Vec<_>>());
         assert_eq!(Launch::parse(["map=1,0x1".to_owned()]), None);
     }
 }

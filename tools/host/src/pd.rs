@@ -5,6 +5,7 @@ use crate::console::Printer;
 use crate::faults::{self, code};
 use crate::ivshmem::Kick;
 use crate::launch::{Launch, Map, Peer};
+use crate::parent::Parent;
 use crate::programs::Program;
 use crate::qemu;
 use crate::qtest::{Device, Qtest};
@@ -72,6 +73,7 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
     let ropes = launch.peers.iter().map(|peer| held.rope(peer)).collect::<io::Result<Vec<_>>>()?;
     let printer = held.printer(launch)?;
     let listener = held.listener(&launch.listen)?;
+    let parent = launch.parent.map(|fd| held.parent(fd)).transpose()?;
     faults::report(&launch.maps)?;
     let world = HostWorld {
         config,
@@ -82,6 +84,7 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
         ropes,
         printer,
         listener,
+        parent,
         verdict: None,
     };
     Ok((world, held.allowed))
@@ -150,6 +153,12 @@ impl Held {
         let host = self.file(host)?.try_clone()?;
         self.allowed.write.push(host.as_raw_fd());
         Printer::new(ring.window(), host)
+    }
+
+    fn parent(&mut self, fd: RawFd) -> io::Result<Parent> {
+        self.allowed.read.push(fd);
+        self.allowed.write.push(fd);
+        Ok(Parent::new(UnixStream::from(sys::inherited(fd)?)))
     }
 
     /// The sockets at which it listens, if it does.

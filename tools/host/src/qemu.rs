@@ -53,12 +53,28 @@ pub enum Aio {
 pub struct Image {
     /// Opened with the access that the disk needs. Closed once QEMU runs: an open copy would keep QEMU's lock.
     pub file: File,
+    /// Where it is, to be opened again for a device that is started again.
+    pub path: PathBuf,
     /// Whether the disk is read-only.
     pub read_only: bool,
     /// How it is read and written.
     pub aio: Aio,
     /// For tests: QEMU `blkdebug` rules of errors to inject.
     pub inject: Option<PathBuf>,
+}
+
+impl Image {
+    /// The same file, opened anew.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: PathBuf, read_only: bool, aio: Aio, inject: Option<PathBuf>) -> io::Result<Self> {
+        let file = File::options().read(true).write(!read_only).open(&path)?;
+        if aio == Aio::Native {
+            sys::bypass_cache(&file)?;
+        }
+        Ok(Self { file, path, read_only, aio, inject })
+    }
 }
 
 /// What is to be started.

@@ -17,6 +17,8 @@ use std::time::Duration;
 const MOST_UNANSWERED: u32 = 64;
 /// A QEMU that does not answer for so long while it starts is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// As above, of one whose driver has died.
+const SUCCESSORS_PATIENCE: Duration = Duration::from_secs(1);
 /// As above, once it runs: its driver can't do anything meanwhile.
 const DRIVERS_PATIENCE: Duration = Duration::from_secs(4);
 
@@ -92,6 +94,33 @@ impl Qtest {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { socket, unanswered: 0, inbox: [0; 1024], have: 0, gone: false })
+    }
+
+    /// Brings a connection whose user has died to a clean line: whatever that one asked is done and its answers are gone. A
+    /// line is sent in one call and so is whole.
+    ///
+    /// # Errors
+    /// Where QEMU has gone or does not answer.
+    pub fn take_over(socket: UnixStream) -> io::Result<()> {
+        let mut qtest = Self::new(socket)?;
+        qtest.socket.set_read_timeout(Some(SUCCESSORS_PATIENCE))?;
+        qtest.socket.set_write_timeout(Some(SUCCESSORS_PATIENCE))?;
+        qtest.send(format_args!("endianness"))?;
+        while !qtest.heard(b"OK little")? {}
+        qtest.socket.set_write_timeout(None)
+    }
+
+    /// Takes a line, waiting for it; whether it is `wanted`.
+    fn heard(&mut self, wanted: &[u8]) -> io::Result<bool> {
+        loop {
+            if let Some(end) = self.pending().iter().position(|&b| b == b'\n') {
+                let found = self.pending().get(..end) == Some(wanted);
+                self.inbox.copy_within(end + 1..self.have, 0);
+                self.have -= end + 1;
+                return Ok(found);
+            }
+            self.receive()?;
+        }
     }
 
     /// The socket, for handing the connection to another process. Every posted write has been answered.

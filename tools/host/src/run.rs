@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
-//! A run: starts a system, tells what happens, and ends it cleanly.
+//! A run: starts a system, tells what happens, has ended PDs started again as the supervisor says, and ends it all cleanly.
 use crate::audit::Kept;
+use crate::bell::Rope;
 use crate::events::{Event, Output};
-use crate::process::{End, Process};
+use crate::life::Life;
+use crate::parent::{Ask, Children};
+use crate::process::End;
 use crate::programs::Role;
-use crate::start::{Running, Setup};
+use crate::start::{Running, SUPERVISOR, Setup};
 use crate::sys;
+use orion_pd::Fault;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// How often the launcher looks for audit records, where it keeps them.
 const AUDIT_LOOK: Duration = Duration::from_millis(50);
+/// How often it reminds the gatekeeper to look whether the supervisor lives.
+const REMIND: Duration = Duration::from_millis(500);
+/// A channel that no PD has: the launcher's.
+const LAUNCHER: u8 = 63;
+/// The PD without which no client has anything.
+const GATEKEEPER: &str = "gatekeeper";
 
 /// How a run goes.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +35,7 @@ pub struct Manner {
 }
 
 /// Runs a system to its end. Call it from the main thread, while there is no other. Whether everything went well: no
-/// fault, and every job succeeded.
+/// fault that was not healed by a restart, and every job succeeded.
 ///
 /// # Errors
 /// A message for people, where it cannot be started.
@@ -34,9 +44,12 @@ pub fn run(setup: Setup, manner: Manner, summary: &str) -> Result<bool, String> 
     // Before the first process is started, so that no signal finds them without us.
     let signals = sys::end_signals().map_err(failed)?;
     let running = setup.start()?;
-    let names: Vec<String> = running.pds.iter().map(|pd| pd.name.clone()).collect();
+    let names: Vec<String> = running.pds.iter().map(|life| life.name.clone()).collect();
     manner.output.tell(Event::Started { pds: &names, summary });
-    let mut watch = Watch { running, manner, ok: true, ended: None };
+    let to_supervisor = running.children.as_ref().map(|_| running.ground.rope(SUPERVISOR, LAUNCHER));
+    let to_supervisor = to_supervisor.transpose().map_err(failed)?;
+    let reminder = running.ground.reminder().map_err(failed)?;
+    let mut watch = Watch { running, manner, ok: true, ended: None, to_supervisor, reminder };
     watch.until_end(signals.as_raw_fd()).map_err(failed)?;
     Ok(watch.finish())
 }
@@ -47,11 +60,16 @@ struct Watch {
     ok: bool,
     /// Why the system ends.
     ended: Option<String>,
+    /// Wakes the supervisor; `None` once it has ended.
+    to_supervisor: Option<Rope>,
+    /// Wakes the gatekeeper, where it watches the supervisor.
+    reminder: Option<Rope>,
 }
 
 impl Watch {
     fn until_end(&mut self, signals: RawFd) -> io::Result<()> {
         let begin = Instant::now();
+        let mut reminded = begin;
         while self.ended.is_none() {
             let left = self.manner.limit.map(|limit| limit.saturating_sub(begin.elapsed()));
             if left == Some(Duration::ZERO) {
@@ -59,25 +77,32 @@ impl Watch {
                 break;
             }
             let audit = self.running.audit.as_ref().map(|_| AUDIT_LOOK);
-            let left = left.into_iter().chain(audit).min();
+            let remind = self.reminder.as_ref().map(|_| REMIND.saturating_sub(reminded.elapsed()));
+            let left = left.into_iter().chain(audit).chain(remind).min();
             let fds = self.descriptors(signals);
             let ready = sys::wait_readable(&fds, left);
             let is_ready = |fd: RawFd| fds.iter().zip(&ready).any(|(&f, &ready)| f == fd && ready);
             if is_ready(signals) {
                 self.end("it was told to");
             }
+            if reminded.elapsed() >= REMIND {
+                reminded = Instant::now();
+                self.reminder.iter().for_each(Rope::pull);
+            }
             self.running.audit.iter_mut().for_each(Kept::drain);
             self.consoles(is_ready(self.running.host.as_raw_fd()));
             self.disks(&is_ready);
             self.processes(&is_ready)?;
+            self.asked();
         }
         Ok(())
     }
 
     fn descriptors(&self, signals: RawFd) -> Vec<RawFd> {
         let mut fds = vec![signals, self.running.host.as_raw_fd()];
-        fds.extend(self.running.pds.iter().filter_map(|pd| pd.ended.as_ref()).map(AsRawFd::as_raw_fd));
-        fds.extend(self.running.disks.iter().map(|(_, qemu)| qemu.ended.as_raw_fd()));
+        fds.extend(self.running.pds.iter().filter_map(|life| life.process.ended.as_ref()).map(AsRawFd::as_raw_fd));
+        fds.extend(self.running.disks.iter().filter_map(|drive| drive.ended()));
+        fds.extend(self.running.children.as_ref().filter(|_| self.to_supervisor.is_some()).map(Children::fd));
         fds
     }
 
@@ -89,36 +114,103 @@ impl Watch {
         if rung {
             sys::take(&self.running.host);
             let output = self.manner.output;
-            self.running.pds.iter_mut().for_each(|pd| drain(pd, output));
+            self.running.pds.iter_mut().for_each(|life| drain(life, output));
         }
     }
 
+    /// A device that has ended leaves its driver nothing to do: that ends too, and both begin again together.
     fn disks(&mut self, is_ready: &impl Fn(RawFd) -> bool) {
-        let mut dead = self.running.disks.iter_mut().filter(|(_, qemu)| is_ready(qemu.ended.as_raw_fd()));
-        if let Some((name, qemu)) = dead.next() {
-            let (name, said) = (name.clone(), qemu.last_words());
-            self.fault(&name, format!("the QEMU that is this disk's device has ended {said}").trim_end());
-            self.end(&format!("disk {name} is gone"));
+        let mut dead = self.running.disks.iter_mut().filter(|drive| drive.ended().is_some_and(is_ready));
+        let Some(drive) = dead.next() else { return };
+        let (name, driver, said) = (drive.name.clone(), drive.driver.clone(), drive.bury());
+        let healed =
+            self.to_supervisor.is_some() && self.running.ground.pd(&driver).is_some_and(|pd| pd.parent.is_some());
+        self.ok &= healed;
+        let cause = format!("the QEMU that is this disk's device has ended {said}");
+        self.manner.output.tell(Event::Fault { name: &name, cause: cause.trim_end() });
+        match self.running.pds.iter_mut().find(|life| life.name == driver && !life.process.is_over()) {
+            Some(life) if healed => {
+                life.process.kill();
+                let child = life.child;
+                self.tell_supervisor(child, orion_pd::Cause::Killed);
+            }
+            // It ends, or ended, for a reason of its own.
+            None if healed => {}
+            _ => self.end(&format!("disk {name} is gone")),
         }
     }
 
     fn processes(&mut self, is_ready: &impl Fn(RawFd) -> bool) -> io::Result<()> {
-        let mut ends = Vec::new();
-        for pd in &mut self.running.pds {
-            if pd.ended.as_ref().is_some_and(|fd| is_ready(fd.as_raw_fd())) {
-                let end = pd.end()?;
-                drain(pd, self.manner.output);
-                ends.push((pd.name.clone(), pd.role, end));
+        for index in 0..self.running.pds.len() {
+            let Some(life) = self.running.pds.get_mut(index) else { break };
+            if life.process.ended.as_ref().is_some_and(|fd| is_ready(fd.as_raw_fd())) {
+                let end = life.process.end()?;
+                drain(life, self.manner.output);
+                let (name, role, child) = (life.name.clone(), life.role, life.child);
+                match child.filter(|_| self.to_supervisor.is_some()) {
+                    Some(_) => self.fell(&name, child, end),
+                    None => self.note(&name, role, end),
+                }
             }
         }
-        for (name, role, end) in ends {
-            self.note(&name, role, end);
-        }
-        let jobs = || self.running.pds.iter().filter(|pd| pd.role == Role::Job);
-        if jobs().count() > 0 && jobs().all(|pd| pd.ended.is_none()) && !self.manner.stay {
+        let jobs = || self.running.pds.iter().filter(|life| life.role == Role::Job);
+        if jobs().count() > 0 && jobs().all(|life| life.process.is_over()) && !self.manner.stay {
             self.end("every job has ended");
         }
         Ok(())
+    }
+
+    /// The end of a PD that the supervisor watches over.
+    fn fell(&mut self, name: &str, child: Option<u8>, end: End) {
+        let (cause, said) = end.into_fault();
+        self.manner.output.tell(Event::Fault { name, cause: &said });
+        self.tell_supervisor(child, cause);
+    }
+
+    fn tell_supervisor(&mut self, child: Option<u8>, cause: orion_pd::Cause) {
+        if let (Some(child), Some(children)) = (child, &mut self.running.children) {
+            children.tell(Fault { child, cause });
+        }
+        self.to_supervisor.iter().for_each(Rope::pull);
+    }
+
+    /// Does what the supervisor asks.
+    fn asked(&mut self) {
+        // Not without end, whatever the supervisor does: others want to be looked at too.
+        for _ in 0..64 {
+            let Some(ask) = self.running.children.as_mut().and_then(Children::asked) else { return };
+            let done = match ask {
+                Ask::Stop(child) => self.stop(child),
+                Ask::Restart(child) => self.restart(child),
+            };
+            self.running.children.iter_mut().for_each(|children| children.done(done));
+        }
+    }
+
+    fn stop(&mut self, child: u8) -> bool {
+        let Some(life) = self.running.pds.iter_mut().find(|life| life.child == Some(child)) else { return false };
+        life.process.kill();
+        let name = life.name.clone();
+        if self.running.ground.given_up(child) {
+            self.ok = false;
+            if name == GATEKEEPER {
+                self.end("the gatekeeper ends whenever it is started, and nothing works without it");
+            }
+        }
+        true
+    }
+
+    fn restart(&mut self, child: u8) -> bool {
+        let Running { pds, disks, ground, .. } = &mut self.running;
+        let Some(life) = pds.iter_mut().find(|life| life.child == Some(child)) else { return false };
+        life.process.kill();
+        let mut drive = disks.iter_mut().find(|drive| drive.driver == life.name);
+        let ready = drive.as_mut().map_or(Ok(false), |drive| drive.ready(ground));
+        let started = ready.and_then(|_| life.again(ground, drive.as_deref()).map_err(|error| error.to_string()));
+        if let Err(cause) = &started {
+            self.manner.output.tell(Event::Fault { name: &life.name, cause });
+        }
+        started.is_ok()
     }
 
     fn note(&mut self, name: &str, role: Role, end: End) {
@@ -127,7 +219,11 @@ impl Watch {
                 self.ok &= passed;
                 self.manner.output.tell(Event::Verdict { pd: name, passed });
             }
-            End::Fault(cause) => self.fault(name, &cause),
+            End::Fault(_, cause) => self.fault(name, &cause),
+        }
+        if name == SUPERVISOR {
+            self.to_supervisor = None;
+            self.ok = false;
         }
         if role == Role::Service {
             self.ok = false;
@@ -143,12 +239,12 @@ impl Watch {
     /// Ends every process and says how it went.
     fn finish(mut self) -> bool {
         let output = self.manner.output;
-        let unfinished: Vec<&Process> =
-            self.running.pds.iter().filter(|pd| pd.role == Role::Job && pd.ended.is_some()).collect();
+        let unfinished: Vec<&Life> =
+            self.running.pds.iter().filter(|life| life.role == Role::Job && !life.process.is_over()).collect();
         let mut reason = self.ended.take().unwrap_or_default();
-        for pd in unfinished {
+        for life in unfinished {
             self.ok = false;
-            reason.push_str(&format!("; {} had not finished", pd.name));
+            reason.push_str(&format!("; {} had not finished", life.name));
         }
         let audit = self.running.audit.take();
         drop(self.running);
@@ -159,11 +255,11 @@ impl Watch {
     }
 }
 
-fn drain(pd: &mut Process, output: Output) {
-    let Process { name, tail, ended, .. } = pd;
+fn drain(life: &mut Life, output: Output) {
+    let Life { name, tail, process, .. } = life;
     let mut tell = |text: &str| output.tell(Event::Line { pd: name, text });
     tail.lines(&mut tell);
-    if ended.is_none() {
+    if process.is_over() {
         tail.rest(&mut tell);
     }
 }

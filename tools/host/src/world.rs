@@ -2,11 +2,12 @@
 //! The world as a PD's process sees it: its windows, its device's registers, its peers, a clock and a console.
 use crate::bell::{Bell, Rope};
 use crate::console::Printer;
+use crate::parent::Parent;
 use crate::qtest::{Device, Registers};
 use crate::regions::Mapped;
 use crate::sockets::Listener;
 use crate::sys;
-use orion_pd::{Channel, ChannelSet, Config, Instant, ProtectionDomain, Verdict, World};
+use orion_pd::{Channel, ChannelSet, Config, Fault, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
 use std::cell::RefCell;
 use std::fmt;
@@ -36,6 +37,7 @@ pub struct HostWorld {
     pub(crate) ropes: Vec<(Channel, Rope)>,
     pub(crate) printer: Printer,
     pub(crate) listener: Option<Listener>,
+    pub(crate) parent: Option<Parent>,
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -98,6 +100,21 @@ impl World for HostWorld {
 
     fn finish(&mut self, verdict: Verdict) {
         self.verdict = Some(verdict);
+    }
+
+    fn take_fault(&mut self) -> Option<Fault> {
+        self.parent.as_mut()?.take_fault()
+    }
+
+    /// The launcher starts programs from their beginning: no entry is needed.
+    fn restart(&mut self, child: u8, _: u64) -> bool {
+        self.parent.as_mut().is_some_and(|parent| parent.restart(child))
+    }
+
+    fn stop(&mut self, child: u8) {
+        if let Some(parent) = &mut self.parent {
+            parent.stop(child);
+        }
     }
 }
 

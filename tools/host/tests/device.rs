@@ -53,7 +53,7 @@ fn identifies_by_dma_and_message() {
         name: "disk0".into(),
         slot: 3,
         ecam: ECAM,
-        image: Image { file, read_only: false, aio: Aio::Threads, inject: None },
+        image: Image { file, path: std::path::PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None },
         dimms: vec![Dimm { memory: memory.try_clone().unwrap(), size: 0x10_0000, bus: BUS }],
         cpus: Cpus::ours().unwrap(),
     };

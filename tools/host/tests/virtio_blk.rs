@@ -52,7 +52,7 @@ impl Rig {
             name: name.into(),
             slot: 3,
             ecam: ECAM,
-            image: Image { file, read_only: false, aio: Aio::Threads, inject: None },
+            image: Image { file, path: std::path::PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None },
             dimms: vec![dimm(&dma, DMA_LEN, DMA_BUS), dimm(&data, DATA_LEN, DATA_BUS)],
             cpus: Cpus::ours().unwrap(),
         };
