@@ -8,6 +8,8 @@ use sel4_microkit::{Child, MessageInfo, get_mr};
 
 /// Most children of a PD: those that the supervisor's configuration can name.
 const MOST: u8 = 62;
+/// An address where no PD has anything.
+pub const NOWHERE: u64 = 8;
 /// A breakpoint, and on aarch64 what a compiler makes of "can't happen". Only kernels with the debug API tell it so.
 const DEBUG_EXCEPTION: u64 = 4;
 
@@ -23,13 +25,18 @@ pub fn stop(child: u8) {
 
 /// Lets `child` begin anew, whatever it does; whether there is such a child.
 pub fn begin(child: u8) -> bool {
+    jump(child, restart::ENTRY)
+}
+
+/// Lets `child` go on at `address`, whatever it does; whether there is such a child.
+pub fn jump(child: u8, address: u64) -> bool {
     let mut registers = sel4::UserContext::default();
     let context = registers.inner_mut();
     #[cfg(target_arch = "aarch64")]
     let counter = &mut context.pc;
     #[cfg(target_arch = "x86_64")]
     let counter = &mut context.rip;
-    *counter = restart::ENTRY;
+    *counter = address;
     // The first register alone: the program counter.
     tcb(child).is_some_and(|tcb| tcb.tcb_write_registers(true, 1, &mut registers).is_ok())
 }

@@ -14,11 +14,13 @@ mod ports;
 mod ranges;
 mod restart;
 mod run;
+mod torture;
 mod world;
 
 #[cfg(target_arch = "x86_64")]
 pub use ports::{IoPorts, PortSerial};
 pub use run::{Running, forever, start};
+pub use torture::Torture;
 pub use world::Sel4World;
 
 /// The console's PD on this machine: a 16550 behind I/O ports.

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a new life begins: of every program of ours, the first instruction (`program.ld`).
 pub const ENTRY: u64 = 0x20_0000;
+/// Where every program of ours has an endless loop, for tests of hangs.
+pub const SPIN: u64 = ENTRY + 0x80;
 /// The answer that a caller gets whose call the old life took.
 const DIED: u64 = u64::MAX;
 /// The slot of the reply capability (Microkit 2.3.0).
@@ -76,6 +78,8 @@ global_asm!(
     "mov w1, #1",
     "strb w1, [x0]",
     "b _start",
+    ".balign 0x80",
+    "6: b 6b",
     ".ltorg",
     ".popsection",
     stack = const STACK,
@@ -104,6 +108,8 @@ global_asm!(
     "rep stosb",
     "mov byte ptr [rip + {again}], 1",
     "jmp _start",
+    ".balign 0x80",
+    "6: jmp 6b",
     ".popsection",
     stack = const STACK,
     again = sym AGAIN,

@@ -93,6 +93,11 @@ impl<W: World> ProtectionDomain<W> for Supervisor {
 }
 
 impl Supervisor {
+    /// What the child of this number does.
+    pub fn state(&self, child: u8) -> Option<State> {
+        self.children.get(usize::from(child)).map(|child| child.watched.state())
+    }
+
     /// Shows that it lives itself.
     fn beat(&mut self) {
         let beat = self.lives.load(BEAT, Ordering::Relaxed);

@@ -5,8 +5,8 @@ use crate::sel4::boot::{End, Verdicts, boot};
 use crate::sel4::count::Counter;
 use crate::sel4::machine::{self, File};
 use crate::sel4::{Image, ImageArgs};
-use orion_system::Options;
 use orion_system::plan::Disk;
+use orion_system::{Options, Torture};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -16,6 +16,9 @@ use std::time::Duration;
 const DISK_BYTES: u64 = 64 << 20;
 /// Seconds in which a demo has to say its verdict.
 const PATIENCE: u64 = 120;
+
+/// Milliseconds after which a supervisor that is to be ended is.
+const SUPERVISOR_LIVES: u64 = 1000;
 
 /// Arguments of `orion qemu`.
 #[derive(clap::Args)]
@@ -37,6 +40,10 @@ pub struct Args {
     /// Give every client a setting; may be repeated
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     settings: Vec<(String, u64)>,
+    /// End PDs while the system runs, to see that it goes on: so many times any PD under the supervisor, or every life of
+    /// the PD named; or, after a second, the supervisor itself
+    #[arg(long, value_name = "TIMES|PD|supervisor", value_parser = torture)]
+    torture: Option<Torture>,
     /// Hand what is typed here to the system's console, and run until QEMU ends, --timeout is over, or Ctrl-C
     #[arg(long)]
     interactive: bool,
@@ -50,6 +57,14 @@ fn setting(text: &str) -> Result<(String, u64), String> {
     parts.ok_or_else(|| format!("{text:?} is not KEY=NUMBER, such as bench_depth=1"))
 }
 
+fn torture(text: &str) -> Result<Torture, String> {
+    Ok(match text.parse() {
+        Ok(times) => Torture::Times(times),
+        Err(_) if text == "supervisor" => Torture::Supervisor(SUPERVISOR_LIVES),
+        Err(_) => Torture::Always(text.to_owned()),
+    })
+}
+
 fn named_file(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("write NAME=FILE, such as d0=disk.img")?;
     Ok((name.to_owned(), PathBuf::from(path)))
@@ -60,7 +75,8 @@ impl Args {
     pub fn run(self) -> Outcome {
         let demo_writes = self.disk.is_empty() || self.demo;
         let client_settings = self.settings.iter().cloned().collect();
-        let image = self.image.build(Options { demo_writes, client_settings, ..Options::default() })?;
+        let torture = self.torture.clone();
+        let image = self.image.build(Options { demo_writes, client_settings, torture, ..Options::default() })?;
         let files = self.files(&image)?;
         let demos = image
             .plan

@@ -43,6 +43,19 @@ pub struct Options {
     pub client_settings: BTreeMap<String, u64>,
     /// Settings of the supervisor, by key: its times and limits.
     pub supervisor_settings: BTreeMap<String, u64>,
+    /// What tests want to see ended; on seL4 only.
+    pub torture: Option<Torture>,
+}
+
+/// What tests want to see ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Torture {
+    /// PDs under the supervisor, so many times, in any way, at any time.
+    Times(u64),
+    /// Every life of a PD, by its name, as soon as it begins.
+    Always(String),
+    /// The supervisor itself, after so many milliseconds.
+    Supervisor(u64),
 }
 
 impl Default for Options {
@@ -55,6 +68,7 @@ impl Default for Options {
             audit: false,
             client_settings: BTreeMap::new(),
             supervisor_settings: BTreeMap::new(),
+            torture: None,
         }
     }
 }

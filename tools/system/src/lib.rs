@@ -25,7 +25,7 @@ pub mod sddf;
 mod warn;
 mod xml;
 
-pub use derive::{AUDIT_RECORDS, AUDIT_TAKEN, DiskOptions, Export, Options, derive};
+pub use derive::{AUDIT_RECORDS, AUDIT_TAKEN, DiskOptions, Export, Options, Torture, derive};
 pub use explain::explain;
 pub use graph::graph;
 pub use policy::rights_text;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The supervisor, and what lies between it and the PDs that it watches over: all derived ones but the clock, which runs
 //! above it, and the user's own, which end when their users want them to.
+use super::Torture;
 use super::build::{Build, PAGE, memory};
 use super::clients::setting;
 use super::services::TICK;
@@ -10,13 +11,18 @@ use orion_pd::config::{Child, Name};
 
 /// The supervisor's name.
 pub const SUPERVISOR: &str = "supervisor";
+/// The program that takes its place where PDs are to be ended.
+const TORTURE: &str = "torture";
+/// What it, and not chance, makes of the supervisor's terms: any number of restarts, each at once, hangs found soon.
+const PATIENT: [(&str, u64); 5] = [("restarts", 0), ("backoff_ms", 0), ("ping_ms", 20), ("pings", 10), ("well_ms", 0)];
 /// The page in which the supervisor says what became of its children.
 const LIVES: &str = "lives";
 
 impl Build<'_> {
     /// The supervisor's PD.
     pub fn supervisor(&mut self) {
-        self.derived(SUPERVISOR, SUPERVISOR, SUPERVISOR_PRIORITY, self.system.at);
+        let program = if self.options.torture.is_some() { TORTURE } else { SUPERVISOR };
+        self.derived(SUPERVISOR, program, SUPERVISOR_PRIORITY, self.system.at);
         let settings = &self.options.supervisor_settings;
         let Some(part) = self.pds.get_mut(SUPERVISOR) else { return };
         part.blob.settings.extend(settings.iter().map(|(key, value)| setting(key, *value)));
@@ -37,6 +43,27 @@ impl Build<'_> {
             self.child(number, pd);
         }
         self.number_peers(&children);
+        self.torture(&children);
+    }
+
+    /// What tests want to see ended.
+    fn torture(&mut self, children: &[String]) {
+        let options = self.options;
+        let Some(torture) = &options.torture else { return };
+        let settings = match torture {
+            Torture::Times(times) => [("torture", *times)].into_iter().chain(PATIENT).collect(),
+            Torture::Supervisor(ms) => vec![("torture_self", *ms)],
+            Torture::Always(name) => match children.iter().position(|child| child == name) {
+                Some(number) => vec![("torture_always", number as u64)],
+                None => {
+                    let what = format!("{name:?} is to be ended, and is not under the supervisor");
+                    let known = format!("name one of: {}", children.join(", "));
+                    return self.problems.add(self.system.at, what, known);
+                }
+            },
+        };
+        let Some(part) = self.pds.get_mut(SUPERVISOR) else { return };
+        part.blob.settings.extend(settings.into_iter().map(|(key, value): (&str, u64)| setting(key, value)));
     }
 
     fn child(&mut self, number: u8, pd: &str) {
