@@ -84,7 +84,7 @@ pub struct Machine {
     system: Rc<System>,
     pub(crate) memory: Memory,
     random: Random,
-    pace: Pace,
+    pub(crate) pace: Pace,
     /// Steps so far.
     pub steps: u64,
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A client that does what a test says, one request or command at a time, or as many as it can.
 use crate::world::SimWorld;
-use orion_block::{Instant, Op, Status};
+use orion_block::{Error, Instant, Op, Status};
 use orion_caps::Outcome;
 use orion_control::{Ask, End, Refused};
 use orion_pd::config::Role;
@@ -43,6 +43,8 @@ pub struct Habit {
     pub blocks: u16,
     /// Nanoseconds from an answer to the read that follows it.
     pub thinks: u64,
+    /// Reads beyond its window 0 that it keeps in its ring: each is refused.
+    pub beyond: u32,
     /// Whether it fills its control page with commands.
     pub commands: bool,
 }
@@ -60,6 +62,8 @@ pub struct Strings {
     pub habit: Habit,
     /// When each of its habitual reads was answered, and how.
     pub reads: Vec<(u64, Status)>,
+    /// Habitual reads beyond its window that were refused.
+    pub refused: u64,
     /// Answers to habitual commands.
     pub commands: u64,
     /// What the gatekeeper says that its windows hold.
@@ -68,6 +72,10 @@ pub struct Strings {
 
 /// Numbers from here on are of habitual reads.
 const HABIT: u32 = 1 << 20;
+/// Those from here on of such that are refused.
+const BEYOND: u32 = 1 << 21;
+/// A block that no grant of a test has.
+const FAR: u64 = 1 << 30;
 
 /// The client.
 pub struct Puppet {
@@ -78,6 +86,7 @@ pub struct Puppet {
     /// The wishes behind the commands that were sent; of a habitual one none.
     sent: VecDeque<Option<u32>>,
     reading: u32,
+    beyond: u32,
     /// When it may ask again for each answer over which it still thinks.
     thinking: VecDeque<u64>,
 }
@@ -97,6 +106,7 @@ impl ProtectionDomain<SimWorld> for Puppet {
             control,
             sent: VecDeque::new(),
             reading: 0,
+            beyond: 0,
             thinking: VecDeque::new(),
         })
     }
@@ -128,7 +138,11 @@ impl Puppet {
         let mut moved = false;
         while let Some(answer) = self.client.pop().expect("the gatekeeper keeps to the protocol") {
             moved = true;
-            if answer.id >= HABIT {
+            if answer.id >= BEYOND {
+                assert_eq!(answer.status, Err(Error::Denied));
+                self.beyond -= 1;
+                strings.refused += 1;
+            } else if answer.id >= HABIT {
                 self.reading -= 1;
                 self.thinking.push_back(now + strings.habit.thinks);
                 strings.reads.push((now, answer.status));
@@ -160,13 +174,17 @@ impl Puppet {
             strings.wishes.pop_front();
             moved = true;
         }
-        let Habit { depth, blocks, commands, .. } = strings.habit;
+        let Habit { depth, blocks, beyond, commands, .. } = strings.habit;
         while self.thinking.front().is_some_and(|at| *at <= now) {
             self.thinking.pop_front();
         }
         let thinking = u32::try_from(self.thinking.len()).unwrap_or(depth);
         while self.reading + thinking < depth && self.push(HABIT, Op::Read, 0, blocks) {
             self.reading += 1;
+            moved = true;
+        }
+        while self.beyond < beyond && self.push(BEYOND, Op::Read, FAR, 1) {
+            self.beyond += 1;
             moved = true;
         }
         // A look at what there is not: refused at the end of all checks.

@@ -30,6 +30,17 @@ impl Machine {
         self.rest();
     }
 
+    /// From now on each step of a PD or device takes this long, one after the other: there is one processor.
+    pub fn steps_take(&mut self, ns: u64) {
+        self.pace.step_ns = ns;
+    }
+
+    /// Lets `ns` nanoseconds go by where steps take time, so that there may never be rest.
+    pub fn work(&mut self, ns: u64) {
+        let end = self.now() + ns;
+        while self.now() < end && self.step() {}
+    }
+
     /// The PD `name` dies, and begins anew on the memory that its earlier life left. What it had in hand is lost.
     pub fn renew(&mut self, name: &str) {
         let pd = self.pd(name).expect("a PD of the plan");

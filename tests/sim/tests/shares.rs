@@ -160,6 +160,42 @@ fn who_fills_its_control_page_all_the_time_takes_nothing_from_others() {
     assert!(beside * 100 >= alone[1] * 99, "{beside} reads beside the flood, {} without", alone[1]);
 }
 
+/// Who asks as fast as it can for nothing but what it is refused, with an audit and without: the disk, on which the records lie
+/// too, is the other's, and so is the processor, which all steps take time of.
+#[test]
+fn who_floods_its_ring_and_the_audit_with_refusals_takes_nothing_from_others() {
+    let xml = |audit: &str| {
+        let mut xml = String::from(
+            "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\" size=\"32M\"/>",
+        );
+        for (name, blocks) in [("a", "0..64"), ("b", "64..128")] {
+            xml += &format!(
+                "<protection_domain name=\"{name}\" priority=\"90\"><program_image path=\"puppet.elf\"/></protection_domain>
+                 <orion:grant client=\"{name}\" disk=\"d0\" blocks=\"{blocks}\" rights=\"read\"/>"
+            );
+        }
+        xml + audit + "</system>"
+    };
+    let audit = "<orion:audit disk=\"d0\" blocks=\"4096..4352\"/>";
+    // What b gets in a tenth of a second beside a client of this habit.
+    let beside = |audit: &str, habit| {
+        let mut machine = Machine::new(&xml(audit), 9, &[]);
+        machine.rest();
+        machine.slow_disks(SERVICE);
+        machine.steps_take(500);
+        machine.habit("a", habit);
+        machine.habit("b", depth(8));
+        machine.work(100_000_000);
+        (machine.reads("b").len(), machine.strings("a", |strings| strings.refused))
+    };
+    for audit in ["", audit] {
+        let (alone, _) = beside(audit, depth(0));
+        let (with_flood, refused) = beside(audit, Habit { beyond: 64, ..Habit::default() });
+        assert!(refused > 50_000, "it was a flood: {refused}");
+        assert!(with_flood * 100 >= alone * 99, "{alone} alone, {with_flood} beside it");
+    }
+}
+
 /// A rate of a grant through the whole system: in any second, not only on average, also where places are kept.
 #[test]
 fn a_client_at_its_rate_keeps_to_it_in_any_second() {

@@ -129,6 +129,15 @@ fn one_layer<L: Layer>(layer: L) -> u64 {
     load.done
 }
 
+/// Has a layer that refuses everything be asked [`REQUESTS`] times; after each run of its node comes `after`.
+pub fn flood<L: Layer>(layer: L, mut after: impl FnMut(&mut Node<L, DEPTH>)) {
+    let (mut node, mut low, mut load) = (Node::<L, DEPTH>::new(layer, 0), queue::<DEPTH>(), Load { sent: 0, done: 0 });
+    while load.done < REQUESTS {
+        step(&mut node, &mut load, &mut low);
+        after(&mut node);
+    }
+}
+
 fn linear_over_mirror() -> u64 {
     let mut upper = Node::<_, DEPTH>::new(Linear { base: Lba(2048), len: 1 << 29 }, 0);
     let mut lower = Node::<_, DEPTH>::new(Mirror::default(), 0);
@@ -180,5 +189,7 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
     measure("passthrough", || one_layer(Passthrough));
     measure("gatekeeper check (one layer)", || one_layer(gatekeeper()));
     measure("linear over a two-way mirror", linear_over_mirror);
+    measure("gatekeeper refuses", crate::refusals::refuse);
+    measure("audit record of a refusal", crate::refusals::record()?);
     Ok(())
 }

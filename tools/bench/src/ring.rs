@@ -10,6 +10,14 @@ use std::ptr::NonNull;
 /// Bytes of each region: enough for any queue of this measurement.
 const REGION: usize = 64 << 10;
 
+/// Zeroed memory that lives for ever, as two PDs see it.
+pub fn shared(bytes: u64) -> [Window; 2] {
+    let bytes = usize::try_from(bytes).unwrap_or(0);
+    let words = NonNull::from(Box::leak(vec![0u64; bytes / 8].into_boxed_slice())).cast();
+    // SAFETY: leaked memory lives for ever, is aligned as a u64, and no reference to it is kept.
+    [(); 2].map(|()| unsafe { Window::new(words, bytes / 8 * 8) })
+}
+
 /// The two ends of a ring, ready.
 ///
 /// # Errors
