@@ -20,6 +20,7 @@ use orion_caps::{
 use orion_layer::{Event, Lowers, NoPayload, Node, PeerMisbehaved, Probe, Uppers};
 use orion_pd::config::{Config, Grant, NONE, Role};
 use orion_pd::links::{LowerRings, UpperRings, look_again};
+use orion_pd::supervision::Watch;
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, Reporter, World};
 use orion_ring::WindowInfo;
 use state::State;
@@ -46,9 +47,11 @@ pub struct GatekeeperPd {
     printed: u32,
     malformed: u64,
     misbehaved: u32,
-    /// When volumes that are not ready are given up.
+    /// When volumes that are not ready are given up; then, where there is a clock, when to look at the supervisor next.
     until: Option<Instant>,
     reporter: Reporter,
+    /// The watch over the supervisor, where there is one.
+    watch: Option<Watch>,
     /// Of each client, malformed requests, and whether its connection is closed.
     faults: [(u64, bool); CLIENTS_MAX],
 }
@@ -79,6 +82,8 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             None
         });
         let life = if state.as_ref().is_some_and(State::restored) { 2 } else { 1 };
+        let reporter = Reporter::new(world)?;
+        let watch = supervised::watch(&reporter, world);
         Ok(Self {
             node: Node::new(layer, life),
             probe: Probe::new(),
@@ -90,7 +95,8 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
             malformed: 0,
             misbehaved: 0,
             until: None,
-            reporter: Reporter::new(world)?,
+            reporter,
+            watch,
             faults: [(0, false); CLIENTS_MAX],
         })
     }

@@ -6,7 +6,8 @@ use orion_caps::{Denial, Reason};
 use orion_control::Kind;
 
 const OPS: [Op; 5] = [Op::Read, Op::Write, Op::Flush, Op::Discard, Op::WriteZeroes];
-const REASONS: [Reason; 5] = [Reason::NoCapability, Reason::Right, Reason::Extent, Reason::Frozen, Reason::Revoked];
+const REASONS: [Reason; 6] =
+    [Reason::NoCapability, Reason::Right, Reason::Extent, Reason::Frozen, Reason::Revoked, Reason::Unwatched];
 /// Why a command was refused: first the [denials](Denial::ALL), then these. A further denial needs a number after them.
 const OTHERS: [Why; 3] = [Why::Malformed, Why::NotKept, Why::AuditFull];
 const DENIALS: u8 = 10;

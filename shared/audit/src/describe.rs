@@ -41,6 +41,7 @@ fn refused(record: &Record, op: Op, reason: Reason, f: &mut Formatter<'_>) -> fm
         Reason::Extent => f.write_str(", outside its extent"),
         Reason::Frozen => f.write_str(", which is suspended"),
         Reason::Revoked => f.write_str(", which was taken back while the request waited"),
+        Reason::Unwatched => f.write_str(", while the supervisor did not live"),
     }
 }
 

@@ -82,6 +82,12 @@ impl Gatekeeper {
         io.alarm(at);
     }
 
+    /// Says whether somebody watches over the system. While nobody does, nothing that would change a volume is allowed.
+    pub fn watched(&mut self, watched: bool) {
+        self.tree.unwatched = !watched;
+        self.tree.refresh();
+    }
+
     /// The capability that a window holds, with its extent in blocks of 4096 bytes on its volume.
     pub fn capability(&self, at: Holding) -> Option<Capability> {
         let (_, entry) = self.tree.held(at)?;
@@ -176,7 +182,11 @@ impl Gatekeeper {
     #[inline(never)]
     fn why_not(&self, index: u8, needed: Rights) -> Reason {
         let lacking = self.tree.entry(index).is_none_or(|e| !e.granted.rights.contains(needed));
-        if lacking { Reason::Right } else { Reason::Frozen }
+        match (lacking, self.tree.unwatched && Rights::MODIFYING.contains(needed)) {
+            (true, _) => Reason::Right,
+            (_, true) => Reason::Unwatched,
+            _ => Reason::Frozen,
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -217,7 +227,8 @@ impl Gatekeeper {
 
     fn deny(&mut self, id: Id, reason: Reason, line: u32, io: &mut Io<'_, Ctx>) {
         self.refuse(Refusal { client: io.upper(id), req: io.request(id), reason, line });
-        io.done(id, Completion::error(Error::Denied));
+        let error = if reason == Reason::Unwatched { Error::ReadOnly } else { Error::Denied };
+        io.done(id, Completion::error(error));
     }
 }
 

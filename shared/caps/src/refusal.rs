@@ -17,6 +17,8 @@ pub enum Reason {
     Frozen,
     /// It waited for its capability's budget, and the capability was taken back.
     Revoked,
+    /// It would change a volume, and the supervisor does not live.
+    Unwatched,
 }
 
 /// A refused request.
@@ -45,6 +47,7 @@ impl fmt::Display for Refusal {
             Reason::Extent => write!(f, " outside its extent"),
             Reason::Frozen => write!(f, " through a suspended capability"),
             Reason::Revoked => write!(f, " through a capability that was taken back while it waited"),
+            Reason::Unwatched => write!(f, " while the supervisor does not live"),
         }?;
         if self.line > 0 { write!(f, " (system.xml line {})", self.line) } else { Ok(()) }
     }

@@ -108,6 +108,8 @@ pub(crate) struct Tree {
     pub ready: bool,
     /// Volumes that are given only so many requests at once, a bit each.
     pub laned: u64,
+    /// Nothing may be changed by anybody: nobody watches over the system.
+    pub unwatched: bool,
     /// Requests that capabilities let pass whose places others took.
     pub retired: u64,
 }
@@ -120,6 +122,7 @@ impl Tree {
             epochs: [0; VOLUMES_MAX],
             ready: false,
             laned: 0,
+            unwatched: false,
             retired: 0,
         }
     }
@@ -271,13 +274,14 @@ impl Tree {
 
     /// Computes anew what each capability allows.
     pub fn refresh(&mut self) {
+        let withheld = if self.unwatched { Rights::MODIFYING } else { Rights::NONE };
         for index in self.indices() {
             let awake = self.ready && self.upwards(index).all(|(_, e)| e.frozen == AWAKE);
             let laned = |e: &Entry| self.laned.checked_shr(e.granted.port.into()).is_some_and(|bits| bits & 1 == 1);
             let metered = self.upwards(index).any(|(_, e)| e.granted.budget.limits() || laned(e));
             if let Some(entry) = self.entry_mut(index) {
                 let live = awake && entry.life == Life::Live;
-                entry.allowed = if live { entry.granted.rights } else { Rights::NONE };
+                entry.allowed = if live { entry.granted.rights.without(withheld) } else { Rights::NONE };
                 entry.metered = metered;
                 entry.plain = entry.life == Life::Live && !metered;
                 entry.quick = if entry.plain && entry.scale == 0 { entry.allowed } else { Rights::NONE };

@@ -10,7 +10,8 @@ pub struct Reporter {
     /// What was counted so far.
     pub figures: Figures,
     page: Option<Page>,
-    /// The channels by which the manager and the supervisor ask; no channel where there is neither.
+    /// The channels by which the manager and the supervisor ask; no channel where there is neither. Of who watches the
+    /// supervisor, the clock's too.
     asks: ChannelSet,
     manager: Option<Channel>,
     supervised: Supervised,
@@ -32,7 +33,12 @@ impl Reporter {
         let channel = config.setting("manager_channel").and_then(|c| u8::try_from(c).ok()).filter(|c| *c < 62);
         let manager = channel.map(Channel);
         let supervised = Supervised::new(world)?;
-        let asks = manager.map_or(supervised.channels(), |channel| supervised.channels().with(channel));
+        let mut asks = manager.map_or(supervised.channels(), |channel| supervised.channels().with(channel));
+        if config.setting("supervisor_ms").is_some() {
+            // Who watches the supervisor is called by the clock too.
+            let clock = config.wakes.iter().filter_map(|wake| u8::try_from(wake.channel.get()).ok());
+            asks = clock.map(Channel).fold(asks, ChannelSet::with);
+        }
         Ok(Self { figures: Figures::EMPTY, page, asks, manager, supervised })
     }
 

@@ -4,7 +4,7 @@
 //! Every child writes a page of its own, whose *pulse* it moves each time the supervisor asks: what it counts otherwise
 //! can't tell idle from hung. The supervisor writes one page of *lives*, which its children read: a beat, by which they see
 //! that it lives itself, and what became of each child.
-use crate::{Channel, ChannelSet, InitError, World};
+use crate::{Channel, ChannelSet, InitError, Instant, World};
 use core::sync::atomic::Ordering;
 use orion_region::Window;
 
@@ -123,5 +123,96 @@ impl Supervised {
     /// The supervisor's beat; `None` where nobody watches.
     pub fn beat(&self) -> Option<u32> {
         self.pages.as_ref().map(|pages| pages.lives.load(BEAT, Ordering::Acquire))
+    }
+}
+
+/// How often it is looked whether the supervisor's beat has moved, in one patience.
+const LOOKS: u64 = 6;
+
+/// Watches the supervisor.
+#[derive(Debug)]
+pub struct Watch {
+    beat: u32,
+    /// Looks in a row at which it had not moved.
+    still: u64,
+    /// When to look next, and how many nanoseconds later again. Looks are counted, not time: who was kept from running
+    /// blames nobody for it.
+    next: Instant,
+    step: u64,
+    lost: bool,
+}
+
+impl Watch {
+    /// As the setting `supervisor_ms` of the configuration says: milliseconds for which the beat may stand still.
+    pub fn new<W: World>(supervised: &Supervised, world: &W) -> Option<Self> {
+        let (beat, patience) = (supervised.beat()?, world.config().setting("supervisor_ms")?);
+        Some(Self::of(beat, world.now(), patience.saturating_mul(1_000_000)))
+    }
+
+    fn of(beat: u32, now: Instant, patience: u64) -> Self {
+        let step = patience / LOOKS;
+        Self { beat, still: 0, next: now.after(step), step, lost: false }
+    }
+
+    /// Looks at the beat; whether the supervisor lives, where that has changed.
+    pub fn look(&mut self, beat: u32, now: Instant) -> Option<bool> {
+        if beat != self.beat {
+            (self.beat, self.still, self.next) = (beat, 0, now.after(self.step));
+            return core::mem::take(&mut self.lost).then_some(true);
+        }
+        if now < self.next || self.lost {
+            return None;
+        }
+        (self.still, self.next) = (self.still + 1, now.after(self.step));
+        self.lost = self.still >= LOOKS;
+        self.lost.then_some(false)
+    }
+
+    /// Whether the supervisor was lost.
+    pub fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// When to look again.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_beat_that_stands_still_is_noticed_in_time_and_so_is_one_that_moves_again() {
+        let mut watch = Watch::of(7, at(0), 600_000_000);
+        assert_eq!((0..50).map(|i| watch.look(8 + i, at(u64::from(i) * 1000))).find(Option::is_some), None);
+        let begin = 49_000;
+        let noticed = (0..).map(|ms| begin + ms).find(|&ms| watch.look(57, at(ms)) == Some(false));
+        assert_eq!((noticed, watch.lost()), (Some(begin + 600), true));
+        assert_eq!((watch.look(57, at(60_000)), watch.look(58, at(60_001)), watch.lost()), (None, Some(true), false));
+        assert_eq!(watch.look(58, at(60_002)), None);
+    }
+
+    #[test]
+    fn who_looks_rarely_blames_nobody_for_it() {
+        let mut watch = Watch::of(0, at(0), 600_000_000);
+        assert!((1..6).all(|hour| watch.look(0, at(hour * 3_600_000)).is_none()));
+        assert_eq!(watch.look(1, at(6 * 3_600_000)), None);
+    }
+
+    #[test]
+    fn words_of_lives_come_back() {
+        for state in [State::Runs, State::Waits, State::GivenUp] {
+            for restarts in [0, 1, 77, 0xff_ffff] {
+                let life = Life { state, restarts };
+                assert_eq!(Life::of(life.word()), life);
+            }
+        }
+        assert_eq!(Life { state: State::Runs, restarts: 0 }.word(), 0, "zeroed memory says that all run");
     }
 }

@@ -59,6 +59,9 @@ pub struct RunArgs {
     /// A setting for every client, such as `bench_op=1` for the demo
     #[arg(long = "set", value_name = "KEY=NUMBER", value_parser = setting)]
     pub settings: Vec<(String, u64)>,
+    /// A time or limit of the supervisor, such as `restarts=3` (docs/supervisor.md lists them)
+    #[arg(long = "supervise", value_name = "KEY=NUMBER", value_parser = setting)]
+    pub supervise: Vec<(String, u64)>,
 }
 
 fn setting(text: &str) -> Result<(String, u64), String> {
@@ -124,6 +127,7 @@ impl RunArgs {
             demo_writes: self.demo || self.disks.is_empty(),
             audit: self.audit.is_some(),
             client_settings: self.settings.iter().cloned().collect(),
+            supervisor_settings: self.supervise.iter().cloned().collect(),
             ..Options::default()
         };
         orion_system::plan(&text, Board::Host, &options)

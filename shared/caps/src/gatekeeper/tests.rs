@@ -142,6 +142,25 @@ fn a_read_only_volume_lets_nobody_hope_to_write() {
     assert_eq!((rights(0), rights(1)), (Some(0x25), Some(0x3f)));
 }
 
+#[test]
+fn while_nobody_watches_nothing_is_changed_and_everything_is_read() {
+    let frozen = Capability { rights: Rights::from_bits(1), ..capability(1, 0, 8, 1) };
+    let mut bench = Bench::new(1, vec![volume(BlockSize::B4096, 8)], &[capability(0, 0, 8, 31), frozen]);
+    for watched in [true, false, true] {
+        bench.node.layer_mut().watched(watched);
+        for op in Op::ALL {
+            let answer = bench.ask(0, req(op, 0, 1)).map(|_| ());
+            let changes = !matches!(op, Op::Read | Op::Flush);
+            assert_eq!(answer, if changes && !watched { Err(Error::ReadOnly) } else { Ok(()) }, "{op:?} {watched}");
+            let reason = bench.refusal().map(|refusal| refusal.reason);
+            assert_eq!(reason, (changes && !watched).then_some(Reason::Unwatched), "{op:?} {watched}");
+        }
+        // Who lacks the right is told that, as ever.
+        assert_eq!(bench.ask(0, req(Op::Write, 1 << WINDOW_SHIFT, 1)), Err(Error::Denied));
+        assert_eq!(bench.refusal().map(|refusal| refusal.reason), Some(Reason::Right));
+    }
+}
+
 /// Every extent in 0..8 of a volume of 8 blocks, every set of the five rights, every operation, every request of up to 9
 /// blocks in 0..9 and at the ends of the number range: it passes exactly when each of its blocks is granted.
 #[test]

@@ -3,7 +3,7 @@
 //! above it, and the user's own, which end when their users want them to.
 use super::Torture;
 use super::build::{Build, PAGE, memory};
-use super::clients::setting;
+use super::clients::{GATEKEEPER, setting};
 use super::services::TICK;
 use crate::check::SUPERVISOR_PRIORITY;
 use crate::plan::RegionKind;
@@ -17,6 +17,9 @@ const TORTURE: &str = "torture";
 const PATIENT: [(&str, u64); 5] = [("restarts", 0), ("backoff_ms", 0), ("ping_ms", 20), ("pings", 10), ("well_ms", 0)];
 /// The page in which the supervisor says what became of its children.
 const LIVES: &str = "lives";
+/// Milliseconds after which the gatekeeper takes a silent supervisor for dead, and how often it shows a beat in them.
+const PATIENCE_MS: u64 = 3000;
+const LOOKS: u64 = 6;
 
 impl Build<'_> {
     /// The supervisor's PD.
@@ -43,6 +46,12 @@ impl Build<'_> {
             self.child(number, pd);
         }
         self.number_peers(&children);
+        // Longer than the supervisor can be silent.
+        let ping = self.options.supervisor_settings.get("ping_ms").copied().unwrap_or(0);
+        let patience = ping.saturating_mul(LOOKS).max(PATIENCE_MS);
+        if let Some(part) = self.pds.get_mut(GATEKEEPER) {
+            part.blob.settings.push(setting("supervisor_ms", patience));
+        }
         self.torture(&children);
     }
 
