@@ -10,11 +10,11 @@ use orion_audit::extent::BLOCK;
 use orion_audit::{BLOCKS_MIN, Consumer, Head, Keeper, Step};
 use orion_block::{Op, POLICY_BLOCK, Status};
 use orion_pd::config::{Link, Role};
-use orion_pd::links;
+use orion_pd::links::{self, ReplayClient};
 use orion_pd::supervision::Supervised;
 use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, World};
 use orion_region::Window;
-use orion_ring::{Client, ServerInfo, Submission};
+use orion_ring::{ServerInfo, Submission};
 
 /// How long it waits before it looks again for a gatekeeper that is not ready.
 const READY_NS: u64 = 10_000_000;
@@ -27,7 +27,7 @@ const RIGHTS: u16 = 1 | 2 | 4;
 #[derive(Debug)]
 pub struct Auditor {
     link: &'static Link,
-    client: Client,
+    client: ReplayClient<1>,
     data: Window,
     ring: Consumer,
     state: State,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: a job on a ring.
-use crate::job::{Ask, Data, Grant, Job, Next, Server, Slot, right};
+use crate::job::{Ask, Data, Grant, Job, MOST_SLOTS, Next, Server, Slot, right};
 use crate::lend::{LOOK_NS, Lend, Step};
 use crate::setup::{self, Work};
 use crate::slots::Slots;
@@ -9,10 +9,13 @@ use core::fmt::{self, Display, Formatter};
 use orion_block::{Op, POLICY_BLOCK};
 use orion_control::{Ask as Command, End};
 use orion_pd::config::{Link, Role};
-use orion_pd::links;
+use orion_pd::links::{self, ReplayClient};
 use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
-use orion_ring::{Client, ServerInfo, Submission};
+use orion_ring::{ServerInfo, Submission};
+
+/// The ring, with as many requests in flight as there are slots.
+type Client = ReplayClient<MOST_SLOTS>;
 
 /// Bits of rights, as in [`orion_caps::Rights`].
 const READ: u16 = 1;

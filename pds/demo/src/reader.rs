@@ -7,10 +7,10 @@ use crate::text::{Answer, Place};
 use core::fmt;
 use orion_block::{Error, Op};
 use orion_pd::config::{Link, Role};
-use orion_pd::links;
+use orion_pd::links::{self, ReplayClient};
 use orion_pd::{Channel, ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
-use orion_ring::{Client, ServerInfo, Submission};
+use orion_ring::{ServerInfo, Submission};
 
 /// How often it looks whether it was lent something, and reads what it was lent.
 const POLL_NS: u64 = 5_000_000;
@@ -42,7 +42,7 @@ struct Lent {
 pub struct Reader {
     config: Config<'static>,
     link: &'static Link,
-    client: Client,
+    client: ReplayClient<1>,
     data: Window,
     state: State,
     reads: u64,

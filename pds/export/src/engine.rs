@@ -15,6 +15,9 @@ use orion_ring::{PeerMisbehaved, ServerInfo};
 /// Nanoseconds that a client has for its handshake.
 const HANDSHAKE: u64 = 10_000_000_000;
 
+/// Most requests on the ring at once.
+pub const REQUESTS: usize = CONNECTIONS * SLOTS;
+
 /// Serves NBD clients from a volume.
 #[derive(Debug)]
 pub struct Engine {

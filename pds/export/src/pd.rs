@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! The protection domain: the engine between the world's sockets and a ring to the gatekeeper.
-use crate::engine::Engine;
+use crate::engine::{Engine, REQUESTS};
 use orion_metrics::Counter;
 use orion_pd::config::{Link, Role};
+use orion_pd::links::{self, ReplayClient};
 use orion_pd::sockets::Sockets;
-use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Reporter, Verdict, World, links};
+use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Reporter, Verdict, World};
 use orion_region::Window;
-use orion_ring::Client;
 
 /// How long it waits before it looks again for a server that is not ready.
 const READY_POLL_NS: u64 = 10_000_000;
@@ -16,7 +16,7 @@ const READY_POLL_NS: u64 = 10_000_000;
 pub struct Export {
     name: &'static str,
     channel: Channel,
-    client: Client,
+    client: ReplayClient<REQUESTS>,
     data: Window,
     state: State,
     reporter: Reporter,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the export serves: a ring to the gatekeeper, or in tests a device in memory.
-use orion_ring::{Answer, Client, PeerMisbehaved, Submission};
+use orion_pd::links::ReplayClient;
+use orion_ring::{Answer, PeerMisbehaved, Submission};
 
 /// A queue to a block device. Blocks are counted in the unit of its limits; payload lies in the data region.
 pub trait Volume {
@@ -17,17 +18,17 @@ pub trait Volume {
     fn pop(&mut self) -> Result<Option<Answer>, PeerMisbehaved>;
 }
 
-impl Volume for Client {
+impl<const N: usize> Volume for ReplayClient<N> {
     fn room(&self) -> usize {
-        Client::room(self)
+        ReplayClient::room(self)
     }
 
     fn push(&mut self, submission: Submission) {
         // Never full within the room that the caller keeps to.
-        let _ = Client::push(self, submission);
+        let _ = ReplayClient::push(self, submission);
     }
 
     fn pop(&mut self) -> Result<Option<Answer>, PeerMisbehaved> {
-        Client::pop(self)
+        ReplayClient::pop(self)
     }
 }

@@ -143,6 +143,8 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
                 // Not what the node's look said: the layer may have been called since.
                 let deadline = self.node.deadline();
                 return deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
+            } else if self.uppers.any_left() {
+                self.forget(world);
             }
         }
     }
@@ -157,6 +159,16 @@ impl GatekeeperPd {
         let (uppers, lowers, now) = (&mut self.uppers, &mut self.lowers, world.now());
         let mut around = Around { uppers, lowers, payload: &mut NoPayload, now };
         self.node.control(&mut around, |layer, io| layer.remind(at, io));
+    }
+
+    /// Ends what clients have asked that died since.
+    #[cold]
+    #[inline(never)]
+    fn forget<W: World>(&mut self, world: &mut W) {
+        while let Some(upper) = self.uppers.left() {
+            let (uppers, lowers, now) = (&mut self.uppers, &mut self.lowers, world.now());
+            self.node.upper_gone(upper, &mut Around { uppers, lowers, payload: &mut NoPayload, now });
+        }
     }
 
     fn sleep(&mut self) -> bool {
@@ -203,7 +215,7 @@ impl GatekeeperPd {
                 first.saturating_add(blocks),
             ));
         }
-        self.uppers.announce(limits, 1, |client| windows(layer, client));
+        self.uppers.announce(limits, |client| windows(layer, client));
         true
     }
 
@@ -213,7 +225,7 @@ impl GatekeeperPd {
     fn tell(&mut self) -> bool {
         let Some(limits) = self.node.limits() else { return false };
         let layer = self.node.layer();
-        self.uppers.announce(limits, 1, |client| windows(layer, client));
+        self.uppers.announce(limits, |client| windows(layer, client));
         true
     }
 

@@ -72,6 +72,9 @@ impl<W: World> ProtectionDomain<W> for GptPd {
                 let again = look_again(&mut self.uppers, &self.lowers, world);
                 return progress.deadline.into_iter().chain(again).chain(self.until).min();
             }
+            if self.uppers.any_left() {
+                self.forget(world);
+            }
         }
     }
 }
@@ -81,6 +84,15 @@ impl GptPd {
         // Both must be told.
         let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
         self.lowers.sleep() && uppers
+    }
+
+    /// Ends what clients have asked that died since.
+    #[cold]
+    fn forget<W: World>(&mut self, world: &mut W) {
+        while let Some(upper) = self.uppers.left() {
+            let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
+            self.node.upper_gone(upper, &mut Around { uppers, lowers, payload, now: world.now() });
+        }
     }
 
     /// Looks whether the disk is ready, and does not wait for it for ever.
@@ -126,7 +138,7 @@ impl GptPd {
         let Some(limits) = self.node.limits() else { return false };
         report(self.node.layer(), world);
         let node = &self.node;
-        self.uppers.announce(limits, 1, |upper| {
+        self.uppers.announce(limits, |upper| {
             let own = node.limits_of(upper).unwrap_or(Limits { capacity: 0, ..limits });
             whole(&own, if limits.read_only { READING } else { READING | CHANGING })
         });

@@ -35,6 +35,10 @@ impl<W: World> Above<W> for Gpt {
         self.node.has_room(upper)
     }
 
+    fn upper_gone(&mut self, upper: u8, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant) {
+        self.node.upper_gone(upper, &mut Around { uppers, lowers: disk, payload: &mut self.scratch, now });
+    }
+
     fn limits(&self, _: &Disk<W, u32>) -> Option<Limits> {
         self.node.limits()
     }

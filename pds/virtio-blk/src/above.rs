@@ -28,6 +28,9 @@ pub trait Above<W: World>: Debug + Sized {
     /// Whether a request of `upper` would be taken now.
     fn has_room(&self, upper: u8, disk: &Disk<W, Self::Tag>) -> bool;
 
+    /// The client `upper` has died with requests in flight: ends those that the device has not got.
+    fn upper_gone(&mut self, _upper: u8, _uppers: &mut UpperRings, _disk: &mut Disk<W, Self::Tag>, _now: Instant) {}
+
     /// What is offered to all clients; `None` while nothing is.
     fn limits(&self, disk: &Disk<W, Self::Tag>) -> Option<Limits>;
 

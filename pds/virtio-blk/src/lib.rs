@@ -81,6 +81,9 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
             if !more && self.uppers.sleep(|upper| above.has_room(upper, disk)) {
                 break;
             }
+            if self.uppers.any_left() {
+                self.forget(world);
+            }
         }
         if interrupted {
             world.irq_ack(self.irq);
@@ -110,6 +113,15 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         }
     }
 
+    /// Ends what clients have asked that died since, as far as the device has not got it.
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self, world: &mut W) {
+        while let Some(upper) = self.uppers.left() {
+            self.above.upper_gone(upper, &mut self.uppers, &mut self.disk, world.now());
+        }
+    }
+
     /// Shows the manager its figures.
     #[cold]
     #[inline(never)]
@@ -127,7 +139,7 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         let Some(limits) = self.above.limits(&self.disk) else { return false };
         self.above.report(world);
         let above = &self.above;
-        self.uppers.announce(limits, 1, |upper| whole(&above.limits_of(upper, limits), rights(&limits)));
+        self.uppers.announce(limits, |upper| whole(&above.limits_of(upper, limits), rights(&limits)));
         true
     }
 

@@ -5,7 +5,7 @@ use core::fmt;
 use orion_block::{Completion, Error, Op};
 use orion_pd::config::{self, Builder, Config, Device, Link, NONE, Name};
 use orion_region::Window;
-use orion_ring::{Answer, Client, Memory, Submission};
+use orion_ring::{Answer, Client, Memory, ServerInfo, Submission};
 use orion_virtio::blk::wire::feature;
 use orion_virtio::model::{self, Mischief, MmioModel, Model, Shape, Shared};
 use std::format;
@@ -159,9 +159,17 @@ fn start(shape: Shape, builder: &Builder) -> Result<Rig, InitError> {
 impl Rig {
     fn new() -> Self {
         let mut rig = start(shape(), &builder()).unwrap();
-        assert_eq!(rig.wake(ChannelSet::ALL), None);
-        assert!(rig.client.server().is_some());
+        rig.introduce();
         rig
+    }
+
+    /// Lets both ends of the ring agree to each other's lives; what the client is offered.
+    fn introduce(&mut self) -> ServerInfo {
+        assert_eq!(self.wake(ChannelSet::ALL), None);
+        assert!(self.client.server().is_none() && self.client.publish());
+        assert_eq!(self.wake(ChannelSet::default().with(CLIENT)), None);
+        self.world.notified.clear();
+        self.client.server().unwrap()
     }
 
     fn wake(&mut self, from: ChannelSet) -> Option<Instant> {
@@ -232,8 +240,7 @@ fn more_requests_than_slots_wait_and_are_all_answered() {
     // Eight descriptors without indirect tables: two slots.
     let small = Shape { queue_max: 8, features: 1 << 32 | 1 << 29, ..shape() };
     let mut rig = start(small, &builder).unwrap();
-    rig.wake(ChannelSet::ALL);
-    assert!(rig.client.server().is_some());
+    rig.introduce();
     rig.send(&(0..u32::from(CAPACITY)).map(|id| read(id, u64::from(id), 1, DATA_BUS)).collect::<Vec<_>>());
     let mut done = vec![];
     for _ in 0..CAPACITY {
@@ -334,8 +341,7 @@ fn the_right_to_write_is_not_announced_where_policy_forbids_it() {
     let mut builder = builder();
     builder.devices[0].flags = 2.into();
     let mut rig = start(shape(), &builder).unwrap();
-    rig.wake(ChannelSet::ALL);
-    let info = rig.client.server().unwrap();
+    let info = rig.introduce();
     assert_eq!((info.limits.read_only, info.windows[0].rights), (true, 0b101));
     rig.send(&[Submission { op: Op::Write, ..read(1, 0, 1, DATA_BUS) }]);
     assert_eq!(rig.answers()[0].status, Completion::error(Error::ReadOnly).status);

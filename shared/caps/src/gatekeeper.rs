@@ -335,6 +335,10 @@ impl Layer for Gatekeeper {
         }
     }
 
+    fn upper_gone(&mut self, upper: u8, io: &mut Io<'_, Ctx>) {
+        self.forget_waiting(upper, io);
+    }
+
     /// A budget has filled up again, or it is time for a reminder.
     fn tick(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
         self.release(io);

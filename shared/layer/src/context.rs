@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! All that a layer can see and do during one call.
-use crate::slots::{Child, FANOUT_MAX, Pending, Slot, Tag, Way};
+use crate::slots::{Child, Pending, Slot, Tag, Way};
 use crate::{Id, Lowers, Payload, Submission};
 use orion_block::{Buf, Completion, Instant, Limits, Request};
 
@@ -30,6 +30,8 @@ impl Desk {
 /// All that a layer can see and do during one call.
 pub struct Io<'a, C> {
     pub(crate) slots: &'a mut [Slot<C>],
+    /// The lower requests of all slots, as many of each as the layer's fan-out.
+    pub(crate) children: &'a mut [Child],
     pub(crate) desk: &'a mut Desk,
     pub(crate) lowers: &'a mut dyn Lowers,
     pub(crate) payload: &'a mut dyn Payload,
@@ -86,7 +88,7 @@ impl<C> Io<'_, C> {
     #[inline]
     pub fn lower(&mut self, id: Id, port: u8, child: u8, req: Request) {
         let open = port < 64 && self.desk.closed & (1 << port) == 0;
-        let fanout = self.desk.fanout.min(FANOUT_MAX);
+        let fanout = self.desk.fanout;
         let Some(slot) = self.slots.get_mut(id.index()).filter(|s| s.way == Way::Long) else {
             return;
         };
@@ -102,8 +104,8 @@ impl<C> Io<'_, C> {
             return;
         }
         slot.outstanding |= bit;
-        if let Some(entry) = slot.children.get_mut(usize::from(child)) {
-            *entry = Child { port, blocks: req.blocks };
+        if let Some(entry) = self.children.get_mut(id.index() * fanout + usize::from(child)) {
+            *entry = Child { port, req };
         }
         let tag = Tag { generation: slot.generation, id, child }.pack();
         self.lowers.submit(port, Submission { tag, req });

@@ -20,6 +20,16 @@ pub struct PeerMisbehaved {
     pub what: &'static str,
 }
 
+/// Why there are no further completions now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// A device broke the protocol.
+    Misbehaved(PeerMisbehaved),
+    /// The device below this port was restarted and serves again: what was submitted to it and not completed is lost, and is to
+    /// be submitted again.
+    Restarted(u8),
+}
+
 /// The clients above a node, numbered from 0.
 pub trait Uppers {
     /// How many there are.
@@ -52,7 +62,8 @@ pub trait Lowers {
     fn capacity(&self, port: u8) -> u16;
     /// What the device on a port can do; `None` until it is ready.
     fn limits(&self, port: u8) -> Option<Limits>;
-    /// Hands a request down. Within [`capacity`](Self::capacity) this cannot fail.
+    /// Hands a request down. Within [`capacity`](Self::capacity) this cannot fail; what is handed to a device that is being
+    /// restarted is lost, as [`next`](Self::next) then says.
     fn submit(&mut self, port: u8, submission: Submission);
     /// Whether there may be completions.
     #[inline]
@@ -62,8 +73,8 @@ pub trait Lowers {
     /// The next completion: port, tag, result.
     ///
     /// # Errors
-    /// [`PeerMisbehaved`] where the device answers what it was not asked. Tags are checked by the node.
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved>;
+    /// Where a device answers what it was not asked, or was restarted. Tags are checked by the node.
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted>;
 }
 
 /// So that a node may also run between neighbours whose types are not known.
@@ -99,7 +110,7 @@ impl<T: Lowers + ?Sized> Lowers for &mut T {
     fn answering(&self) -> bool {
         (**self).answering()
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         (**self).next()
     }
 }

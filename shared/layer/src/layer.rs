@@ -30,6 +30,8 @@ pub enum Start {
 pub enum Event {
     /// It left, or broke the protocol; requests to it fail with [`Error::Offline`].
     Gone,
+    /// It was restarted and serves again. Everything outstanding there has been asked again.
+    Restarted,
     /// It is there again.
     Back,
     /// Its limits changed; they are handed to [`Layer::limits`] next.
@@ -111,6 +113,10 @@ pub trait Layer {
 
     /// Something happened to the device below `port`.
     fn event(&mut self, _port: u8, _event: Event, _io: &mut Io<'_, Self::Ctx>) {}
+
+    /// The client `upper` has died: its requests that are parked should be ended, since nobody waits for their answers but
+    /// the client's next life for their end.
+    fn upper_gone(&mut self, _upper: u8, _io: &mut Io<'_, Self::Ctx>) {}
 
     /// Background work and deadlines: called after `start`, then whenever an instant that it returned, or gave to
     /// [`Io::alarm`], has come.

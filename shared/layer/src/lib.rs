@@ -21,7 +21,7 @@ mod slots;
 mod split;
 
 pub use context::Io;
-pub use io::{Lowers, PeerMisbehaved, Submission, Uppers, turn};
+pub use io::{Interrupted, Lowers, PeerMisbehaved, Submission, Uppers, turn};
 pub use layer::{Event, Id, Layer, Relay, Start};
 pub use layers::{Delay, Fault, Faults, Memory, Passthrough};
 pub use local::{Local, NoLowers};

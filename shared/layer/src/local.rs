@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The queue pair between two layers that share a PD: what stands in for a ring.
-use crate::{Lowers, PeerMisbehaved, Submission, Uppers};
+use crate::{Interrupted, Lowers, Submission, Uppers};
 use heapless::Deque;
 use orion_block::{Completion, Limits};
 
@@ -51,7 +51,7 @@ impl<const N: usize> Lowers for Local<N> {
         let fits = self.submissions.push_back(submission);
         debug_assert!(fits.is_ok(), "the node above keeps to the capacity");
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Ok(self.completions.pop_front().map(|(tag, done)| (0, tag, done)))
     }
 }
@@ -72,7 +72,7 @@ impl<const N: usize, const M: usize> Lowers for [Local<N>; M] {
             queue.submit(0, submission);
         }
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         for (port, queue) in (0..).zip(self.iter_mut()) {
             if let Some((tag, done)) = queue.completions.pop_front() {
                 return Ok(Some((port, tag, done)));
@@ -97,7 +97,7 @@ impl Lowers for NoLowers {
         None
     }
     fn submit(&mut self, _: u8, _: Submission) {}
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Ok(None)
     }
 }

@@ -2,7 +2,7 @@
 //! What runs a layer: the table of requests in flight, splitting, back-pressure, fair admission, checked completions.
 use crate::context::{Desk, Io};
 use crate::share::{self, Share};
-use crate::slots::{OWN, Pending, SLOTS_MAX, Slot, Way};
+use crate::slots::{Child, OWN, Pending, SLOTS_MAX, Slot, Way};
 use crate::split::Parent;
 use crate::{Event, FANOUT_MAX, Id, Layer, Lowers, Payload, PeerMisbehaved, Start, Uppers};
 use heapless::Vec;
@@ -10,6 +10,7 @@ use orion_block::{Completion, Instant, Limits};
 
 mod admit;
 mod end;
+mod lives;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -46,11 +47,11 @@ pub struct Around<'a, U, L> {
 }
 
 /// A layer between queues: rings where the neighbour is another PD, local queues where it is fused into this one. The
-/// layer can't tell. `N` is the number of slots, at most 1024.
+/// layer can't tell. `N` is the number of slots, at most 1024; `F` the layer's fan-out.
 // What each request and each call needs comes first, the large tables last: what is near is reached without arithmetic.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Node<L: Layer, const N: usize> {
+pub struct Node<L: Layer, const N: usize, const F: usize = 1> {
     desk: Desk,
     /// The time of the last call.
     seen: Instant,
@@ -68,21 +69,24 @@ pub struct Node<L: Layer, const N: usize> {
     shares: [Share; UPPERS_MAX as usize],
     layer: L,
     slots: [Slot<L::Ctx>; N],
+    /// The lower requests of each slot on the long way.
+    children: [[Child; F]; N],
     free_parents: Vec<u16, N>,
     parents: [Parent; N],
 }
 
-impl<L: Layer, const N: usize> Node<L, N> {
+impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     /// A node around `layer`. `life` should differ from the node's earlier life, so that late completions of that one
     /// don't match.
     pub fn new(layer: L, life: u8) -> Self {
-        const { assert!(N > 0 && N <= SLOTS_MAX && L::FANOUT > 0 && L::FANOUT <= FANOUT_MAX) };
+        const { assert!(N > 0 && N <= SLOTS_MAX && F > 0 && F <= FANOUT_MAX && L::FANOUT == F) };
         let generation = life.wrapping_mul(97);
         Self {
             layer,
             state: Start::Starting,
             limits: Limits::default(),
             slots: core::array::from_fn(|_| Slot::new(generation)),
+            children: [[Child::default(); F]; N],
             free: (0..N).rev().map(|i| Id(u16::try_from(i).unwrap_or(0))).collect(),
             parents: [Parent::FREE; N],
             free_parents: (0..N).filter_map(|i| u16::try_from(i).ok()).collect(),
@@ -187,6 +191,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
     pub fn event<U: Uppers, B: Lowers>(&mut self, port: u8, event: Event, around: &mut Around<'_, U, B>) {
         match event {
             Event::Gone => self.close(port, around),
+            Event::Restarted => return self.replay(port, around),
             Event::Back if port < 64 => self.desk.closed &= !(1 << port),
             _ => {}
         }
@@ -292,7 +297,10 @@ impl<L: Layer, const N: usize> Node<L, N> {
         f: impl FnOnce(&mut L, &mut Io<'_, L::Ctx>),
     ) {
         let Around { lowers, payload, now, .. } = around;
-        let (slots, desk) = (&mut self.slots, &mut self.desk);
-        f(&mut self.layer, &mut Io { slots, desk, lowers: &mut **lowers, payload: &mut **payload, now: *now });
+        let (slots, children, desk) = (&mut self.slots, self.children.as_flattened_mut(), &mut self.desk);
+        f(
+            &mut self.layer,
+            &mut Io { slots, children, desk, lowers: &mut **lowers, payload: &mut **payload, now: *now },
+        );
     }
 }

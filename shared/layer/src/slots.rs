@@ -37,11 +37,11 @@ impl Tag {
     }
 }
 
-/// A lower request of a slot.
+/// A lower request of a slot that goes the long way, kept until it is answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Child {
     pub port: u8,
-    pub blocks: u32,
+    pub req: Request,
 }
 
 /// Whether a slot is in use, and for which way.
@@ -51,7 +51,7 @@ pub(crate) enum Way {
     Free,
     /// Its layer calls for what it needs.
     Long,
-    /// It is the one lower request `children[0]`, and its end that one's: of the rest only `ctx`, `tag` and `upper` mean
+    /// It is the one lower request `req` to `port`, and its end that one's: of the rest only `ctx`, `tag` and `upper` mean
     /// something, and what a free slot has.
     Short,
 }
@@ -59,6 +59,7 @@ pub(crate) enum Way {
 /// One request in flight: a whole upper request, or a part of one that was split.
 #[derive(Debug)]
 pub(crate) struct Slot<C> {
+    /// The upper request; the lower one on the short way.
     pub req: Request,
     pub ctx: C,
     pub tag: u32,
@@ -83,7 +84,8 @@ pub(crate) struct Slot<C> {
     pub skip: u32,
     /// What the layer answered.
     pub answer: Option<Completion>,
-    pub children: [Child; FANOUT_MAX],
+    /// Where it was sent on the short way.
+    pub port: u8,
 }
 
 impl<C> Slot<C> {
@@ -123,7 +125,7 @@ impl<C: Default> Slot<C> {
             link: NOTHING,
             skip: 0,
             answer: None,
-            children: [Child::default(); FANOUT_MAX],
+            port: 0,
         }
     }
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! The end of a connection that asks.
 use crate::counter::{Cursor, Shape, Wrap};
-use crate::extension::{self, CLIENT_MAGIC, VERSION};
+use crate::extension;
+use crate::lives::{EPOCH, Left, Watch};
 use crate::shared::{Mapped, Memory, Shared, Word};
-use crate::{Answer, AttachError, Full, PeerMisbehaved, ServerInfo, Submission, codes, page, wire};
+use crate::{Answer, AttachError, Full, Interrupted, PeerMisbehaved, Submission, codes, wire};
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+mod lives;
 
 const MAGIC: Word = Word::ClientPage(offset_of!(extension::Client, magic));
 const AWAKE: Word = Word::ClientPage(offset_of!(extension::Client, awake));
@@ -19,7 +22,7 @@ const SERVER_AWAKE: Word = Word::ServerPage(extension::SERVER + offset_of!(exten
 pub struct Client<M = Mapped> {
     memory: M,
     shape: Shape,
-    /// Most requests in flight; 0 once the peer misbehaved.
+    /// Most requests in flight; 0 while the connection is not open.
     limit: u32,
     /// Where the next request goes.
     tail: Cursor,
@@ -37,8 +40,19 @@ pub struct Client<M = Mapped> {
     page: bool,
     /// The server has our extension, and so have we.
     extended: bool,
+    /// Nothing is taken: the connection is not open, or the user must be told of something first.
+    halted: bool,
+    /// The server is to be notified of something that is no request.
+    news: bool,
+    /// What the server's life is looked at for.
+    watch: Watch,
+    lives: lives::Lives,
+    /// The counters were not ours when we attached.
+    foreign: bool,
     dead: Option<PeerMisbehaved>,
 }
+
+const FOREIGN: &str = "the ring's counters were not ours when we attached";
 
 impl Client {
     /// Takes the client's end of a connection whose queues have `capacity` entries.
@@ -53,78 +67,45 @@ impl Client {
 }
 
 impl<M: Shared> Client<M> {
-    /// The client's end over any memory that holds `capacity` entries. It resumes at the counters that it finds there:
-    /// what was asked and not answered before is still in flight.
+    /// The client's end over any memory that holds `capacity` entries: a new life of it. With a plain sDDF server it resumes
+    /// at the counters that it finds there, and what was asked and not answered before is still in flight; with one of ours
+    /// both begin anew.
     pub fn over(memory: M, capacity: u16, wrap: Wrap) -> Self {
         let shape = Shape::new(u32::from(capacity), wrap);
-        memory.store(MAGIC, 0, Relaxed);
+        let Left { put: tail, took: head, sound } = Left::find(&memory, &shape, Word::RequestTail, Word::ResponseHead);
+        let outstanding = shape.distance(head.count, tail.count).filter(|_| sound);
         memory.store(AWAKE, 0, Relaxed);
-        let tail = shape.cursor(memory.load(Word::RequestTail, Relaxed));
-        let head = shape.cursor(memory.load(Word::ResponseHead, Relaxed));
         let mut client = Self {
             limit: shape.always(),
-            tail: tail.unwrap_or_default(),
-            published: 0,
-            head: head.unwrap_or_default(),
-            taken: 0,
-            seen: 0,
-            outstanding: 0,
+            tail,
+            published: tail.count,
+            head,
+            taken: head.count,
+            seen: head.count,
+            outstanding: outstanding.unwrap_or(0),
             page: wrap == Wrap::Seamless,
             extended: false,
+            halted: false,
+            news: false,
+            watch: Watch::life(memory.load(EPOCH, Relaxed)),
+            lives: lives::Lives::default(),
+            foreign: outstanding.is_none(),
             dead: None,
             memory,
             shape,
         };
-        client.published = client.tail.count;
-        client.seen = client.head.count;
-        client.taken = client.head.count;
-        match client.shape.distance(client.head.count, client.tail.count) {
-            Some(outstanding) if tail.is_some() && head.is_some() => client.outstanding = outstanding,
-            _ => {
-                client.close("the ring's counters were not ours when we attached");
-            }
+        if client.page {
+            client.begin();
+        } else if client.foreign {
+            client.close(FOREIGN);
         }
         client
-    }
-
-    /// What the server is; `None` until it is ready, and while it writes its page again (it notifies then). Not for the data path: it reads a page.
-    ///
-    /// Call it before the first push: it settles the unit of blocks, the server's logical block or, where the server is
-    /// plain sDDF, 4096 bytes.
-    pub fn server(&mut self) -> Option<ServerInfo> {
-        if self.dead.is_some() {
-            return None;
-        }
-        let page = page::read(&self.memory)?;
-        let extended = self.page && page.extended();
-        match page.decode(extended) {
-            Ok(info) => {
-                self.join(&info, extended);
-                Some(info)
-            }
-            Err(misbehaved) => {
-                self.close(misbehaved.what);
-                None
-            }
-        }
-    }
-
-    /// Says in our page which unit we count in.
-    fn join(&mut self, info: &ServerInfo, extended: bool) {
-        self.extended = extended;
-        if extended {
-            let word = |at: usize, value: u32| self.memory.store(Word::ClientPage(at), value, Relaxed);
-            word(offset_of!(extension::Client, version), VERSION);
-            word(offset_of!(extension::Client, epoch), info.epoch);
-            word(offset_of!(extension::Client, block_shift), u32::from(info.limits.block.shift()));
-            self.memory.store(MAGIC, CLIENT_MAGIC, Release);
-        }
     }
 
     /// Most requests that this connection carries at once: the capacity, except on a ring with a plain sDDF server
     /// whose capacity is no power of two (see `docs/ring.md`).
     pub fn capacity(&self) -> usize {
-        self.limit as usize
+        if self.dead.is_some() { 0 } else { self.shape.always() as usize }
     }
 
     /// Requests that may be pushed now.
@@ -136,7 +117,7 @@ impl<M: Shared> Client<M> {
     /// Stages a request. The server sees it after [`publish`](Self::publish).
     ///
     /// # Errors
-    /// [`Full`], also for ever after the server misbehaved.
+    /// [`Full`], also while the connection is not open, and for ever after the server misbehaved.
     #[inline]
     pub fn push(&mut self, submission: Submission) -> Result<(), Full> {
         if self.outstanding >= self.limit {
@@ -161,8 +142,8 @@ impl<M: Shared> Client<M> {
     #[inline]
     pub fn publish(&mut self) -> bool {
         self.show_taken();
-        if self.tail.count == self.published || self.dead.is_some() {
-            return false;
+        if self.tail.count == self.published {
+            return self.news && core::mem::take(&mut self.news);
         }
         self.published = self.tail.count;
         self.memory.store(Word::RequestTail, self.published, Release);
@@ -177,9 +158,9 @@ impl<M: Shared> Client<M> {
     /// Takes the next answer.
     ///
     /// # Errors
-    /// The server misbehaved, now or earlier.
+    /// The server misbehaved, now or earlier; or it was restarted, and what is not answered yet is lost.
     #[inline(always)]
-    pub fn pop(&mut self) -> Result<Option<Answer>, PeerMisbehaved> {
+    pub fn pop(&mut self) -> Result<Option<Answer>, Interrupted> {
         if self.head.count == self.seen && !self.look()? {
             return Ok(None);
         }
@@ -201,9 +182,9 @@ impl<M: Shared> Client<M> {
     }
 
     /// Looks for answers that weren't there before. The server can only have answered what we published.
-    fn look(&mut self) -> Result<bool, PeerMisbehaved> {
-        if let Some(misbehaved) = self.dead {
-            return Err(misbehaved);
+    fn look(&mut self) -> Result<bool, Interrupted> {
+        if self.halted {
+            return self.interrupted();
         }
         let tail = self.memory.load(Word::ResponseTail, Acquire);
         if tail == self.head.count {
@@ -215,18 +196,21 @@ impl<M: Shared> Client<M> {
                 self.seen = tail;
                 Ok(true)
             }
-            _ => Err(self.close("its response queue holds more than was asked")),
+            _ => Err(self.close("its response queue holds more than was asked").into()),
         }
     }
 
     /// Says that we sleep, then looks again. True: nothing came meanwhile, and the server will notify. False: there are
-    /// answers, and we are still awake.
+    /// answers, or the server has begun another life and there is something to [`publish`](Self::publish) or to be told, and we
+    /// are still awake.
     pub fn sleep(&mut self) -> bool {
         self.show_taken();
         self.memory.store(AWAKE, 0, Relaxed);
         // Either we see the new tail, or the server, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);
-        let asleep = self.dead.is_some() || self.memory.load(Word::ResponseTail, Relaxed) == self.head.count;
+        let same = self.watch.quiet(self.memory.load(EPOCH, Relaxed));
+        let asleep =
+            if same { self.memory.load(Word::ResponseTail, Relaxed) == self.head.count } else { self.attend() };
         if !asleep {
             self.wake();
         }
@@ -249,8 +233,10 @@ impl<M: Shared> Client<M> {
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);
-        self.limit = 0;
+        (self.limit, self.halted, self.watch) = (0, true, Watch::ANY);
         self.seen = self.head.count;
+        // What was not published never is.
+        (self.published, self.news) = (self.tail.count, false);
         misbehaved
     }
 }

@@ -17,6 +17,33 @@ impl fmt::Display for PeerMisbehaved {
 
 impl core::error::Error for PeerMisbehaved {}
 
+/// Why a client gets no further answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The server misbehaved.
+    Misbehaved(PeerMisbehaved),
+    /// The server was restarted and serves again: what was asked and not answered is lost, and is to be asked again. Said
+    /// once for each time.
+    Restarted,
+}
+
+impl From<PeerMisbehaved> for Interrupted {
+    fn from(misbehaved: PeerMisbehaved) -> Self {
+        Self::Misbehaved(misbehaved)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misbehaved(misbehaved) => misbehaved.fmt(f),
+            Self::Restarted => f.write_str("the server of a ring was restarted: ask again what was not answered"),
+        }
+    }
+}
+
+impl core::error::Error for Interrupted {}
+
 /// As many requests are in flight as the connection carries: take answers first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;

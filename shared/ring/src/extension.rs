@@ -16,7 +16,7 @@ pub const SERVER_MAGIC: u32 = u32::from_le_bytes(*b"OrnS");
 /// "OrnC" in a client's extension.
 pub const CLIENT_MAGIC: u32 = u32::from_le_bytes(*b"OrnC");
 /// The version of both extensions.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bits of [`Server::operations`].
 pub mod operations {
@@ -68,7 +68,7 @@ pub struct Server {
     pub version: u32,
     /// Odd while the page changes; a reader that finds it odd, or changed, reads again.
     pub sequence: u32,
-    /// The server's life.
+    /// The server's life: never 0.
     pub epoch: u32,
     /// Bits of [`operations`].
     pub operations: u32,
@@ -94,8 +94,10 @@ pub struct Server {
     pub queue_depth: u32,
     /// 1: the server is awake and will look at its ring before it sleeps. Changes often: has a cache line of its own.
     pub awake: u32,
+    /// The client's life that is served; 0: none.
+    pub client: u32,
     /// Zero.
-    pub pad: [u32; 15],
+    pub pad: [u32; 14],
     /// The windows.
     pub windows: [Window; WINDOWS],
 }
@@ -104,16 +106,20 @@ pub struct Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Client {
-    /// [`CLIENT_MAGIC`], stored last, once the client has read a server's extension that it understands.
+    /// [`CLIENT_MAGIC`], once the client has read a server's extension that it understands.
     pub magic: u32,
     /// [`VERSION`].
     pub version: u32,
-    /// The server's life that the client has seen.
+    /// The server's life that the client has agreed to; 0: none.
     pub epoch: u32,
     /// The unit the client counts in: the server's `block_shift`.
     pub block_shift: u32,
+    /// The client's life.
+    pub life: u32,
+    /// The request tail at which this agreement begins.
+    pub start: u32,
     /// Zero.
-    pub pad: [u32; 12],
+    pub pad: [u32; 10],
     /// 1: the client is awake and will look at its ring before it sleeps.
     pub awake: u32,
     /// Zero.
@@ -124,9 +130,10 @@ const _: () = {
     assert!(size_of::<Server>() == 384 && SERVER + size_of::<Server>() <= wire::PAGE);
     assert!(size_of::<wire::StorageInfo>() <= SERVER);
     assert!(offset_of!(Server, capacity) == 32);
-    assert!(offset_of!(Server, awake) == 64);
+    assert!(offset_of!(Server, epoch) == 12 && offset_of!(Server, awake) == 64 && offset_of!(Server, client) == 68);
     assert!(offset_of!(Server, windows) == 128);
     assert!(size_of::<Client>() == 128 && offset_of!(Client, awake) == 64);
+    assert!(offset_of!(Client, epoch) == 8 && offset_of!(Client, life) == 16 && offset_of!(Client, start) == 20);
 };
 
 /// The shift of sDDF's transfer unit.
@@ -155,7 +162,8 @@ impl Server {
             discard_granularity: limits.discard_granularity,
             queue_depth: u32::from(limits.queue_depth),
             awake: 0,
-            pad: [0; 15],
+            client: 0,
+            pad: [0; 14],
             windows: info.windows.map(|window| Window {
                 blocks: window.blocks,
                 rights: u32::from(window.rights & RIGHTS),

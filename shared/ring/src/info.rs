@@ -23,7 +23,8 @@ pub struct WindowInfo {
 pub struct ServerInfo {
     /// The device. `limits.block` is the unit of this connection.
     pub limits: Limits,
-    /// The server's life: another number after each restart. 0 of a plain sDDF server.
+    /// The server's life: one more after each restart. 0 of a plain sDDF server. What a server is told to announce here means
+    /// nothing: the ring counts.
     pub epoch: u32,
     /// The windows. A plain sDDF server has one, of its whole capacity.
     pub windows: [WindowInfo; WINDOWS],

@@ -18,6 +18,7 @@ mod counter;
 mod error;
 pub mod extension;
 mod info;
+mod lives;
 mod page;
 pub mod serial;
 mod server;
@@ -26,7 +27,7 @@ pub mod wire;
 
 pub use client::Client;
 pub use counter::Wrap;
-pub use error::{AttachError, Full, PeerMisbehaved};
+pub use error::{AttachError, Full, Interrupted, PeerMisbehaved};
 pub use info::{ServerInfo, WINDOWS, WindowInfo};
 pub use server::Server;
 pub use shared::{Mapped, Memory, Shared, Word};

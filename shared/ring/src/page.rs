@@ -5,7 +5,7 @@
 //! sequence; a reader that sees the same even number before and after has seen one announcement.
 use crate::extension::{self, SERVER};
 use crate::shared::{Shared, Word};
-use crate::{PeerMisbehaved, ServerInfo, wire};
+use crate::{PeerMisbehaved, ServerInfo, lives, wire};
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -16,6 +16,7 @@ const READY: Word = Word::ServerPage(wire::READY_WORD);
 /// Words of the extension that an announcement leaves alone.
 const SEQUENCE_WORD: usize = offset_of!(extension::Server, sequence) / 4;
 const AWAKE_WORD: usize = offset_of!(extension::Server, awake) / 4;
+const CLIENT_WORD: usize = offset_of!(extension::Server, client) / 4;
 
 /// A page as it was read.
 pub struct Page {
@@ -35,10 +36,17 @@ impl Page {
     }
 }
 
-/// Takes the server's page down: not ready, and asleep.
-pub fn clear<M: Shared>(memory: &M) {
+/// Takes the server's page down, not ready and asleep, and begins the server's next life, which serves nobody yet.
+pub fn begin<M: Shared>(memory: &M) -> u32 {
     memory.store(READY, 0, Release);
     memory.store(Word::ServerPage(SERVER + offset_of!(extension::Server, awake)), 0, Relaxed);
+    // Whoever reads the page now must not take what stands there for this life's.
+    memory.store(SEQUENCE, memory.load(SEQUENCE, Relaxed) | 1, Relaxed);
+    memory.fence(Release);
+    let epoch = lives::next(memory.load(lives::EPOCH, Relaxed));
+    memory.store(lives::SERVED, 0, Relaxed);
+    memory.store(lives::EPOCH, epoch, Release);
+    epoch
 }
 
 /// Writes the server's page, `ready` last.
@@ -85,5 +93,5 @@ pub fn read<M: Shared>(memory: &M) -> Option<Page> {
 
 /// Whether the word of the extension is part of an announcement.
 fn announced(at: usize) -> bool {
-    at != SEQUENCE_WORD && at != AWAKE_WORD
+    at != SEQUENCE_WORD && at != AWAKE_WORD && at != CLIENT_WORD
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! The end of a connection that answers.
 use crate::counter::{Cursor, Shape, Wrap};
-use crate::extension::{self, CLIENT_MAGIC, VERSION};
+use crate::extension;
+use crate::lives::{LIFE, Left, Watch};
 use crate::shared::{Mapped, Memory, Shared, Word};
-use crate::{Answer, AttachError, Incoming, PeerMisbehaved, ServerInfo, Submission, codes, page, wire};
+use crate::{Answer, AttachError, Incoming, PeerMisbehaved, Submission, codes, page, wire};
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use orion_block::{BlockSize, Error, POLICY_BLOCK};
+
+mod lives;
 
 const AWAKE: Word = Word::ServerPage(extension::SERVER + offset_of!(extension::Server, awake));
 const CLIENT_AWAKE: Word = Word::ClientPage(offset_of!(extension::Client, awake));
@@ -37,10 +40,21 @@ pub struct Server<M = Mapped> {
     /// The unit we offer.
     offered: Option<BlockSize>,
     client: Peer,
+    /// Nothing is taken: the connection is not open.
+    halted: bool,
+    /// The client is to be notified of something that is no answer.
+    news: bool,
+    /// What the client's life is looked at for.
+    watch: Watch,
+    lives: lives::Lives,
+    /// The counters were not ours when we attached.
+    foreign: bool,
     dead: Option<PeerMisbehaved>,
 }
 
-/// What the client is. Found out with its first request, and fixed from then on.
+const FOREIGN: &str = "the ring's counters were not ours when we attached";
+
+/// What the client is. Found out for each life of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Unknown,
@@ -61,43 +75,40 @@ impl Server {
 }
 
 impl<M: Shared> Server<M> {
-    /// The server's end over any memory that holds `capacity` entries. It resumes at the counters that it finds there,
-    /// and owes no answer to what was taken before.
+    /// The server's end over any memory that holds `capacity` entries: a new life of it, which owes no answer to what was
+    /// taken before. With a plain sDDF client it resumes at the counters that it finds there; with one of ours both begin anew.
     pub fn over(memory: M, capacity: u16, wrap: Wrap) -> Self {
         let shape = Shape::new(u32::from(capacity), wrap);
-        page::clear(&memory);
-        let head = shape.cursor(memory.load(Word::RequestHead, Relaxed));
-        let tail = shape.cursor(memory.load(Word::ResponseTail, Relaxed));
+        let epoch = page::begin(&memory);
+        let Left { put: tail, took: head, sound } = Left::find(&memory, &shape, Word::ResponseTail, Word::RequestHead);
         let freed = memory.load(Word::ResponseHead, Acquire);
+        let known = shape.cursor(freed).is_some() && shape.distance(freed, tail.count).is_some();
         let mut server = Self {
             room: 0,
-            head: head.unwrap_or_default(),
-            taken: head.unwrap_or_default().count,
-            seen: head.unwrap_or_default().count,
-            tail: tail.unwrap_or_default(),
-            published: tail.unwrap_or_default().count,
+            head,
+            taken: head.count,
+            seen: head.count,
+            tail,
+            published: tail.count,
             freed,
             outstanding: 0,
             offered: None,
-            client: Peer::Unknown,
+            client: Peer::Plain,
+            halted: false,
+            news: false,
+            watch: Watch::life(0),
+            lives: lives::Lives::new(epoch),
+            foreign: !(sound && known),
             dead: None,
             memory,
             shape,
         };
-        match (shape.cursor(freed), shape.distance(freed, server.tail.count)) {
-            (Some(_), Some(_)) if head.is_some() && tail.is_some() => {}
-            _ => {
-                server.close("the ring's counters were not ours when we attached");
-            }
+        if wrap == Wrap::Seamless {
+            server.halt();
+        } else if server.foreign {
+            server.close(FOREIGN);
         }
         server
-    }
-
-    /// Tells the client what we are, and that we are ready; notify it then. May be called again when something changed; the unit of
-    /// blocks (`limits.block`) stays what it was first.
-    pub fn announce(&mut self, info: &ServerInfo) {
-        self.offered = Some(info.limits.block);
-        page::write(&self.memory, info);
     }
 
     /// The unit in which the client counts blocks: 4096 bytes of a plain sDDF client, our logical block otherwise. It is
@@ -137,8 +148,8 @@ impl<M: Shared> Server<M> {
     /// Looks for requests that weren't there before, as many as have room for their answers.
     #[inline]
     fn look(&mut self) -> Result<bool, PeerMisbehaved> {
-        if let Some(misbehaved) = self.dead {
-            return Err(misbehaved);
+        if self.halted {
+            return self.interrupted();
         }
         let tail = self.memory.load(Word::RequestTail, Acquire);
         if tail == self.head.count {
@@ -147,9 +158,6 @@ impl<M: Shared> Server<M> {
         let Some(waiting) = self.shape.distance(self.head.count, tail) else {
             return Err(self.close("its request queue holds more than its capacity"));
         };
-        if self.client == Peer::Unknown {
-            self.greet()?;
-        }
         if self.room == 0 && !self.look_for_room()? {
             return Ok(false);
         }
@@ -181,26 +189,6 @@ impl<M: Shared> Server<M> {
         }
     }
 
-    /// Reads the client's page, once: the unit can't change while requests are in flight.
-    #[cold]
-    #[inline(never)]
-    fn greet(&mut self) -> Result<(), PeerMisbehaved> {
-        let word = |at: usize| self.memory.load(Word::ClientPage(at), Acquire);
-        if word(offset_of!(extension::Client, magic)) != CLIENT_MAGIC {
-            self.client = Peer::Plain;
-            return Ok(());
-        }
-        let version = word(offset_of!(extension::Client, version));
-        let unit = extension::block_size(word(offset_of!(extension::Client, block_shift)));
-        match unit {
-            Some(unit) if version == VERSION && self.offered == Some(unit) => {
-                self.client = Peer::Extended(unit);
-                Ok(())
-            }
-            _ => Err(self.close("its page claims a version or a unit of blocks that was not offered")),
-        }
-    }
-
     /// Stages an answer to a request that was taken. The client sees it after [`publish`](Self::publish). An answer that
     /// nobody waits for is dropped.
     #[inline]
@@ -229,12 +217,13 @@ impl<M: Shared> Server<M> {
     #[inline]
     pub fn publish(&mut self) -> bool {
         self.show_taken();
-        if self.tail.count == self.published || self.dead.is_some() {
-            return false;
+        if self.tail.count == self.published {
+            return self.news && core::mem::take(&mut self.news);
         }
         self.published = self.tail.count;
         self.memory.store(Word::ResponseTail, self.published, Release);
         if !matches!(self.client, Peer::Extended(_)) {
+            self.shown();
             return true;
         }
         // Either the client, going to sleep, sees the new tail, or we see that it sleeps.
@@ -243,13 +232,15 @@ impl<M: Shared> Server<M> {
     }
 
     /// Says that we sleep, then looks again. True: no request came meanwhile that could be taken, and the client will
-    /// notify. False: there are requests, and we are still awake.
+    /// notify. False: there are requests, or the client has begun another life and there is something to
+    /// [`publish`](Self::publish) or to [tell](Self::take_left), and we are still awake.
     pub fn sleep(&mut self) -> bool {
         self.show_taken();
         self.memory.store(AWAKE, 0, Relaxed);
         // Either we see the new tail, or the client, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);
-        let asleep = !self.takeable();
+        let same = self.watch.quiet(self.memory.load(LIFE, Relaxed));
+        let asleep = if same { !self.takeable() } else { self.rests() };
         if !asleep {
             self.wake();
         }
@@ -266,7 +257,7 @@ impl<M: Shared> Server<M> {
     /// never asks more than the ring holds answers), and sDDF has no signal for its end: look again at the next
     /// completion, or after a while.
     pub fn blocked(&mut self) -> bool {
-        self.dead.is_none() && self.waiting() && !self.takeable() && self.dead.is_none()
+        !self.halted && self.waiting() && !self.takeable() && self.dead.is_none()
     }
 
     /// Whether a request waits whose answer has room.
@@ -294,9 +285,10 @@ impl<M: Shared> Server<M> {
     fn close(&mut self, what: &'static str) -> PeerMisbehaved {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);
-        self.room = 0;
-        self.seen = self.head.count;
+        self.halt();
         self.outstanding = 0;
+        // What was not published never is.
+        (self.published, self.news) = (self.tail.count, false);
         misbehaved
     }
 }

@@ -224,7 +224,7 @@ fn a_plain_server_never_overwrites_an_answer_at_the_wrap() {
 fn operations_and_units_cross() {
     let regions = Regions::new(8, false);
     let (mut client, mut server) = regions.pair();
-    assert_eq!(server.unit().bytes(), 4096, "unknown before the first request");
+    assert_eq!(server.unit().bytes(), 512, "known since both have agreed");
     for (id, op) in Op::ALL.into_iter().enumerate() {
         let submission = orion_ring::Submission { op, fua: op == Op::Write, ..request(id as u32) };
         client.push(submission).unwrap();

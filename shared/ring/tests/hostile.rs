@@ -9,8 +9,8 @@
     reason = "tests end with a panic"
 )]
 mod common;
-use common::{Region, Regions, info, request};
-use orion_ring::{Answer, Client, Incoming, PeerMisbehaved, Server, WindowInfo, extension, wire};
+use common::{AGREED, EPOCH, LIFE, Region, Regions, SERVED, START, info, introduce, request};
+use orion_ring::{Answer, Client, Incoming, Interrupted, PeerMisbehaved, Server, WindowInfo, extension, wire};
 use proptest::prelude::*;
 use std::mem::offset_of;
 
@@ -32,6 +32,8 @@ enum Step {
     Scribble(u8, usize, u32),
     /// It moves the counter that it owns a little, as if it played along.
     Advance(u32),
+    /// It agrees to the other side's life, or begins a life of its own, if this is not 0.
+    Agree(u32),
     Push,
     Publish,
     Pop,
@@ -45,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..3, 0usize..4, value()).prop_map(|(region, at, value)| Step::Scribble(region, at, value)),
         1 => (512usize..528, value()).prop_map(|(at, value)| Step::Scribble(2, at, value)),
         6 => (0u32..4).prop_map(Step::Advance),
+        3 => prop_oneof![4 => Just(0u32), 1 => Just(1), 1 => value()].prop_map(Step::Agree),
         4 => Just(Step::Push),
         4 => Just(Step::Publish),
         6 => Just(Step::Pop),
@@ -80,6 +83,13 @@ proptest! {
             match step {
                 Step::Scribble(region, at, value) => scribble(&regions, &regions.ext, region, at, value),
                 Step::Advance(by) => regions.requests.set(4, regions.requests.get(0).wrapping_add(by)),
+                Step::Agree(lives) => {
+                    let life = regions.ext.get(LIFE).wrapping_add(lives).max(1);
+                    let start = if lives < 2 { regions.requests.get(4) } else { lives };
+                    let page = [(LIFE, life), (START, start), (AGREED, regions.info.get(EPOCH))];
+                    let unit = [(0, extension::CLIENT_MAGIC), (4, extension::VERSION), (12, 9)];
+                    page.into_iter().chain(unit).for_each(|(at, value)| regions.ext.set(at, value));
+                }
                 Step::Push => if let Some(id) = owed.pop() {
                     server.push(Answer { id, status: Ok(()), blocks: 1 });
                 },
@@ -123,11 +133,16 @@ proptest! {
             match step {
                 Step::Scribble(region, at, value) => scribble(&regions, &regions.info, region, at, value),
                 Step::Advance(by) => regions.responses.set(4, regions.responses.get(0).wrapping_add(by)),
+                Step::Agree(0) => regions.info.set(SERVED, regions.ext.get(LIFE)),
+                Step::Agree(lives) => regions.info.set(EPOCH, regions.info.get(EPOCH).wrapping_add(lives)),
                 Step::Push => if client.push(request(asked)).is_ok() { asked += 1 },
                 Step::Publish => { client.publish(); published = asked; }
                 Step::Pop => match client.pop() {
                     Ok(answer) => answered += usize::from(answer.is_some()),
-                    Err(misbehaved) => {
+                    Err(Interrupted::Restarted) => {
+                        prop_assert!(dead.is_none() && client.room() == client.capacity(), "nothing is in flight");
+                    }
+                    Err(Interrupted::Misbehaved(misbehaved)) => {
                         prop_assert!(dead.is_none_or(|dead| dead == misbehaved), "one reason, for good");
                         dead = Some(misbehaved);
                     }
@@ -162,17 +177,18 @@ fn used() -> (Regions, Client, Server) {
 #[test]
 fn a_client_that_misbehaves_is_cut_off() {
     type Attack = (&'static str, fn(&Regions));
-    let attacks: [Attack; 4] = [
+    let attacks: [Attack; 7] = [
         ("tail beyond the capacity", |regions| regions.requests.set(4, 6)),
         ("tail backwards", |regions| regions.requests.set(4, 0)),
         ("unit that was not offered", |regions| {
             regions.ext.set(offset_of!(extension::Client, block_shift), 10);
-            regions.requests.set(4, 1);
         }),
         ("version that does not exist", |regions| {
-            regions.ext.set(offset_of!(extension::Client, version), 2);
-            regions.requests.set(4, 1);
+            regions.ext.set(offset_of!(extension::Client, version), 3);
         }),
+        ("no magic number", |regions| regions.ext.set(0, 0)),
+        ("requests that begin where no counter is", |regions| regions.ext.set(START, u32::MAX)),
+        ("requests far from where they begin", |regions| regions.ext.set(START, 4000)),
     ];
     for (name, attack) in attacks.into_iter().take(2) {
         let (regions, _, mut server) = used();
@@ -183,10 +199,85 @@ fn a_client_that_misbehaves_is_cut_off() {
         assert!(server.sleep(), "{name}: a closed connection keeps nobody awake");
     }
     for (name, attack) in attacks.into_iter().skip(2) {
-        let regions = Regions::new(4, false);
-        let (_, mut server) = regions.pair();
+        // Of three entries: 2^32 - 1 is no counter then.
+        let regions = Regions::new(3, false);
+        let (mut client, mut server) = (regions.client(), regions.server());
+        server.announce(&info());
+        assert_eq!(client.server(), None, "the server has not agreed");
         attack(&regions);
         assert!(server.pop().is_err(), "{name}");
+        assert_eq!((client.server(), server.pop().is_err()), (None, true), "{name}");
+    }
+}
+
+/// Lives that go back, or are none: of a client, then of a server.
+#[test]
+fn lives_that_go_back_cut_off_whose_they_are() {
+    for back in [0, 6, 7u32.wrapping_sub(1 << 31)] {
+        let regions = Regions::new(4, false);
+        regions.ext.set(LIFE, 6);
+        let (_client, mut server) = regions.pair();
+        assert_eq!(regions.ext.get(LIFE), 7);
+        regions.ext.set(LIFE, back);
+        assert!(!server.sleep() && server.misbehaved().is_some(), "client's life {back}");
+        assert!(server.sleep(), "a closed connection keeps nobody awake");
+
+        let regions = Regions::new(4, false);
+        regions.info.set(EPOCH, 6);
+        let (mut client, _server) = regions.pair();
+        assert_eq!(regions.info.get(EPOCH), 7);
+        regions.info.set(EPOCH, back);
+        assert!(!client.sleep() && client.misbehaved().is_some(), "server's life {back}");
+        assert!(client.sleep() && client.push(request(0)).is_err());
+    }
+}
+
+/// A life that changes each time that it is looked at keeps the other side busy for a while only.
+#[test]
+fn lives_that_change_all_the_time_cut_off_whose_they_are() {
+    let regions = Regions::new(4, false);
+    let (_client, mut server) = regions.pair();
+    let mut turns = 0;
+    while server.misbehaved().is_none() {
+        regions.ext.set(LIFE, regions.ext.get(LIFE) + 1);
+        server.sleep();
+        server.publish();
+        turns += 1;
+        assert!(turns < 20_000);
+    }
+    let regions = Regions::new(4, false);
+    let (mut client, _server) = regions.pair();
+    let mut turns = 0;
+    while client.misbehaved().is_none() {
+        regions.info.set(EPOCH, regions.info.get(EPOCH) + 1);
+        client.sleep();
+        client.publish();
+        turns += 1;
+        assert!(turns < 20_000);
+    }
+}
+
+/// What a hostile end left in the counters harms no later life of either.
+#[test]
+fn counters_that_are_nonsense_are_begun_anew() {
+    for nonsense in [9, u32::MAX, 1 << 31] {
+        let regions = Regions::new(3, false);
+        let _ = regions.pair();
+        for queue in [&regions.requests, &regions.responses] {
+            queue.set(0, nonsense);
+            queue.set(4, nonsense.wrapping_add(77));
+        }
+        let (mut client, mut server) = (regions.client(), regions.server());
+        server.announce(&info());
+        introduce(&mut client, &mut server);
+        for id in 0..9 {
+            client.push(request(id)).unwrap();
+            client.publish();
+            assert_eq!(server.pop(), Ok(Some(Incoming::Request(request(id)))));
+            server.push(Answer { id, status: Ok(()), blocks: 0 });
+            server.publish();
+            assert_eq!(client.pop().unwrap().unwrap().id, id);
+        }
     }
 }
 
@@ -280,14 +371,16 @@ fn a_server_that_misbehaves_is_cut_off() {
 
 #[test]
 fn counters_that_nobody_wrote_are_refused_when_attaching() {
-    let regions = Regions::new(4, false);
-    regions.requests.set(4, 9);
-    assert!(regions.client().pop().is_err());
-    let regions = Regions::new(3, false);
-    // Seamless counters of three entries never reach 2^32 - 1.
-    let regions = regions.start_at(u32::MAX);
-    assert!(regions.client().pop().is_err());
-    assert!(regions.server().pop().is_err());
+    for head in [0, 1, 5, 8] {
+        let regions = Regions::new(4, true);
+        regions.requests.set(4, 9);
+        regions.responses.set(0, head);
+        regions.responses.set(4, head);
+        assert_eq!(regions.client().pop().is_err(), head < 5, "{head} of 9 answered, of 4 at most in flight");
+        regions.requests.set(0, 9);
+        regions.responses.set(4, 0);
+        assert_eq!(regions.server().pop().is_err(), head > 0, "{head} answers taken, of none");
+    }
 }
 
 fn page_with(change: impl Fn(&mut extension::Server)) -> Result<orion_ring::ServerInfo, PeerMisbehaved> {
@@ -316,7 +409,7 @@ fn pages_that_no_server_of_ours_writes() {
 
 #[test]
 fn a_page_without_our_magic_or_version_is_a_plain_servers() {
-    for (offset, value) in [(0, 1), (4, 2)] {
+    for (offset, value) in [(0, 1), (4, 3)] {
         let regions = Regions::new(4, false);
         let (mut client, mut server) = (regions.client(), regions.server());
         server.announce(&info());
@@ -327,8 +420,7 @@ fn a_page_without_our_magic_or_version_is_a_plain_servers() {
         server.wake();
         client.push(request(1)).unwrap();
         assert!(client.publish(), "and notify always");
-        server.pop().unwrap().unwrap();
-        assert_eq!(server.unit().bytes(), 4096);
+        assert_eq!(server.pop(), Ok(None), "a server of ours serves no client of ours that has not agreed");
     }
     assert_eq!(wire::PAGE, 4096);
 }

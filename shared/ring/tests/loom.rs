@@ -18,7 +18,7 @@ use loom::sync::{Arc, Notify};
 use loom::thread;
 use orion_block::{Limits, Op};
 use orion_ring::extension;
-use orion_ring::{Answer, Client, Incoming, Server, ServerInfo, Shared, Submission, Word, Wrap, wire};
+use orion_ring::{Answer, Client, Incoming, Interrupted, Server, ServerInfo, Shared, Submission, Word, Wrap, wire};
 use std::mem::offset_of;
 
 const SERVER_AWAKE: usize = extension::SERVER + offset_of!(extension::Server, awake);
@@ -26,6 +26,11 @@ const CLIENT_AWAKE: usize = offset_of!(extension::Client, awake);
 const SEQUENCE: usize = extension::SERVER + offset_of!(extension::Server, sequence);
 const EPOCH: usize = extension::SERVER + offset_of!(extension::Server, epoch);
 const CAPACITY: usize = extension::SERVER + offset_of!(extension::Server, capacity);
+const MAX_BLOCKS: usize = extension::SERVER + offset_of!(extension::Server, max_blocks);
+const SERVED: usize = extension::SERVER + offset_of!(extension::Server, client);
+const LIFE: usize = offset_of!(extension::Client, life);
+const AGREED: usize = offset_of!(extension::Client, epoch);
+const START: usize = offset_of!(extension::Client, start);
 
 /// What is broken on purpose, to see that the models would notice.
 #[derive(Clone, Copy, PartialEq)]
@@ -37,16 +42,20 @@ enum Flaw {
     RelaxedStores,
     /// No fence between an index and a sleeping flag.
     NoFence,
+    /// That the client agrees may be seen before where its requests begin.
+    AgreesEarly,
 }
 
 /// A connection's memory. Entries are cells, so that loom reports any access that is not ordered by the indices.
-/// Of the pages' other words four are modelled; all would be too many orders to try.
+/// Of the pages' other words nine are modelled; all would be too many orders to try.
 struct Model {
     flaw: Flaw,
     indices: [AtomicU32; 4],
     awake: [AtomicU32; 2],
-    /// Of the server's page: ready, sequence, epoch, capacity.
-    page: [AtomicU32; 4],
+    /// Of the server's page: ready, sequence, epoch, capacity, largest request.
+    page: [AtomicU32; 5],
+    /// The client's life that the server serves, the client's life, the server's that it has agreed to, and its start.
+    lives: [AtomicU32; 4],
     pages: [Vec<std::sync::atomic::AtomicU32>; 2],
     requests: Vec<UnsafeCell<wire::Request>>,
     responses: Vec<UnsafeCell<wire::Response>>,
@@ -61,7 +70,8 @@ impl Model {
             flaw,
             indices: [0; 4].map(|_| AtomicU32::new(start)),
             awake: [0; 2].map(AtomicU32::new),
-            page: [0; 4].map(AtomicU32::new),
+            page: [0; 5].map(AtomicU32::new),
+            lives: [0; 4].map(AtomicU32::new),
             pages: [0; 2].map(|_| (0..1024).map(|_| 0.into()).collect()),
             requests: (0..capacity).map(|_| UnsafeCell::new(wire::Request::default())).collect(),
             responses: (0..capacity).map(|_| UnsafeCell::new(wire::Response::default())).collect(),
@@ -80,6 +90,11 @@ impl Model {
             Word::ServerPage(SEQUENCE) => Ok(&self.page[1]),
             Word::ServerPage(EPOCH) => Ok(&self.page[2]),
             Word::ServerPage(CAPACITY) => Ok(&self.page[3]),
+            Word::ServerPage(MAX_BLOCKS) => Ok(&self.page[4]),
+            Word::ServerPage(SERVED) => Ok(&self.lives[0]),
+            Word::ClientPage(LIFE) => Ok(&self.lives[1]),
+            Word::ClientPage(AGREED) => Ok(&self.lives[2]),
+            Word::ClientPage(START) => Ok(&self.lives[3]),
             Word::ServerPage(at) => Err(&self.pages[0][at / 4]),
             Word::ClientPage(at) => Err(&self.pages[1][at / 4]),
         }
@@ -99,7 +114,8 @@ impl Shared for Side {
     }
 
     fn store(&self, word: Word, value: u32, order: Ordering) {
-        let order = if self.0.flaw == Flaw::RelaxedStores { Ordering::Relaxed } else { order };
+        let early = self.0.flaw == Flaw::AgreesEarly && word == Word::ClientPage(AGREED);
+        let order = if self.0.flaw == Flaw::RelaxedStores || early { Ordering::Relaxed } else { order };
         match self.0.modelled(word) {
             Ok(word) => word.store(value, order),
             Err(word) => word.store(value, Ordering::SeqCst),
@@ -196,7 +212,7 @@ fn exchange(capacity: u16, start: u32, requests: u32, flaw: Flaw, preemptions: O
         let mut serving = Server::over(Side(memory.clone()), capacity, Wrap::Seamless);
         serving.announce(&info(1));
         let mut asking = Client::over(Side(memory), capacity, Wrap::Seamless);
-        assert!(asking.server().is_some());
+        introduce(&mut asking, &mut serving);
         let (wake_server, wake_client) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let theirs = (wake_server.clone(), wake_client.clone());
         let peer = thread::spawn(move || server(serving, requests, &theirs.0, &theirs.1));
@@ -205,9 +221,14 @@ fn exchange(capacity: u16, start: u32, requests: u32, flaw: Flaw, preemptions: O
     });
 }
 
-fn info(epoch: u32) -> ServerInfo {
-    let limits = Limits { atomic_blocks: 1, capacity: u64::from(epoch), ..Limits::default() };
-    ServerInfo { limits, epoch, ..ServerInfo::default() }
+fn introduce(client: &mut Client<Side>, server: &mut Server<Side>) {
+    assert!(client.server().is_none() && client.publish() && !server.sleep() && server.publish());
+    assert!(client.server().is_some() && server.sleep());
+}
+
+fn info(number: u32) -> ServerInfo {
+    let limits = Limits { atomic_blocks: 1, capacity: u64::from(number), max_blocks: number, ..Limits::default() };
+    ServerInfo { limits, ..ServerInfo::default() }
 }
 
 /// The page is written again, by an announcement or by the start of a new server, while the client reads it.
@@ -218,18 +239,100 @@ fn pages(flaw: Flaw, restart: bool) {
         let mut server = over(&memory);
         server.announce(&info(1));
         let mut client = Client::over(Side(memory.clone()), 1, Wrap::Seamless);
+        introduce(&mut client, &mut server);
         let peer = thread::spawn(move || {
             if restart {
                 server = over(&memory);
             }
             server.announce(&info(2));
+            server
         });
         if let Some(info) = client.server() {
-            assert_eq!(info.limits.capacity, u64::from(info.epoch), "torn page");
+            assert_eq!(info.limits.capacity, u64::from(info.limits.max_blocks), "torn page");
+            assert!(info.limits.capacity == 1 || !restart, "of a life that was not agreed to");
         }
-        peer.join().unwrap();
-        assert_eq!(client.server(), Some(info(2)));
+        let mut server = peer.join().unwrap();
+        if restart {
+            client.server();
+            client.publish();
+            server.sleep();
+        }
+        assert_eq!(client.server().map(|info| info.limits.capacity), Some(2));
     });
+}
+
+/// The server dies with a request in its hands, or before it has looked, and begins again while the client asks.
+fn rebirth(flaw: Flaw, dies_with_it: bool) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let memory = Model::new(1, 0, flaw);
+        let over = |memory: &Arc<Model>| Server::over(Side(memory.clone()), 1, Wrap::Seamless);
+        let mut serving = over(&memory);
+        serving.announce(&info(1));
+        let mut asking = Client::over(Side(memory.clone()), 1, Wrap::Seamless);
+        introduce(&mut asking, &mut serving);
+        let (wake_server, wake_client) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let theirs = (wake_server.clone(), wake_client.clone());
+        let peer = thread::spawn(move || {
+            if dies_with_it {
+                let _ = serving.pop();
+            }
+            let mut serving = over(&memory);
+            serving.announce(&info(2));
+            theirs.1.notify();
+            serve_one(&mut serving, &theirs.0, &theirs.1);
+        });
+        ask_one(&mut asking, &wake_server, &wake_client);
+        peer.join().unwrap();
+    });
+}
+
+fn serve_one(server: &mut Server<Side>, wake_server: &Notify, wake_client: &Notify) {
+    let mut next = 0;
+    while next == 0 {
+        server.wake();
+        serve(server, &mut next);
+        if server.publish() {
+            wake_client.notify();
+        }
+        if next == 0 && server.sleep() {
+            wake_server.wait();
+        }
+    }
+}
+
+fn ask_one(client: &mut Client<Side>, wake_server: &Notify, wake_client: &Notify) {
+    let (mut asked, mut answered) = (false, false);
+    while !answered {
+        client.wake();
+        match client.pop() {
+            Ok(answer) => answered = answer.is_some(),
+            Err(Interrupted::Restarted) => asked = false,
+            Err(misbehaved) => panic!("{misbehaved}"),
+        }
+        if !asked {
+            asked = client.push(submission(0)).is_ok();
+        }
+        if client.publish() {
+            wake_server.notify();
+        }
+        if !answered && client.sleep() {
+            wake_client.wait();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_begins_again_is_asked_again() {
+    rebirth(Flaw::None, false);
+    rebirth(Flaw::None, true);
+}
+
+#[test]
+#[should_panic(expected = "begin outside the ring")]
+fn an_agreement_before_its_start_is_noticed() {
+    rebirth(Flaw::AgreesEarly, false);
 }
 
 #[test]

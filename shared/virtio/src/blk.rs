@@ -8,7 +8,7 @@
 use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
 use crate::{Bus, Fault};
 use orion_block::{Completion, Error, Instant, Limits, Op, Request};
-use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_layer::{Interrupted, Lowers, Submission};
 use orion_metrics::Figures;
 use orion_region::Window;
 
@@ -360,7 +360,7 @@ impl<B: Bus> Lowers for VirtioBlk<B> {
     }
 
     /// Never an error: a device that misbehaves is reset, and its requests are answered.
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Ok(self.finished().map(|(tag, done)| (0, tag, done)))
     }
 }

@@ -8,9 +8,10 @@ use crate::suite;
 use crate::under::Under;
 use orion_block::{Completion, Error, Instant, Limits, Request};
 use orion_pd::config::Role;
-use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Verdict, World, links};
+use orion_pd::links::{self, ReplayClient};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Verdict, World};
 use orion_region::Window;
-use orion_ring::{Client, Submission};
+use orion_ring::Submission;
 use std::cell::RefCell;
 use std::fmt::{self, Debug, Formatter};
 use std::pin::Pin;
@@ -19,11 +20,15 @@ use std::task::{Context, Poll, Waker};
 
 /// How long it waits before it looks again for a server that is not ready.
 const POLL_NS: u64 = 1_000_000;
+/// Most requests in flight.
+const REQUESTS: usize = 256;
 
 /// A device at the other end of a ring.
 #[derive(Debug)]
 struct Ring {
-    client: Client,
+    client: ReplayClient<REQUESTS>,
+    /// The suite's tags of the requests in flight, by their ids on the ring.
+    tags: [Option<u32>; REQUESTS],
     data: Window,
     limits: Option<Limits>,
     denies: bool,
@@ -57,12 +62,17 @@ impl Device for Ring {
     fn submit(&mut self, tag: u32, req: &Request) -> bool {
         let Request { op, fua, lba, blocks, buf } = *req;
         let count = u16::try_from(blocks).expect("the suite asks for no more than a ring can");
-        self.client.push(Submission { id: tag, op, fua, block: lba.0, count, address: buf.offset }).is_ok()
+        let Some(id) = self.tags.iter().position(Option::is_none) else { return false };
+        let submission = Submission { id: id as u32, op, fua, block: lba.0, count, address: buf.offset };
+        let sent = self.client.push(submission).is_ok();
+        self.tags[id] = Some(tag).filter(|_| sent);
+        sent
     }
 
     fn next(&mut self) -> Option<(u32, Completion)> {
         let answer = self.client.pop().expect("the server keeps to the protocol")?;
-        Some((answer.id, Completion { status: answer.status, blocks: answer.blocks.into() }))
+        let tag = self.tags[answer.id as usize].take().expect("the ring answers what was asked");
+        Some((tag, Completion { status: answer.status, blocks: answer.blocks.into() }))
     }
 }
 
@@ -89,7 +99,7 @@ impl<W: World> ProtectionDomain<W> for Contract {
         let data = world.window(region.vaddr.get()).ok_or(InitError("the memory for payload is not mapped"))?;
         let client = links::client(world, index)?;
         let denies = config.setting("denies") == Some(1);
-        let device = Rc::new(RefCell::new(Ring { client, data, limits: None, denies }));
+        let device = Rc::new(RefCell::new(Ring { client, tags: [None; REQUESTS], data, limits: None, denies }));
         let under = Under(Rc::clone(&device));
         let suite = Box::pin(async move { suite(&under).await });
         Ok(Self { device, suite, channel: Channel(link.channel.get() as u8), over: false })

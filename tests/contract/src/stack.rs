@@ -5,8 +5,7 @@ use crate::under::{Under, block_on};
 use crate::{Report, Virtio, suite};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{
-    Around, Fault, Faults, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, PeerMisbehaved, Submission,
-    Uppers,
+    Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
 };
 use orion_region::Window;
 use std::any::Any;
@@ -104,7 +103,7 @@ impl Lowers for Memory {
     fn submit(&mut self, port: u8, submission: Submission) {
         Lowers::submit(&mut self.queue, port, submission);
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Lowers::next(&mut self.queue)
     }
 }
@@ -185,7 +184,7 @@ impl<B: Bottom> Stack<B> {
     /// One more layer.
     #[must_use]
     pub fn layer(mut self, layer: impl Layer + 'static) -> Self {
-        self.floors.push((Box::new(Node::<_, SLOTS>::new(layer, 1)), Local::new()));
+        self.floors.push((Box::new(Node::<_, SLOTS, 1>::new(layer, 1)), Local::new()));
         self
     }
 

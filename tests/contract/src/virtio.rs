@@ -3,7 +3,7 @@
 use crate::pattern::Numbers;
 use crate::stack::{Bottom, Ram};
 use orion_block::{BlockSize, Completion, Instant, Limits};
-use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_layer::{Interrupted, Lowers, Submission};
 use orion_region::Window;
 use orion_virtio::blk::wire::{config, feature};
 use orion_virtio::model::{MmioModel, Model, Shape, Shared, memory};
@@ -57,7 +57,7 @@ impl Lowers for Virtio {
     fn submit(&mut self, port: u8, submission: Submission) {
         self.driver.submit(port, submission);
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         self.driver.next()
     }
 }

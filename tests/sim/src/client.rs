@@ -9,9 +9,10 @@ use crate::random::Random;
 use crate::world::SimWorld;
 use orion_block::{Error, Op};
 use orion_pd::config::Role;
-use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Verdict, World, links};
+use orion_pd::links::{self, ReplayClient};
+use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
-use orion_ring::{Answer, Client, Submission};
+use orion_ring::{Answer, Submission};
 use std::ops::Range;
 
 /// Blocks of one request at most.
@@ -66,7 +67,7 @@ struct Flight {
 /// The client.
 #[derive(Debug)]
 pub struct SimClient {
-    client: Client,
+    client: ReplayClient<64>,
     channel: Channel,
     data: Window,
     job: Job,
@@ -106,6 +107,9 @@ impl ProtectionDomain<SimWorld> for SimClient {
         self.client.wake();
         loop {
             if self.block == 0 && !self.begin() {
+                if self.client.publish() {
+                    world.notify(self.channel);
+                }
                 self.client.sleep();
                 return Some(world.now().after(POLL_NS));
             }

@@ -5,8 +5,9 @@ use orion_block::{Error, Instant, Op, Status};
 use orion_caps::Outcome;
 use orion_control::{Ask, End, Refused};
 use orion_pd::config::Role;
-use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World, links};
-use orion_ring::{Client, Submission, WindowInfo};
+use orion_pd::links::{self, ReplayClient};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, World};
+use orion_ring::{Submission, WindowInfo};
 use std::collections::VecDeque;
 
 /// What a puppet is to ask.
@@ -76,12 +77,16 @@ const HABIT: u32 = 1 << 20;
 const BEYOND: u32 = 1 << 21;
 /// A block that no grant of a test has.
 const FAR: u64 = 1 << 30;
+/// Most requests in flight.
+const REQUESTS: usize = 256;
 
 /// The client.
 pub struct Puppet {
     name: String,
     channel: Channel,
-    client: Client,
+    client: ReplayClient<REQUESTS>,
+    /// What its requests in flight are called, by their ids on the ring.
+    called: [Option<u32>; REQUESTS],
     control: Option<orion_control::Client>,
     /// The wishes behind the commands that were sent; of a habitual one none.
     sent: VecDeque<Option<u32>>,
@@ -103,6 +108,7 @@ impl ProtectionDomain<SimWorld> for Puppet {
             name: config.name.to_owned(),
             channel: Channel(link.channel.get() as u8),
             client: links::client(world, index)?,
+            called: [None; REQUESTS],
             control,
             sent: VecDeque::new(),
             reading: 0,
@@ -138,16 +144,17 @@ impl Puppet {
         let mut moved = false;
         while let Some(answer) = self.client.pop().expect("the gatekeeper keeps to the protocol") {
             moved = true;
-            if answer.id >= BEYOND {
+            let called = self.called[answer.id as usize].take().expect("the ring answers what was asked");
+            if called >= BEYOND {
                 assert_eq!(answer.status, Err(Error::Denied));
                 self.beyond -= 1;
                 strings.refused += 1;
-            } else if answer.id >= HABIT {
+            } else if called >= HABIT {
                 self.reading -= 1;
                 self.thinking.push_back(now + strings.habit.thinks);
                 strings.reads.push((now, answer.status));
             } else {
-                strings.told.push((answer.id, Told::Blocks(answer.status)));
+                strings.told.push((called, Told::Blocks(answer.status)));
             }
         }
         while let Some((_, result)) = self.control.as_mut().and_then(orion_control::Client::answer) {
@@ -195,8 +202,12 @@ impl Puppet {
         moved
     }
 
-    fn push(&mut self, id: u32, op: Op, block: u64, count: u16) -> bool {
-        self.client.push(Submission { id, op, fua: false, block, count, address: 0 }).is_ok()
+    fn push(&mut self, called: u32, op: Op, block: u64, count: u16) -> bool {
+        let Some(id) = self.called.iter().position(Option::is_none) else { return false };
+        let submission = Submission { id: id as u32, op, fua: false, block, count, address: 0 };
+        let pushed = self.client.push(submission).is_ok();
+        self.called[id] = Some(called).filter(|_| pushed);
+        pushed
     }
 
     fn command(&mut self, ask: &Ask, number: Option<u32>) -> bool {

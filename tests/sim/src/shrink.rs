@@ -18,10 +18,10 @@ pub fn attempt(case: &Case) -> Result<Ran, String> {
 
 /// The simplest case that fails, found by trying simpler ones for as long as any fails, and how it does.
 pub fn shrink(case: &Case, why: String) -> (Case, String) {
-    let (mut case, mut why, mut tries) = (case.clone(), why, 1000u32);
+    let (mut case, mut why, mut tries) = (case.clone(), why, 3000u32);
     'simplify: loop {
         // What is left out shifts all that is random after it: other seeds may show the same.
-        let seeds = |simpler: Case| (0..8).map(move |other| Case { seed: simpler.seed + other, ..simpler.clone() });
+        let seeds = |simpler: Case| (0..24).map(move |other| Case { seed: simpler.seed + other, ..simpler.clone() });
         for simpler in case.simpler().into_iter().flat_map(seeds) {
             tries = tries.saturating_sub(1);
             if tries == 0 {

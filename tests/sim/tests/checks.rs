@@ -46,14 +46,18 @@ fn noticed(fault: Fault, texts: &[&str]) -> usize {
     failed.len()
 }
 
+/// What is found after a loss of power where the disk broke its word: an older version, or what nobody has written.
+const AFTER_LOSS: [&str; 3] =
+    ["after a loss of power", "written over before or never", "no value that was ever written there"];
+
 #[test]
 fn a_disk_that_lies_about_flushes_is_found_out() {
-    assert!(noticed(Fault::Lies, &["after a loss of power", "written over before or never"]) > 30);
+    assert!(noticed(Fault::Lies, &AFTER_LOSS) > 30);
 }
 
 #[test]
 fn a_disk_that_tears_blocks_is_found_out() {
-    assert!(noticed(Fault::TornBlocks, &["no value that was ever written there"]) > 30);
+    assert!(noticed(Fault::TornBlocks, &AFTER_LOSS) > 30);
 }
 
 #[test]

@@ -116,12 +116,17 @@ fn queue<const N: usize>() -> Local<N> {
     queue
 }
 
-fn step<L: Layer, const N: usize>(node: &mut Node<L, N>, uppers: &mut impl Uppers, lowers: &mut impl Lowers) -> bool {
+fn step<L: Layer, const N: usize, const F: usize>(
+    node: &mut Node<L, N, F>,
+    uppers: &mut impl Uppers,
+    lowers: &mut impl Lowers,
+) -> bool {
     node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now: Instant(0) }).moved
 }
 
 fn one_layer<L: Layer>(layer: L) -> u64 {
-    let (mut node, mut low, mut load) = (Node::<L, DEPTH>::new(layer, 0), queue::<DEPTH>(), Load { sent: 0, done: 0 });
+    let (mut node, mut low, mut load) =
+        (Node::<L, DEPTH, 1>::new(layer, 0), queue::<DEPTH>(), Load { sent: 0, done: 0 });
     while load.done < REQUESTS {
         step(&mut node, &mut load, &mut low);
         answer(&mut low);
@@ -139,8 +144,8 @@ pub fn flood<L: Layer>(layer: L, mut after: impl FnMut(&mut Node<L, DEPTH>)) {
 }
 
 fn linear_over_mirror() -> u64 {
-    let mut upper = Node::<_, DEPTH>::new(Linear { base: Lba(2048), len: 1 << 29 }, 0);
-    let mut lower = Node::<_, DEPTH>::new(Mirror::default(), 0);
+    let mut upper = Node::<_, DEPTH, 1>::new(Linear { base: Lba(2048), len: 1 << 29 }, 0);
+    let mut lower = Node::<_, DEPTH, 2>::new(Mirror::default(), 0);
     let (mut between, mut legs) = (queue::<DEPTH>(), [queue::<64>(), queue::<64>()]);
     let mut load = Load { sent: 0, done: 0 };
     while load.done < REQUESTS {

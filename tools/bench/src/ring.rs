@@ -35,7 +35,10 @@ pub fn ends() -> Result<(Client, Server), Box<dyn std::error::Error>> {
     let mut windows = [WindowInfo::default(); 16];
     windows[0] = WindowInfo { blocks: 1 << 30, rights: 3 };
     let limits = Limits { block: BlockSize::B512, capacity: 1 << 30, atomic_blocks: 1, ..Limits::default() };
-    server.announce(&ServerInfo { limits, epoch: 1, windows });
+    server.announce(&ServerInfo { limits, windows, ..ServerInfo::default() });
+    // Each side agrees to the other's life.
+    client.server();
+    server.sleep();
     client.server().ok_or("the server is not seen as ready")?;
     client.wake();
     server.wake();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Budget, Derivation, Extent, WINDOW_SHIFT};
 use orion_block::{Buf, Instant, Lba};
-use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved, Submission, Uppers};
+use orion_layer::{Around, Interrupted, Lowers, NoPayload, Node, Submission, Uppers};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -49,7 +49,7 @@ impl Lowers for Below<'_> {
     fn submit(&mut self, port: u8, s: Submission) {
         self.1.push((port, s));
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Ok(self.2.pop_front())
     }
 }

@@ -168,6 +168,20 @@ impl Gatekeeper {
         waiting
     }
 
+    /// Ends the waiting requests of a client that has died: nobody hears how.
+    #[cold]
+    pub(super) fn forget_waiting(&mut self, client: u8, io: &mut Io<'_, Ctx>) {
+        let mut at = 0;
+        while let Some(&waiting) = self.waiting.get(at) {
+            if waiting.client == client {
+                self.unlist(at);
+                io.done(waiting.id, Completion::error(Error::Again));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
     /// Denies the waiting requests that nothing allows any more.
     pub(super) fn deny_waiting(&mut self, io: &mut Io<'_, Ctx>) {
         let mut at = 0;

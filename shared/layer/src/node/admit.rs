@@ -2,7 +2,7 @@
 //! The way down: fair admission, refusal of what no layer need see, splitting, and the slot of each request.
 use super::{Around, Node, UPPERS_MAX};
 use crate::share;
-use crate::slots::{Child, NOTHING, Tag, Way};
+use crate::slots::{NOTHING, Tag, Way};
 use crate::split::{self, Parent};
 use crate::{Layer, Lowers, Relay, Start, Submission, Uppers, turn};
 use orion_block::{Completion, Error, Limits, Op, Request};
@@ -18,7 +18,7 @@ enum Turn {
     Over,
 }
 
-impl<L: Layer, const N: usize> Node<L, N> {
+impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     /// Deficit round robin: each upper in turn, for as long as its credit lasts, until nobody has a request or no slot is
     /// left. Whether any was admitted.
     #[inline(never)]
@@ -103,7 +103,7 @@ impl<L: Layer, const N: usize> Node<L, N> {
             return Some(0);
         }
         (slot.way, slot.ctx, slot.tag, slot.upper) = (Way::Short, ctx, tag, upper);
-        slot.children[0] = Child { port, blocks: slot.req.blocks };
+        slot.port = port;
         slot.short = Tag { generation: slot.generation, id, child: 0 }.pack();
         let below = Submission { tag: slot.short, req: slot.req };
         self.hold(upper);

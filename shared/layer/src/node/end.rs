@@ -2,12 +2,12 @@
 //! The way up: completions that are checked before they are believed, answers, ports that closed.
 use super::{Around, Node};
 use crate::slots::{NOTHING, Tag, Way, believed};
-use crate::{Event, Id, Layer, Lowers, PeerMisbehaved, Uppers};
+use crate::{Event, Id, Interrupted, Layer, Lowers, PeerMisbehaved, Uppers};
 use orion_block::{Completion, Error};
 
 const UNASKED: &str = "answered a request that is not outstanding";
 
-impl<L: Layer, const N: usize> Node<L, N> {
+impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     /// Takes completions until there are none.
     // Not one piece with what comes after it: together they need more registers than there are.
     #[inline(never)]
@@ -26,7 +26,12 @@ impl<L: Layer, const N: usize> Node<L, N> {
                         Err(what) => PeerMisbehaved { port, what },
                     }
                 }
-                Err(misbehaved) => misbehaved,
+                Err(Interrupted::Misbehaved(misbehaved)) => misbehaved,
+                Err(Interrupted::Restarted(port)) => {
+                    *moved = true;
+                    self.replay(port, around);
+                    continue;
+                }
             };
             *moved = true;
             self.close(misbehaved.port, around);
@@ -44,11 +49,11 @@ impl<L: Layer, const N: usize> Node<L, N> {
     ) -> Result<(), &'static str> {
         let id = Tag::unpack(tag).id;
         let slot = self.slots.get_mut(id.index()).ok_or("answered a request that cannot exist")?;
-        let [asked, ..] = slot.children;
-        if slot.short != tag || asked.port != port {
+        if slot.short != tag || slot.port != port {
             return self.child_ended(tag, port, done, around);
         }
-        self.end_relayed(id, believed(done, asked.blocks), around);
+        let asked = slot.req.blocks;
+        self.end_relayed(id, believed(done, asked), around);
         if self.layer.has_parked() {
             self.tick_layer(around);
         }
@@ -75,12 +80,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
         let Tag { generation, id, child } = Tag::unpack(tag);
         let slot = self.slots.get_mut(id.index()).ok_or(UNASKED)?;
         let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
-        let asked = slot.children.get(usize::from(child)).copied().unwrap_or_default();
+        let children = self.children.get(id.index());
+        let asked = children.and_then(|children| children.get(usize::from(child))).copied().unwrap_or_default();
         if slot.way != Way::Long || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
             return Err(UNASKED);
         }
         slot.outstanding &= !bit;
-        let done = believed(done, asked.blocks);
+        let done = believed(done, asked.req.blocks);
         match slot.answer {
             None => self.call(around, |layer, io| layer.complete(id, child, done, io)),
             Some(answer) if slot.outstanding == 0 => self.finish(id, answer, around),
@@ -104,9 +110,13 @@ impl<L: Layer, const N: usize> Node<L, N> {
                 continue;
             };
             // A free slot has nothing outstanding, and a short one is not cleared when it is freed.
-            let outstanding = if slot.way == Way::Short { 1 } else { slot.outstanding };
-            let at_port = (0..8u8).zip(&slot.children).filter(|(_, c)| c.port == port);
-            let lost = outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child);
+            let lost = if slot.way == Way::Short {
+                u8::from(slot.port == port)
+            } else {
+                let children = (0..8u8).zip(self.children.get(index).into_iter().flatten());
+                let at_port = children.filter(|(_, child)| child.port == port);
+                slot.outstanding & at_port.fold(0, |mask, (child, _)| mask | 1 << child)
+            };
             if lost != 0 {
                 slot.outstanding &= !lost;
                 slot.refused |= lost;

@@ -43,7 +43,7 @@ impl Default for Probe {
     }
 }
 
-impl<L: Layer, const N: usize> Node<L, N> {
+impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     /// To be called after each call of [`run`](Self::run), with the time of that call: what was asked, and for how many
     /// nanoseconds it was in the node and below, where the request that was watched has ended.
     #[inline]

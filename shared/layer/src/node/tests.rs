@@ -73,12 +73,17 @@ impl Lowers for Device {
         self.seen.push(s.req);
         self.held.push(s);
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, crate::Interrupted> {
         Ok(self.ended.pop_front())
     }
 }
 
-fn run<L: Layer, const N: usize>(node: &mut Node<L, N>, up: &mut Clients, low: &mut Device, now: u64) -> Progress {
+fn run<L: Layer, const N: usize, const F: usize>(
+    node: &mut Node<L, N, F>,
+    up: &mut Clients,
+    low: &mut Device,
+    now: u64,
+) -> Progress {
     node.run(&mut Around { uppers: up, lowers: low, payload: &mut NoPayload, now: Instant(now) })
 }
 
@@ -370,7 +375,7 @@ impl Layer for Curious {
 #[test]
 fn a_layer_reads_before_it_serves() {
     for (hasty, gone) in [(false, false), (true, false), (false, true)] {
-        let mut node = Node::<Curious, 4>::new(Curious { hasty, ..Curious::default() }, 0);
+        let mut node = Node::<Curious, 4, 2>::new(Curious { hasty, ..Curious::default() }, 0);
         let mut device = Device::new(limits(0, 0), 8);
         let mut clients = Clients::new(2);
         clients.ask(0, 5, req(Op::Read, 0, 4));

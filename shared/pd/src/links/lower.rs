@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! The devices below a node, each served by another PD at the other end of a ring.
 use super::active::Active;
-use super::{Regions, client, upper::channel};
+use super::{Regions, ring_client, upper::channel};
 use crate::config::{NONE, Role};
 use crate::supervision::{State, Supervised};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
 use orion_block::{BlockSize, Completion, Instant, Limits, Op};
-use orion_layer::{Lowers, PeerMisbehaved, Submission};
+use orion_layer::{Interrupted, Lowers, PeerMisbehaved, Submission};
 use orion_ring::Client;
 
 /// Most devices below a PD.
@@ -73,7 +73,7 @@ impl LowerRings {
         let config = world.config();
         let (mut lowers, mut active) = (Vec::new(), Active::new());
         for (index, link) in config.links_as(Role::Client) {
-            let ring = client(world, index)?;
+            let ring = ring_client(world, index)?;
             let lower = Lower {
                 channel: channel(link.channel.get())?,
                 // Below the link's where a plain sDDF server has queues of a size that is no power of two.
@@ -97,8 +97,10 @@ impl LowerRings {
     #[cold]
     #[inline(never)]
     pub fn refresh(&mut self, now: Instant) -> Waiting {
-        for lower in self.lowers.iter_mut().filter(|l| l.limits.is_none()) {
+        for (port, lower) in self.lowers.iter_mut().enumerate().filter(|(_, l)| l.limits.is_none()) {
             lower.limits = lower.ring.server().map(|info| info.limits);
+            // It may have to be told that we agree to what it is.
+            self.touched |= 1 << port;
         }
         let patience = self.patience;
         self.until = self.until.or_else(|| patience.map(|ns| now.after(ns)));
@@ -207,7 +209,11 @@ impl Lowers for LowerRings {
         self.touched |= 1 << port;
         let entry = orion_ring::Submission { id: tag, op: req.op, fua: req.fua, block: req.lba.0, count, address };
         let fits = lower.ring.push(entry);
-        debug_assert!(fits.is_ok(), "the node keeps to the capacity");
+        // What is refused while the server is restarted, the node asks again then.
+        debug_assert!(
+            fits.is_ok() || !lower.ring.is_open() || lower.ring.room() == 0,
+            "the node keeps to the capacity"
+        );
     }
 
     #[inline]
@@ -216,7 +222,7 @@ impl Lowers for LowerRings {
     }
 
     #[inline]
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         let mut left = self.active.rings();
         while left != 0 {
             let index = left.trailing_zeros();
@@ -228,8 +234,9 @@ impl Lowers for LowerRings {
                     let done = Completion { status: a.status, blocks: u32::from(a.blocks) };
                     return Ok(Some((port, a.id, done)));
                 }
-                Err(misbehaved) if lower.limits.take().is_some() => {
-                    return Err(PeerMisbehaved { port, what: misbehaved.what });
+                Err(orion_ring::Interrupted::Restarted) => return Err(Interrupted::Restarted(port)),
+                Err(orion_ring::Interrupted::Misbehaved(misbehaved)) if lower.limits.take().is_some() => {
+                    return Err(Interrupted::Misbehaved(PeerMisbehaved { port, what: misbehaved.what }));
                 }
                 Ok(None) | Err(_) => {}
             }

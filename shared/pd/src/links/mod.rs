@@ -6,6 +6,7 @@
 mod active;
 mod lower;
 mod regions;
+mod replay;
 mod upper;
 
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 
 pub use lower::{LowerRings, Waiting};
 pub use regions::Regions;
+pub use replay::ReplayClient;
 pub use upper::{UpperRings, whole};
 
 use crate::config::{Link, Role};
@@ -45,11 +47,16 @@ fn memory<W: World>(world: &mut W, link: &Link) -> Option<Memory> {
 const UNMAPPED: InitError = InitError("a ring's region is not mapped: build the image and its configuration together");
 const UNFIT: InitError = InitError("a ring's region is too small for its capacity: build the image again");
 
-/// The client's end of the link `index` of the configuration.
+/// The client's end of the link `index` of the configuration, which keeps up to `N` requests over a restart of the server.
 ///
 /// # Errors
 /// [`InitError`] where the link is not one of ours as a client, or its regions are not mapped.
-pub fn client<W: World>(world: &mut W, index: usize) -> Result<Client, InitError> {
+pub fn client<W: World, const N: usize>(world: &mut W, index: usize) -> Result<ReplayClient<N>, InitError> {
+    ring_client(world, index).map(ReplayClient::new)
+}
+
+/// The same without that: for a node, which keeps its requests itself.
+fn ring_client<W: World>(world: &mut W, index: usize) -> Result<Client, InitError> {
     let link = link(world, index, Role::Client)?;
     let memory = memory(world, link).ok_or(UNMAPPED)?;
     Client::attach(memory, link.capacity.get()).map_err(|_| UNFIT)
@@ -59,7 +66,7 @@ pub fn client<W: World>(world: &mut W, index: usize) -> Result<Client, InitError
 ///
 /// # Errors
 /// As [`client`].
-pub fn server<W: World>(world: &mut W, index: usize) -> Result<Server, InitError> {
+fn server<W: World>(world: &mut W, index: usize) -> Result<Server, InitError> {
     let link = link(world, index, Role::Server)?;
     let memory = memory(world, link).ok_or(UNMAPPED)?;
     Server::attach(memory, link.capacity.get()).map_err(|_| UNFIT)

@@ -47,6 +47,8 @@ pub struct UpperRings {
     touched: u64,
     /// The channels of plain sDDF clients.
     plain: ChannelSet,
+    /// Those that have died with requests in flight, a bit each.
+    left: u64,
     malformed: u64,
     misbehaved: u32,
     announced: bool,
@@ -83,19 +85,20 @@ impl UpperRings {
         let regions = Regions::new(&config)?;
         let plain = uppers.iter().filter(|upper| upper.plain).map(|upper| upper.channel);
         let plain = plain.fold(ChannelSet::default(), ChannelSet::with);
-        Ok(Self { active, touched: 0, plain, malformed: 0, misbehaved: 0, announced: false, regions, uppers })
+        Ok(Self { active, touched: 0, plain, left: 0, malformed: 0, misbehaved: 0, announced: false, regions, uppers })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
     /// taken from then on. A client whose only window is the whole device needs none: see [`whole`].
-    pub fn announce(&mut self, limits: Limits, epoch: u32, windows: impl Fn(u8) -> [WindowInfo; 16]) {
+    pub fn announce(&mut self, limits: Limits, windows: impl Fn(u8) -> [WindowInfo; 16]) {
         self.announced = true;
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
             upper.shift = limits.block.shift();
             let windows = windows(number);
             let WindowInfo { blocks: capacity, rights } = windows[0];
             let read_only = limits.read_only || rights & WRITE == 0;
-            upper.ring.announce(&ServerInfo { limits: Limits { capacity, read_only, ..limits }, epoch, windows });
+            let limits = Limits { capacity, read_only, ..limits };
+            upper.ring.announce(&ServerInfo { limits, windows, ..ServerInfo::default() });
         }
     }
 
@@ -135,14 +138,33 @@ impl UpperRings {
     /// node has room for a request of an upper: if not, what waits there is looked at after the next completion.
     #[inline]
     pub fn sleep(&mut self, room: impl Fn(u8) -> bool) -> bool {
-        let (uppers, mut quiet) = (&mut self.uppers, true);
+        let (uppers, left, mut quiet) = (&mut self.uppers, &mut self.left, true);
         // Every ring must be told, so no short cut.
         self.active.sleep(|number| {
-            let asleep = uppers.get_mut(number).is_none_or(|upper| upper.ring.sleep());
+            let Some(upper) = uppers.get_mut(number) else { return true };
+            let asleep = upper.ring.sleep();
+            if !asleep && upper.ring.take_left() {
+                *left |= 1 << number;
+            }
             quiet &= asleep || !room(u8::try_from(number).unwrap_or(u8::MAX));
             asleep
         });
         quiet
+    }
+
+    /// Whether [`left`](Self::left) has something to tell. It may after a [`sleep`](Self::sleep) that found something.
+    #[inline]
+    pub fn any_left(&self) -> bool {
+        self.left != 0
+    }
+
+    /// A client that has died with requests in flight: whoever holds some that have not reached a device ends them
+    /// ([`Node::upper_gone`](orion_layer::Node::upper_gone)). The client's next life is served once all have ended.
+    #[cold]
+    pub fn left(&mut self) -> Option<u8> {
+        let number = u8::try_from(self.left.trailing_zeros()).ok().filter(|_| self.left != 0)?;
+        self.left &= self.left - 1;
+        Some(number)
     }
 
     /// Whether a plain sDDF client has left no room for the answers to what it asks: it says nothing when it has taken

@@ -11,8 +11,16 @@
 use core::ptr::NonNull;
 use orion_block::{BlockSize, Limits, Op};
 use orion_region::Window;
-use orion_ring::{Client, Memory, Server, ServerInfo, Submission, WindowInfo, wire};
+use orion_ring::{Client, Memory, Server, ServerInfo, Submission, WindowInfo, extension, wire};
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Where the lives are in the pages.
+pub const EPOCH: usize = extension::SERVER + offset_of!(extension::Server, epoch);
+pub const SERVED: usize = extension::SERVER + offset_of!(extension::Server, client);
+pub const LIFE: usize = offset_of!(extension::Client, life);
+pub const AGREED: usize = offset_of!(extension::Client, epoch);
+pub const START: usize = offset_of!(extension::Client, start);
 
 const GUARD: u64 = 0xfeed_beef_dead_cafe;
 const GUARDS: usize = 8;
@@ -106,13 +114,23 @@ impl Regions {
     pub fn pair(&self) -> (Client, Server) {
         let (mut client, mut server) = (self.client(), self.server());
         server.announce(&info());
-        assert!(client.server().is_some());
+        introduce(&mut client, &mut server);
         (client, server)
     }
 
     pub fn intact(&self) -> bool {
         [&self.info, &self.ext, &self.requests, &self.responses].iter().all(|region| region.intact())
     }
+}
+
+/// Lets both ends agree to each other's lives.
+pub fn introduce(client: &mut Client, server: &mut Server) {
+    assert_eq!(client.server().is_some(), client.is_open());
+    assert!(client.is_open() || client.publish(), "the server is told");
+    assert!(!server.sleep() || server.is_open(), "the server agrees");
+    assert!(client.server().is_some() && server.misbehaved().is_none());
+    server.publish();
+    assert!(server.sleep(), "nothing was asked yet");
 }
 
 /// A server with two windows and 512-byte blocks.
@@ -125,7 +143,7 @@ pub fn info() -> ServerInfo {
             queue_depth: 32,
             ..Limits::default()
         },
-        epoch: 7,
+        epoch: 1,
         ..ServerInfo::default()
     };
     info.windows[0] = WindowInfo { blocks: 1000, rights: 7 };

@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use orion_block::{BlockSize, Completion, Instant, Limits};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_control::{End, MESSAGE, Server};
-use orion_layer::{Around, Lowers, NoPayload, Node, PeerMisbehaved, Submission, Uppers};
+use orion_layer::{Around, Interrupted, Lowers, NoPayload, Node, Submission, Uppers};
 use orion_region::Window;
 use std::sync::atomic::AtomicU64;
 
@@ -41,7 +41,7 @@ impl Lowers for Volume {
         Some(Limits { queue_depth: 16, discard_granularity: 1, write_zeroes: true, ..limits })
     }
     fn submit(&mut self, _: u8, _: Submission) {}
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         Ok(None)
     }
 }
@@ -60,7 +60,7 @@ pub fn control(bytes: &[u8]) {
         let rights = Rights::from_bits(RIGHTS[usize::from(client)]);
         layer.grant(Capability { client, extent, rights, ..Capability::default() }).unwrap();
     }
-    let mut node = Node::<_, 8>::new(layer, 0);
+    let mut node = Node::<_, 8, 1>::new(layer, 0);
     node.run(&mut Around { uppers: &mut Quiet, lowers: &mut Volume, payload: &mut NoPayload, now: Instant(0) });
     let pages: [[AtomicU64; 512]; 2] = core::array::from_fn(|_| core::array::from_fn(|_| AtomicU64::new(0)));
     let theirs = window(&pages[1]);

@@ -5,9 +5,18 @@ use super::Input;
 use core::ptr::NonNull;
 use orion_block::{BlockSize, Limits, Op};
 use orion_region::Window;
-use orion_ring::{Answer, Client, Incoming, Memory, Server, ServerInfo, Submission, WindowInfo, wire};
+use orion_ring::{Answer, Client, Incoming, Interrupted, Memory, Server, ServerInfo, Submission, WindowInfo};
+use orion_ring::{extension, wire};
+use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
+
+/// Where the lives are in the pages.
+const EPOCH: usize = extension::SERVER + offset_of!(extension::Server, epoch);
+const SERVED: usize = extension::SERVER + offset_of!(extension::Server, client);
+const LIFE: usize = offset_of!(extension::Client, life);
+const AGREED: usize = offset_of!(extension::Client, epoch);
+const START: usize = offset_of!(extension::Client, start);
 
 struct Region(Vec<AtomicU64>);
 
@@ -48,6 +57,14 @@ impl Regions {
         let [info, ext, requests, responses] = self.0.each_ref().map(Region::window);
         Memory { info, ext: (!self.2).then_some(ext), requests, responses }
     }
+    /// The client agrees to the server's life, perhaps in a new one of its own.
+    fn agree(&self, new: u32) {
+        let (server, client) = (&self.0[0], &self.0[1]);
+        let life = client.get(LIFE).wrapping_add(new).max(1);
+        let page = [(0, extension::CLIENT_MAGIC), (4, extension::VERSION), (12, 9), (LIFE, life)];
+        let start = [(START, self.0[2].get(wire::TAIL)), (AGREED, server.get(EPOCH))];
+        page.into_iter().chain(start).for_each(|(at, value)| client.set(at / 4, value));
+    }
     /// The peer writes a word somewhere.
     fn scribble(&self, input: &mut Input<'_>) {
         let region = usize::from(input.byte()) % 4;
@@ -59,7 +76,7 @@ impl Regions {
 fn info() -> ServerInfo {
     let limits =
         Limits { block: BlockSize::B512, capacity: 1000, atomic_blocks: 1, queue_depth: 32, ..Limits::default() };
-    let mut info = ServerInfo { limits, epoch: 7, ..ServerInfo::default() };
+    let mut info = ServerInfo { limits, ..ServerInfo::default() };
     info.windows[0] = WindowInfo { blocks: 1000, rights: 7 };
     info
 }
@@ -78,7 +95,8 @@ pub fn server(bytes: &[u8]) {
                 let tail = regions.0[2].get(wire::TAIL).wrapping_add(u32::from(input.byte() % 4));
                 regions.0[2].set(wire::TAIL / 4, tail);
             }
-            7 => regions.0[3].set(wire::HEAD / 4, regions.0[3].get(wire::TAIL)),
+            7 if input.byte() < 128 => regions.0[3].set(wire::HEAD / 4, regions.0[3].get(wire::TAIL)),
+            7 => regions.agree(u32::from(input.byte() % 2)),
             8..11 => match server.pop() {
                 Ok(Some(Incoming::Request(Submission { id, .. }) | Incoming::Unknown { id, .. })) => {
                     assert!(!dead, "closed for good");
@@ -133,11 +151,15 @@ pub fn client(bytes: &[u8]) {
                 client.publish();
                 published = asked;
             }
-            11..14 => {
-                if let Ok(Some(_)) = client.pop() {
-                    answered += 1;
-                }
-            }
+            11 | 12 => match client.pop() {
+                Ok(answer) => answered += u32::from(answer.is_some()),
+                // What was asked is lost, and can be asked again.
+                Err(Interrupted::Restarted) => (asked, published) = (answered, answered),
+                Err(Interrupted::Misbehaved(_)) => {}
+            },
+            // The server plays along: it serves this life of the client's, or begins another of its own.
+            13 if input.byte() < 128 => regions.0[0].set(SERVED / 4, regions.0[1].get(LIFE)),
+            13 => regions.0[0].set(EPOCH / 4, regions.0[0].get(EPOCH).wrapping_add(1)),
             14 => drop((client.sleep(), client.wake())),
             _ => {
                 if let Some(info) = client.server() {

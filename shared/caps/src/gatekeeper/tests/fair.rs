@@ -51,7 +51,7 @@ impl Lowers for Device {
         self.free_at = self.free_at.max(self.now) + self.service;
         self.queue.push_back((self.free_at, s.tag, s.req.blocks));
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         let ended = self.queue.front().is_some_and(|(at, ..)| *at <= self.now);
         Ok(ended.then(|| self.queue.pop_front().unwrap()).map(|(_, tag, blocks)| (0, tag, Completion::ok(blocks))))
     }

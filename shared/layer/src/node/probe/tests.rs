@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What is timed against what every request took.
 use super::*;
-use crate::{Around, Lowers, NoPayload, Passthrough, PeerMisbehaved, Submission, Uppers};
+use crate::{Around, Interrupted, Lowers, NoPayload, Passthrough, Submission, Uppers};
 use orion_block::{Buf, Completion, Lba, Limits, Request};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +59,7 @@ impl Lowers for Device {
     fn submit(&mut self, _: u8, s: Submission) {
         self.held.push_back((s.tag, s.req.blocks));
     }
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, PeerMisbehaved> {
+    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         if self.ends == 0 {
             return Ok(None);
         }
