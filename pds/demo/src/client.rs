@@ -155,6 +155,10 @@ impl Demo {
         let done = match work {
             Work::Verify(job) => pump(job, slots, &mut self.client, &self.data, world)?,
             Work::Bench(job) => pump(job, slots, &mut self.client, &self.data, world)?,
+            Work::Endure(job) => {
+                job.set_time(world.now().0);
+                pump(job, slots, &mut self.client, &self.data, world)?
+            }
         };
         if done {
             let elapsed = world.now().0.saturating_sub(began.0);

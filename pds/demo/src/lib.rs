@@ -5,12 +5,14 @@
 //! Settings: `writes` (0: only read), `demo_bytes` (of each window), `demo_chunk` (blocks of a request), `seed`.
 //! With `bench_op` (1 read, 2 write) it measures instead: `bench_count`, `bench_blocks`, `bench_depth`,
 //! `bench_stride` (0: random), `bench_span`.
+//! With `endure` (1) it is under load while others are restarted: `endure_ms` (0: without end), `endure_pause_us`.
 #![no_std]
 #![forbid(unsafe_code)]
 #[cfg(test)]
 extern crate std;
 
 pub mod bench;
+pub mod endure;
 pub mod job;
 pub mod lend;
 pub mod pattern;

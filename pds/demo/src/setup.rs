@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! From settings to a job.
 use crate::bench::{Bench, Load};
+use crate::endure::{Endure, Trial};
 use crate::job::{Job, MOST_SLOTS, Server};
 use crate::pattern::mix;
 use crate::slots::Slots;
@@ -18,6 +19,8 @@ pub enum Work {
     Verify(Verify),
     /// A measurement.
     Bench(Bench),
+    /// Load without end.
+    Endure(Endure),
 }
 
 impl Work {
@@ -26,6 +29,7 @@ impl Work {
         match self {
             Self::Verify(job) => job,
             Self::Bench(job) => job,
+            Self::Endure(job) => job,
         }
     }
 }
@@ -45,7 +49,16 @@ pub fn job(
     let size = server.block();
     let bench = get("bench_op", 0);
     let depth = depth.min(if bench == 0 { MOST_SLOTS as u64 } else { get("bench_depth", 32) }).max(1);
-    let (work, blocks) = if bench == 0 {
+    let (work, blocks) = if get("endure", 0) != 0 && get("writes", 1) != 0 {
+        let trial = Trial {
+            time: get("endure_ms", 0).saturating_mul(1_000_000),
+            pause: get("endure_pause_us", 2000).saturating_mul(1000),
+            seed: get("seed", mix(random)),
+        };
+        let job = Endure::new(server, trial);
+        let blocks = job.blocks();
+        (Work::Endure(job), blocks)
+    } else if bench == 0 {
         let most = match server.limits.max_blocks {
             0 => MOST_BLOCKS,
             most => u64::from(most).min(MOST_BLOCKS),

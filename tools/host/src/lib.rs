@@ -27,4 +27,5 @@ pub mod sandbox;
 pub mod sockets;
 pub mod start;
 pub mod sys;
+pub mod torture;
 pub mod world;

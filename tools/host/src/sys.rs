@@ -126,6 +126,22 @@ pub fn process(pid: u32) -> io::Result<OwnedFd> {
     owned(libc::c_int::try_from(fd).unwrap_or(-1))
 }
 
+/// Kills the process of a descriptor of [`process`]; whether there was one to kill.
+pub fn kill(process: &impl AsFd) -> bool {
+    signal(process, libc::SIGKILL)
+}
+
+/// Asks the process of a descriptor of [`process`] to end.
+pub fn ask_to_end(process: &impl AsFd) {
+    signal(process, libc::SIGTERM);
+}
+
+fn signal(process: &impl AsFd, signal: libc::c_int) -> bool {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: plain integers, and a null pointer, which asks for the usual record.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_fd().as_raw_fd(), signal, none, 0) == 0 }
+}
+
 /// Blocks the signals that ask us to end, and gives a descriptor that becomes readable when one arrives.
 ///
 /// # Errors

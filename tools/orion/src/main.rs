@@ -22,6 +22,7 @@ mod sdf;
 mod sel4;
 mod status;
 mod top;
+mod torture;
 
 /// What a command ends with: an exit code, or a message of what was found, where, and what to do.
 type Outcome = Result<ExitCode, String>;
@@ -60,6 +61,8 @@ enum Command {
     Top(top::Args),
     /// Change what clients of a running system may do
     Ctl(ctl::Args),
+    /// Kill driver, layer, gatekeeper and device at random under a client's load, and tell what the client saw
+    Torture(torture::Args),
     /// Be a protection domain; for `orion run` only
     #[command(hide = true)]
     Pd(run::Pd),
@@ -79,6 +82,7 @@ fn run(command: Command) -> Outcome {
         Command::Status(args) => args.run(),
         Command::Top(args) => args.run(),
         Command::Ctl(args) => args.run(),
+        Command::Torture(args) => args.run(),
         Command::Pd(args) => args.run(),
     }
 }
