@@ -126,6 +126,12 @@ pub trait World {
     /// Wakes the peer at the other end of `channel`.
     fn notify(&mut self, channel: Channel);
 
+    /// Makes a protected call over `channel`, and waits for its answer; [`Message::REFUSED`] where the channel is not for calls of
+    /// ours, where the world has none, and where who serves has ended. Nothing on the data path calls.
+    fn call(&mut self, _channel: Channel, _message: Message) -> Message {
+        Message::REFUSED
+    }
+
     /// Lets the interrupt `channel` fire again.
     fn irq_ack(&mut self, channel: Channel);
 

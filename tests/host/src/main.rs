@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use orion_host::programs::{self, Program, Role};
 use std::process::ExitCode;
 
+mod calls;
 mod hostile;
 mod ping;
 
@@ -17,7 +18,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// As `orion run`.
-    Run(orion_host::cli::RunArgs),
+    Run(Box<orion_host::cli::RunArgs>),
     /// As `orion pd`.
     Pd {
         /// What the process is told.
@@ -28,6 +29,8 @@ enum Command {
 
 fn all() -> Vec<Program> {
     let mut all = programs::all();
+    all.push(Program::new::<calls::Caller>("caller", Role::Job));
+    all.push(Program::new::<calls::Callee>("callee", Role::Client));
     all.push(Program::new::<ping::Ping>("ping", Role::Job));
     all.push(Program::new::<ping::Pong>("pong", Role::Client));
     all.push(Program::new::<orion_contract::Contract>("contract", Role::Job));

@@ -2,6 +2,7 @@
 //! What lives as long as the system, whoever of its processes dies: memory for each region, a bell for each PD.
 use crate::audit::{AuditFile, Kept};
 use crate::bell::{self, Rope};
+use crate::call::Page;
 use crate::launch;
 use crate::qemu::Dimm;
 use crate::regions::{Mapped, Region};
@@ -9,7 +10,7 @@ use crate::sys::{self, Cpus};
 use orion_pd::Config;
 use orion_pd::supervision::{Life, State, life_offset};
 use orion_region::Window;
-use orion_system::plan::{Map, Pd, Plan, RegionKind};
+use orion_system::plan::{Channel, Map, Pd, Plan, RegionKind};
 use orion_system::{AUDIT_RECORDS, AUDIT_TAKEN};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,8 +40,32 @@ pub struct Ground {
     pub cpus: Cpus,
     regions: BTreeMap<String, Region>,
     bells: BTreeMap<String, Shared>,
+    /// Pages for protected calls.
+    calls: Vec<Calls>,
     host: File,
     lives: Option<Window>,
+}
+
+/// A channel over which protected calls are made: an end is a PD and its channel.
+#[derive(Debug)]
+struct Calls {
+    caller: (String, u8),
+    server: (String, u8),
+    region: Region,
+    page: Page,
+}
+
+impl Calls {
+    fn new(channel: &Channel) -> io::Result<Option<Self>> {
+        let (caller, server) = match channel.calls {
+            Some('a') => (channel.a.clone(), channel.b.clone()),
+            Some(_) => (channel.b.clone(), channel.a.clone()),
+            None => return Ok(None),
+        };
+        let region = Page::region(&format!("calls-{}-{}", caller.0, server.0))?;
+        let page = Page::new(region.file(true))?;
+        Ok(Some(Self { caller, server, region, page }))
+    }
 }
 
 pub(crate) fn absent(what: &str) -> io::Error {
@@ -65,7 +90,9 @@ impl Ground {
             plan.pds.iter().map(|pd| Ok((pd.name.clone(), Shared::new(&pd.name)?))).collect::<io::Result<_>>()?;
         let lives = regions.get(LIVES).map(|region| Mapped::new(region.file(false), None, region.size, false));
         let lives = lives.transpose()?.map(|mapped| mapped.window());
-        Ok(Self { plan, cpus, regions, bells, host: sys::event()?, lives })
+        let calls = plan.channels.iter().filter_map(|channel| Calls::new(channel).transpose());
+        let calls = calls.collect::<io::Result<_>>()?;
+        Ok(Self { plan, cpus, regions, bells, calls, host: sys::event()?, lives })
     }
 
     /// What is rung when there may be something on a console.
@@ -123,6 +150,20 @@ impl Ground {
         let config = self.pd(GATEKEEPER).and_then(|pd| Config::parse(&pd.config).ok());
         let channel = config.and_then(|config| u8::try_from(config.setting("supervisor_channel")?).ok());
         channel.map(|channel| self.rope(GATEKEEPER, channel)).transpose()
+    }
+
+    /// The pages over which a PD makes calls, and those over which it serves them, each with its channel.
+    pub(crate) fn calls(&self, pd: &str) -> [Vec<(u8, RawFd)>; 2] {
+        let pages = |end: fn(&Calls) -> &(String, u8)| {
+            let own = self.calls.iter().filter(move |calls| end(calls).0 == pd);
+            own.map(move |calls| (end(calls).1, fd(calls.region.file(true)))).collect()
+        };
+        [pages(|calls| &calls.caller), pages(|calls| &calls.server)]
+    }
+
+    /// A PD has ended: nobody waits for it.
+    pub fn hang_up(&self, pd: &str) {
+        self.calls.iter().filter(|calls| calls.server.0 == pd).for_each(|calls| calls.page.close());
     }
 
     /// The regions that the device of `disk` may reach.

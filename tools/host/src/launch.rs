@@ -69,6 +69,10 @@ pub struct Launch {
     pub device: Option<(RawFd, RawFd, u8)>,
     /// The peers it may wake.
     pub peers: Vec<Peer>,
+    /// The pages over which it makes protected calls: its channel, and the page.
+    pub calls: Vec<(u8, RawFd)>,
+    /// The pages over which it serves them.
+    pub serves: Vec<(u8, RawFd)>,
     /// The listening sockets of an export, or of the manager.
     pub listen: Vec<RawFd>,
     /// The supervisor's connection to the launcher.
@@ -93,6 +97,11 @@ impl Launch {
         words.extend(
             self.peers.iter().map(|p| word("peer", [p.channel.into(), p.bit.into(), p.pending, p.sleeping, p.event])),
         );
+        let pages = |key, pages: &[(u8, RawFd)]| -> Vec<String> {
+            pages.iter().map(|(channel, page)| word(key, [RawFd::from(*channel), *page])).collect()
+        };
+        words.extend(pages("call", &self.calls));
+        words.extend(pages("serve", &self.serves));
         words.extend(self.listen.iter().map(|fd| word("listen", [fd])));
         words.extend(self.parent.map(|fd| word("parent", [fd])));
         words
@@ -131,6 +140,8 @@ impl Launch {
                 sleeping: v.next()?,
                 event: v.next()?,
             }),
+            "call" => self.calls.push((v.next()?, v.next()?)),
+            "serve" => self.serves.push((v.next()?, v.next()?)),
             "listen" => self.listen.push(v.next()?),
             "parent" => self.parent = Some(v.next()?),
             _ => return None,
@@ -144,6 +155,7 @@ impl Launch {
         fds.extend(self.config.map(|(fd, _)| fd));
         fds.extend(self.own.into_iter().flat_map(|(pending, sleeping, event)| [pending, sleeping, event]));
         fds.extend(self.peers.iter().flat_map(|peer| [peer.pending, peer.sleeping, peer.event]));
+        fds.extend(self.calls.iter().chain(&self.serves).map(|(_, page)| *page));
         fds.extend(self.console.into_iter().flat_map(|(ring, _, host)| [ring, host]));
         fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]));
         fds.extend(self.listen.iter().copied().chain(self.parent));
@@ -198,11 +210,13 @@ mod tests {
             files: vec![File { vaddr: 1 << 32, size: 4096, phys: 0xb000_8000 }],
             device: Some((10, 16, 61)),
             peers: vec![Peer { channel: 1, bit: 2, pending: 11, sleeping: 12, event: 13 }],
+            calls: vec![(7, 18)],
+            serves: vec![(61, 19), (0, 20)],
             listen: vec![14, 15],
             parent: Some(17),
         };
         assert_eq!(Launch::parse(launch.words()), Some(launch.clone()));
-        assert_eq!(launch.inherited(), (3..=17).collect::<Vec<_>>());
+        assert_eq!(launch.inherited(), (3..=20).collect::<Vec<_>>());
         assert_eq!(Launch::parse(["map=1,0x1".to_owned()]), None);
     }
 }

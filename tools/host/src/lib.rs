@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod bell;
+mod call;
 pub mod cli;
 pub mod console;
 pub mod disk;

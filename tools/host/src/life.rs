@@ -64,6 +64,7 @@ impl Life {
         launch.maps = pd.maps.iter().filter_map(|map| ground.map(map)).collect();
         launch.files = pd.maps.iter().filter_map(|map| ground.registers(pd, map.vaddr)).collect();
         launch.peers = ground.peers(&pd.name);
+        [launch.calls, launch.serves] = ground.calls(&pd.name);
         launch.listen = listeners.iter().map(AsRawFd::as_raw_fd).collect();
         launch.parent = parent.as_ref().map(AsRawFd::as_raw_fd);
         let console = Region::new(&format!("{}-console", pd.name), CONSOLE_BYTES)?;

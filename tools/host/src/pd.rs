@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The process of a PD, from its first instruction: maps what it was given, locks itself in, runs its program.
 use crate::bell::{Bell, Rope};
+use crate::call::{self, Page};
 use crate::console::Printer;
 use crate::faults::{self, code};
 use crate::ivshmem::Kick;
@@ -71,6 +72,9 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
     };
     let bell = held.bell(launch, irq)?;
     let ropes = launch.peers.iter().map(|peer| held.rope(peer)).collect::<io::Result<Vec<_>>>()?;
+    let callees = launch.calls.iter().map(|call| held.callee(launch, *call)).collect::<io::Result<_>>()?;
+    let callers = launch.serves.iter().map(|&(channel, page)| Ok((Channel(channel), Page::new(held.file(page)?)?)));
+    let callers = callers.collect::<io::Result<_>>()?;
     let printer = held.printer(launch)?;
     let listener = held.listener(&launch.listen)?;
     let parent = launch.parent.map(|fd| held.parent(fd)).transpose()?;
@@ -82,6 +86,8 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
         device,
         bell,
         ropes,
+        callees,
+        callers,
         printer,
         listener,
         parent,
@@ -145,6 +151,13 @@ impl Held {
         self.allowed.write.push(event.as_raw_fd());
         let rope = Rope::new(self.file(peer.pending)?, &sleeping, event, peer.bit)?;
         Ok((Channel(peer.channel), rope))
+    }
+
+    /// Whom it may call by a channel: the page, and the rope that wakes it.
+    fn callee(&mut self, launch: &Launch, (channel, page): (u8, RawFd)) -> io::Result<(Channel, Page, Rope)> {
+        let peer = launch.peers.iter().find(|peer| peer.channel == channel).ok_or_else(|| missing("peer"))?;
+        let (channel, rope) = self.rope(&Peer { bit: call::BIT, ..*peer })?;
+        Ok((channel, Page::new(self.file(page)?)?, rope))
     }
 
     fn printer(&mut self, launch: &Launch) -> io::Result<Printer> {

@@ -131,6 +131,7 @@ impl Watch {
         match self.running.pds.iter_mut().find(|life| life.name == driver && !life.process.is_over()) {
             Some(life) if healed => {
                 life.process.kill();
+                self.running.ground.hang_up(&life.name);
                 let child = life.child;
                 self.tell_supervisor(child, orion_pd::Cause::Killed);
             }
@@ -145,6 +146,7 @@ impl Watch {
             let Some(life) = self.running.pds.get_mut(index) else { break };
             if life.process.ended.as_ref().is_some_and(|fd| is_ready(fd.as_raw_fd())) {
                 let end = life.process.end()?;
+                self.running.ground.hang_up(&life.name);
                 drain(life, self.manner.output);
                 let (name, role, child) = (life.name.clone(), life.role, life.child);
                 match child.filter(|_| self.to_supervisor.is_some()) {
@@ -190,6 +192,7 @@ impl Watch {
     fn stop(&mut self, child: u8) -> bool {
         let Some(life) = self.running.pds.iter_mut().find(|life| life.child == Some(child)) else { return false };
         life.process.kill();
+        self.running.ground.hang_up(&life.name);
         let name = life.name.clone();
         if self.running.ground.given_up(child) {
             self.ok = false;
@@ -204,6 +207,7 @@ impl Watch {
         let Running { pds, disks, ground, .. } = &mut self.running;
         let Some(life) = pds.iter_mut().find(|life| life.child == Some(child)) else { return false };
         life.process.kill();
+        ground.hang_up(&life.name);
         let mut drive = disks.iter_mut().find(|drive| drive.driver == life.name);
         let ready = drive.as_mut().map_or(Ok(false), |drive| drive.ready(ground));
         let started = ready.and_then(|_| life.again(ground, drive.as_deref()).map_err(|error| error.to_string()));

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// Turns a system call's `-1` into the error it left behind.
@@ -172,6 +173,19 @@ pub fn wait_readable(fds: &[RawFd], timeout: Option<Duration>) -> Vec<bool> {
 pub fn wait_one(fd: &impl AsFd, timeout: Option<Duration>) -> bool {
     let fd = fd.as_fd().as_raw_fd();
     poll(&mut [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }], timeout)
+}
+
+/// Sleeps while `word` is `value`, in memory that other processes share. May return without a reason.
+pub fn futex_wait(word: &AtomicU32, value: u32) {
+    let no_limit = std::ptr::null::<libc::timespec>();
+    // SAFETY: the word outlives the call; the kernel only reads it.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, no_limit) };
+}
+
+/// Wakes who sleeps on `word`.
+pub fn futex_wake(word: &AtomicU32) {
+    // SAFETY: the kernel uses only the word's address.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
 }
 
 /// Sleeps until one of `polled` is ready or `timeout` is over; whether one is. Allocates nothing.

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! The world as a PD's process sees it: its windows, its device's registers, its peers, a clock and a console.
 use crate::bell::{Bell, Rope};
+use crate::call::{self, Page};
 use crate::console::Printer;
 use crate::parent::Parent;
 use crate::qtest::{Device, Registers};
 use crate::regions::Mapped;
 use crate::sockets::Listener;
 use crate::sys;
-use orion_pd::{Channel, ChannelSet, Config, Fault, Instant, ProtectionDomain, Verdict, World};
+use orion_pd::{Channel, ChannelSet, Config, Fault, Instant, Message, ProtectionDomain, Verdict, World};
 use orion_region::Window;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+
+/// Somebody calls.
+const CALLS: u64 = 1 << call::BIT;
 
 /// A register file that has not been taken.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,10 @@ pub struct HostWorld {
     pub(crate) device: Option<Rc<RefCell<Device>>>,
     pub(crate) bell: Bell,
     pub(crate) ropes: Vec<(Channel, Rope)>,
+    /// Whom it may call.
+    pub(crate) callees: Vec<(Channel, Page, Rope)>,
+    /// Who may call it.
+    pub(crate) callers: Vec<(Channel, Page)>,
     pub(crate) printer: Printer,
     pub(crate) listener: Option<Listener>,
     pub(crate) parent: Option<Parent>,
@@ -87,6 +95,11 @@ impl World for HostWorld {
         }
     }
 
+    fn call(&mut self, channel: Channel, message: Message) -> Message {
+        let callee = self.callees.iter().find(|(own, ..)| *own == channel);
+        callee.map_or(Message::REFUSED, |(_, page, rope)| page.call(message, || rope.pull()))
+    }
+
     /// A message is not masked while it is served: nothing is to be done.
     fn irq_ack(&mut self, _: Channel) {}
 
@@ -124,12 +137,30 @@ impl World for HostWorld {
 /// Why it cannot start.
 pub fn serve<P: ProtectionDomain<HostWorld>>(world: &mut HostWorld) -> Result<Verdict, String> {
     let mut pd = P::init(world).map_err(|error| error.to_string())?;
+    world.callers.iter().for_each(|(_, page)| page.open());
     let mut deadline = pd.notified(ChannelSet::ALL, world);
+    let mut pending = ChannelSet::ALL;
     loop {
+        if pending.0 & CALLS != 0 {
+            answer(&mut pd, world);
+        }
         if let Some(verdict) = world.verdict {
             return Ok(verdict);
         }
-        let pending = world.wait(deadline);
-        deadline = pd.notified(pending, world);
+        pending = world.wait(deadline);
+        // Who only calls has not notified.
+        if pending.0 != CALLS {
+            let told = if pending == ChannelSet::ALL { pending } else { ChannelSet(pending.0 & !CALLS) };
+            deadline = pd.notified(told, world);
+        }
     }
+}
+
+/// Answers every call that waits.
+fn answer<P: ProtectionDomain<HostWorld>>(pd: &mut P, world: &mut HostWorld) {
+    let callers = std::mem::take(&mut world.callers);
+    for (channel, page) in &callers {
+        page.serve(|message| pd.protected(*channel, message, world));
+    }
+    world.callers = callers;
 }
