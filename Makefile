@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
 export ORION
 .DEFAULT_GOAL := help
-.PHONY: help build run test check sim fuzz bugs bench image qemu graph clean
+.PHONY: help build run test check torture sim fuzz bugs bench image qemu graph clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,8 @@ build: ## build the tool, target/release/orion
 run: build ## start the system on this machine: isolated processes, a real emulated disk, a verdict
 	@.ci/need run
 	$(ORION) run $(SYSTEM)
+	@echo; echo "Now a client under load, while its driver, the gatekeeper, a layer and the disk itself are killed:"
+	@$(ORION) torture --kills 8 --show
 
 test: build ## run every test
 	@.ci/need build run test
@@ -28,6 +30,10 @@ test: build ## run every test
 check: ## formatting, lints, house rules, documentation
 	@.ci/need build check
 	.ci/check
+
+torture: build ## kill driver, layer, gatekeeper and device 1,000 times under load: TORTURE="--kills 100 --seed 2"
+	@.ci/need run
+	$(ORION) torture $(TORTURE)
 
 sim: ## simulate worlds that fail and lose power: SIM="--requests 1_000_000", or "--replay CASE"
 	@.ci/need build

@@ -105,23 +105,27 @@ impl Supervisor {
     }
 
     fn ended<W: World>(&mut self, fault: Fault, world: &mut W) {
-        let number = usize::from(fault.child);
-        let Some(child) = self.children.get_mut(number) else { return };
+        let Some(child) = self.children.get_mut(usize::from(fault.child)) else { return };
         let Some(verdict) = child.watched.faulted(world.now(), &self.terms) else { return };
+        self.judged(fault, verdict, world);
+    }
+
+    /// Tells what becomes of a child that came to its end.
+    fn judged<W: World>(&mut self, Fault { child: id, cause }: Fault, verdict: Verdict, world: &mut W) {
+        let number = usize::from(id);
+        let name = self.children.get(number).map_or("?", |child| child.name);
         self.faults += 1;
-        let Child { name, .. } = *child;
         match verdict {
             Verdict::GivenUp => world.print(format_args!(
-                "{name} {}; it was restarted {} times in {} s and is given up: what needs it is offline",
-                fault.cause,
+                "{name} {cause}; it was restarted {} times in {} s and is given up: what needs it is offline",
                 self.terms.restarts,
                 self.terms.period / 1_000_000_000
             )),
-            _ => world.print(format_args!("{name} {}; it is {verdict}", fault.cause)),
+            _ => world.print(format_args!("{name} {cause}; it is {verdict}")),
         }
         self.tell(number, world);
         if verdict == Verdict::GivenUp {
-            world.stop(fault.child);
+            world.stop(id);
         }
     }
 
@@ -145,15 +149,12 @@ impl Supervisor {
     fn restart<W: World>(&mut self, id: u8, world: &mut W) {
         let number = usize::from(id);
         let Some(child) = self.children.get_mut(number) else { return };
-        if world.restart(id, child.entry()) {
-            child.watched.restarted(world.now(), child.pulse());
-            self.restarts += 1;
-        } else {
-            child.watched.give_up();
-            world.print(format_args!("{} can't be restarted, and is given up", child.name));
-            self.tell(number, world);
-            return world.stop(id);
+        if !world.restart(id, child.entry()) {
+            let Some(verdict) = child.watched.failed(world.now(), &self.terms) else { return };
+            return self.judged(Fault { child: id, cause: Cause::Start }, verdict, world);
         }
+        child.watched.restarted(world.now(), child.pulse());
+        self.restarts += 1;
         self.tell(number, world);
     }
 

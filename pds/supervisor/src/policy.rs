@@ -8,6 +8,8 @@ use orion_pd::{Config, Instant};
 /// Most restarts that are remembered, and so the highest limit.
 pub const REMEMBERED: usize = 32;
 const MS: u64 = 1_000_000;
+/// Least nanoseconds between two tries to start what could not be started.
+const FAILED_WAIT: u64 = 10 * MS;
 
 /// All times and limits. Each has a setting of the configuration, in milliseconds where it is a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,9 +196,18 @@ impl Watched {
         self.stage = Stage::Runs { ask: now, owes: 0, pulse };
     }
 
-    /// It can't be restarted.
-    pub fn give_up(&mut self) {
-        self.stage = Stage::GivenUp;
+    /// It was to be restarted, and that failed: as if it had come to its end at once, but never tried again at once.
+    pub fn failed(&mut self, now: Instant, terms: &Terms) -> Option<Verdict> {
+        self.restarted(now, 0);
+        let verdict = self.faulted(now, terms)?;
+        let soonest = now.after(FAILED_WAIT);
+        match self.stage {
+            Stage::Waits(at) if at < soonest => {
+                self.stage = Stage::Waits(soonest);
+                Some(Verdict::Later(FAILED_WAIT))
+            }
+            _ => Some(verdict),
+        }
     }
 
     fn too_often(&mut self, now: Instant, terms: &Terms) -> bool {

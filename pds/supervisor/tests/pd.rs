@@ -158,13 +158,18 @@ fn who_hangs_is_stopped_and_restarted_while_who_answers_is_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_restarted_is_given_up_and_the_supervisor_shows_that_it_lives() {
+fn what_cannot_be_started_is_tried_again_later_and_given_up_like_who_crashes() {
     let mut stage = stage(&["a"]);
     stage.world.can_restart = false;
     stage.world.faults.push_back(Fault { child: 0, cause: Cause::Killed });
     let before = stage.lives.load(BEAT, Ordering::Relaxed);
+    let tried = "restart 0 at 0x0";
     let (did, next) = stage.call(5);
-    assert_eq!(did[1..], ["restart 0 at 0x0", "a can't be restarted, and is given up", "notify 10", "stop 0"]);
-    assert_ne!(stage.lives.load(BEAT, Ordering::Relaxed), before);
-    assert_eq!((stage.life(0).0, next), (State::GivenUp, Some(105)));
+    assert_eq!(did, ["a was killed; it is restarted", tried, "a could not start; it is restarted in 10 ms"]);
+    assert_eq!(next, Some(15));
+    let (did, next) = stage.call(15);
+    assert_eq!((did[0].as_str(), did.len(), next), (tried, 4, Some(115)));
+    assert!(did[1].starts_with("a could not start; it was restarted 2 times in 60 s and is given up"), "{did:?}");
+    assert_eq!((did[2..].to_vec(), stage.life(0).0), (vec!["notify 10".into(), "stop 0".into()], State::GivenUp));
+    assert_ne!(stage.lives.load(BEAT, Ordering::Relaxed), before, "it shows that it lives");
 }

@@ -88,3 +88,19 @@ fn who_ends_again_and_again_is_given_up() {
     run.signal(libc::SIGTERM);
     assert!(!run.end().success(), "a disk was lost");
 }
+
+/// What can't be started, since its disk has no file any more, is tried again and again, and given up.
+#[test]
+fn what_fails_at_every_start_is_given_up() {
+    let place = Place::new();
+    let mut run = serving(&place, &["--supervise", "restarts=3", "--supervise", "backoff_ms=1"]);
+    std::fs::remove_file(place.path("build/d0.img")).expect("the disk's file");
+    send(process(&run, "qemu-system"), libc::SIGKILL);
+    run.wait_for("fault", "cause", "cannot be opened again");
+    run.wait_for("line", "text", "blk_d0 could not start; it is restarted in 10 ms");
+    run.wait_for("line", "text", "blk_d0 could not start; it was restarted 3 times in 60 s and is given up");
+    run.wait_for("line", "text", "volume d0 is closed: its server was restarted too often");
+    assert!(io(&place, "read 0 4096").contains("read failed"));
+    run.signal(libc::SIGTERM);
+    assert!(!run.end().success(), "a disk was lost");
+}

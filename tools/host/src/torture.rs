@@ -18,6 +18,8 @@ const DISK: u64 = 16 << 20;
 const PARTITION: u32 = 2048;
 /// A client that has not gone on for so long never will.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What is waited for the client to go on after a kill.
+const RECOVERY: Duration = Duration::from_millis(500);
 /// Most time between two kills.
 const BETWEEN_MS: u64 = 30;
 
@@ -83,6 +85,10 @@ impl TortureArgs {
             // One that is being restarted is left in peace.
             if let Some(at) = victims.kill(kind) {
                 kills.push((at, kind));
+                // Some are killed while others are being restarted; most when all is well again.
+                if random.below(4) != 0 {
+                    let _ = watched.until(RECOVERY, |seen| seen.pauses.last().is_some_and(|(_, end)| *end > at));
+                }
             }
             self.progress(kills.len());
         }

@@ -36,8 +36,9 @@ pub fn print(outcome: &Outcome, seen: &Seen, show: bool) -> bool {
     rows.retain(|row| row.kills > 0);
     println!("  killed        times  median pause   worst pause");
     rows.iter_mut().for_each(|row| println!("{}", row.line()));
+    let caused = seen.pauses.iter().filter(|pause| !causes(outcome, pause).is_empty());
     let us = |(begin, end): &(u64, u64)| end.saturating_sub(*begin) / 1000;
-    let mut all = Row { name: "all", kills: outcome.kills.len(), pauses: seen.pauses.iter().map(us).collect() };
+    let mut all = Row { name: "all", kills: outcome.kills.len(), pauses: caused.map(us).collect() };
     println!("{}", all.line());
     let [requests, errors, mismatches, denied] = seen.counts;
     println!(

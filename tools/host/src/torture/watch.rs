@@ -120,6 +120,8 @@ impl Watched {
         let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
         match (text("event").as_str(), text("pd").as_str()) {
             ("line", "demo") => self.seen.line(&text("text")),
+            // What the client asks beyond its grant.
+            ("line", "gatekeeper") if text("text").starts_with("refused demo: ") => {}
             ("line", pd) => self.tell(format!("{pd}: {}", text("text"))),
             ("fault", _) => self.tell(format!("fault: {}: {}", text("name"), text("cause"))),
             ("exit", _) => self.tell(format!("ended: {}", text("reason"))),
@@ -146,7 +148,7 @@ impl Watched {
                 let told = self.seen.told.join("\n  ");
                 return Err(format!("the client does not go on; what was said last:\n  {told}"));
             }
-            self.listen(Duration::from_millis(50));
+            self.listen(Duration::from_millis(5));
         }
         Ok(())
     }
