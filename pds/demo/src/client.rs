@@ -2,6 +2,7 @@
 //! The protection domain: a job on a ring.
 use crate::job::{Ask, Data, Grant, Job, MOST_SLOTS, Next, Server, Slot, right};
 use crate::lend::{LOOK_NS, Lend, Step};
+use crate::pauses::Pauses;
 use crate::setup::{self, Work};
 use crate::slots::Slots;
 use crate::text::Name;
@@ -60,6 +61,7 @@ struct Run {
     work: Work,
     slots: Slots,
     began: Instant,
+    pauses: Option<Pauses>,
 }
 
 /// The other side did what no correct server does.
@@ -130,7 +132,10 @@ impl Demo {
         };
         let began = world.now();
         match setup::job(&server, |key| self.config.setting(key), depth, began.0) {
-            Ok((work, slots)) => self.state = State::Running(Run { work, slots, began }),
+            Ok((work, slots)) => {
+                let pauses = self.config.setting("demo_pauses").map(Pauses::new);
+                self.state = State::Running(Run { work, slots, began, pauses });
+            }
             Err(why) => self.fail(world, format_args!("{why}")),
         }
     }
@@ -149,11 +154,18 @@ impl Demo {
 
     /// Takes the answers that are there, then sends what the job wants.
     fn serve<W: World>(&mut self, world: &mut W) -> Result<(), Misbehaved> {
-        let State::Running(Run { work, slots, began }) = &mut self.state else {
+        let State::Running(Run { work, slots, began, pauses }) = &mut self.state else {
             return Ok(());
         };
         let done = match work {
-            Work::Verify(job) => pump(job, slots, &mut self.client, &self.data, world)?,
+            Work::Verify(job) => {
+                let before = job.answers();
+                let done = pump(job, slots, &mut self.client, &self.data, world)?;
+                if let Some(pauses) = pauses.as_mut().filter(|_| job.answers() != before) {
+                    pauses.answered(world.now());
+                }
+                done
+            }
             Work::Bench(job) => pump(job, slots, &mut self.client, &self.data, world)?,
             Work::Endure(job) => {
                 job.set_time(world.now().0);
@@ -162,6 +174,9 @@ impl Demo {
         };
         if done {
             let elapsed = world.now().0.saturating_sub(began.0);
+            if let Some(pauses) = pauses {
+                world.print(format_args!("{pauses}"));
+            }
             let verdict = work.job().end(elapsed, &mut |line| world.print(line));
             self.state = self.after(verdict, world.now());
             if matches!(self.state, State::Over) {

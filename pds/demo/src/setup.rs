@@ -83,6 +83,7 @@ fn verify(server: &Server, get: impl Fn(&'static str, u64) -> u64, blocks: u64, 
         bytes: get("demo_bytes", 16 << 20),
         chunk: u16::try_from(blocks).unwrap_or(u16::MAX),
         seed: get("seed", mix(random)),
+        rounds: get("demo_rounds", 1),
     };
     Verify::new(*server, task)
 }

@@ -18,6 +18,8 @@ pub struct Task {
     pub chunk: u16,
     /// What the pattern of this run begins with.
     pub seed: u64,
+    /// How often it writes and reads everything, each time with another pattern; at least once.
+    pub rounds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub struct Verify {
     read: u64,
     equal: u64,
     refused: u64,
+    answers: u64,
     failed: bool,
 }
 
@@ -69,10 +72,16 @@ impl Verify {
             read: 0,
             equal: 0,
             refused: 0,
+            answers: 0,
             failed: false,
         };
         job.enter(0);
         job
+    }
+
+    /// How many answers came so far.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Bytes from the start of window 0 that hold what this job wrote.
@@ -94,6 +103,12 @@ impl Verify {
     }
 
     fn enter(&mut self, window: u8) {
+        let mut window = window;
+        if usize::from(window) >= WINDOWS && self.task.rounds > 1 {
+            self.task.rounds -= 1;
+            self.task.seed = pattern::mix(self.task.seed);
+            window = 0;
+        }
         self.window = window;
         self.cursor = 0;
         self.stage = match usize::from(window) < WINDOWS {
@@ -246,6 +261,7 @@ impl Job for Verify {
             return self.fail(say, format_args!("an answer came to request {}, which was not sent", slot.index));
         };
         self.in_flight -= 1;
+        self.answers += 1;
         match sent {
             Sent::Probe(probe) => self.check_probe(slot, probe, status, data, say),
             Sent::Flush if status.is_ok() => self.flushes += 1,

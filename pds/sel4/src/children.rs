@@ -31,14 +31,24 @@ pub fn begin(child: u8) -> bool {
 /// Lets `child` go on at `address`, whatever it does; whether there is such a child.
 pub fn jump(child: u8, address: u64) -> bool {
     let mut registers = sel4::UserContext::default();
-    let context = registers.inner_mut();
-    #[cfg(target_arch = "aarch64")]
-    let counter = &mut context.pc;
-    #[cfg(target_arch = "x86_64")]
-    let counter = &mut context.rip;
-    *counter = address;
+    *program_counter(&mut registers) = address;
     // The first register alone: the program counter.
     tcb(child).is_some_and(|tcb| tcb.tcb_write_registers(true, 1, &mut registers).is_ok())
+}
+
+fn program_counter(registers: &mut sel4::UserContext) -> &mut u64 {
+    let registers = registers.inner_mut();
+    #[cfg(target_arch = "aarch64")]
+    let counter = &mut registers.pc;
+    #[cfg(target_arch = "x86_64")]
+    let counter = &mut registers.rip;
+    counter
+}
+
+/// Where `child` stands; 0 where there is no such child.
+fn counter(child: u8) -> u64 {
+    let registers = tcb(child).and_then(|tcb| tcb.tcb_read_registers(false, 1).ok());
+    registers.map_or(0, |mut registers| *program_counter(&mut registers))
 }
 
 /// What the kernel's message says of the end of `child`.
@@ -59,7 +69,8 @@ pub fn fault(child: Child, message: &MessageInfo) -> Option<Fault> {
             }
         }
         sys::seL4_Fault_tag::seL4_Fault_CapFault => Cause::Denied(word(sys::seL4_CapFault_Msg::seL4_CapFault_Addr)),
-        other => Cause::Other(other),
+        // On aarch64 what the kernel takes for a virtual machine's: a breakpoint, without the debug API. It says not where.
+        _ => Cause::Instruction(counter(child)),
     };
     Some(Fault { child, cause })
 }

@@ -7,13 +7,13 @@
 #![expect(unsafe_code, reason = "no Rust code can run before its stack and its statics are there")]
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicBool, Ordering};
+use orion_pd::Message;
+use sel4_microkit::MessageInfo;
 
 /// Where a new life begins: of every program of ours, the first instruction (`program.ld`).
 pub const ENTRY: u64 = 0x20_0000;
 /// Where every program of ours has an endless loop, for tests of hangs.
 pub const SPIN: u64 = ENTRY + 0x80;
-/// The answer that a caller gets whose call the old life took.
-const DIED: u64 = u64::MAX;
 /// The slot of the reply capability (Microkit 2.3.0).
 const REPLY: u64 = 4;
 /// The end of every PD's stack: below the page of the IPC buffer and a page that is not mapped (Microkit 2.3.0).
@@ -22,12 +22,17 @@ const STACK: u64 = (sel4::sys::seL4_UserVSpaceTop as u64 & !0xfff) - 0x1000;
 /// Whether this is not the first life. In `.bss`, so that a first life finds false; a new one's first instructions say true.
 static AGAIN: AtomicBool = AtomicBool::new(false);
 
+/// The label of an answer, as wide as the kernel's are.
+pub const fn label(answer: Message) -> u64 {
+    answer.label & (u64::MAX >> (64 - MessageInfo::label_width()))
+}
+
 /// In a new life, ends a call that the old one took and did not answer: its caller would wait for ever.
 pub fn answer_for_the_dead() {
     if AGAIN.load(Ordering::Relaxed) {
         let reply: sel4::cap::Reply = sel4::Cap::from_bits(REPLY);
         // Without a caller it does nothing.
-        reply.send(sel4::MessageInfo::new(DIED, 0, 0, 0));
+        reply.send(MessageInfo::new(label(Message::REFUSED), 0).into_inner());
     }
 }
 

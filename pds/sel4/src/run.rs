@@ -113,7 +113,7 @@ impl<P: ProtectionDomain<Sel4World>> Handler for Running<P> {
             _ => Message::REFUSED,
         };
         answer.words.iter().enumerate().for_each(|(i, &word)| set_mr(i, word));
-        Ok(MessageInfo::new(answer.label, answer.words.len()))
+        Ok(MessageInfo::new(restart::label(answer), answer.words.len()))
     }
 
     #[cold]

@@ -13,8 +13,9 @@ use orion_pd::config::{Child, Name};
 pub const SUPERVISOR: &str = "supervisor";
 /// The program that takes its place where PDs are to be ended.
 const TORTURE: &str = "torture";
-/// What it, and not chance, makes of the supervisor's terms: any number of restarts, each at once, hangs found soon.
-const PATIENT: [(&str, u64); 5] = [("restarts", 0), ("backoff_ms", 0), ("ping_ms", 20), ("pings", 10), ("well_ms", 0)];
+/// Its terms: any number of restarts, the first at once, the next ones soon; hangs are found soon.
+const PATIENT: [(&str, u64); 6] =
+    [("restarts", 0), ("backoff_ms", 1), ("backoff_max_ms", 50), ("well_ms", 50), ("ping_ms", 20), ("pings", 10)];
 /// The page in which the supervisor says what became of its children.
 const LIVES: &str = "lives";
 /// Milliseconds after which the gatekeeper takes a silent supervisor for dead, and how often it shows a beat in them.
