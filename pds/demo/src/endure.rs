@@ -145,7 +145,7 @@ impl Endure {
     fn unit(&mut self, slot: Slot, data: &dyn Data) -> Option<(Sent, Ask)> {
         let unit = self.free_unit()?;
         let block = self.first(unit);
-        let write = self.generation(unit) == 0 || self.roll() % 2 == 0;
+        let write = self.generation(unit) == 0 || self.roll().is_multiple_of(2);
         let bytes = u64::from(self.blocks) * self.size;
         if write {
             if let Some(generation) = self.written.get_mut(unit) {

@@ -81,7 +81,8 @@ impl TortureArgs {
         while kills.len() < self.kills as usize && !stuck {
             watched.listen(Duration::from_micros(random.below(BETWEEN_MS * 1000)));
             stuck = watched.seen().silent() > PATIENCE;
-            let Some(&kind) = self.only.get(random.below(self.only.len() as u64) as usize) else { break };
+            let choice = usize::try_from(random.below(self.only.len() as u64)).unwrap_or(0);
+            let Some(&kind) = self.only.get(choice) else { break };
             // One that is being restarted is left in peace.
             if let Some(at) = victims.kill(kind) {
                 kills.push((at, kind));
