@@ -91,7 +91,8 @@ impl Control {
     /// Whether one of the clients `asking`, which notify by the same channel, or one that was put off, asked for something.
     #[inline]
     pub fn pending(&self, asking: u64) -> bool {
-        (self.clients & asking != 0 || self.put_off) && self.lines.iter().any(|line| line.server.pending())
+        let looked_at = if self.put_off { u64::MAX } else { self.clients & asking };
+        looked_at != 0 && self.lines.iter().any(|line| looked_at >> line.client & 1 != 0 && line.server.pending())
     }
 
     /// Does at most one command of each client, if its pace allows it.

@@ -118,32 +118,20 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
                 now: world.now(),
             };
             let progress = self.node.run(&mut around);
-            if let Some((op, ns)) = self.node.look(&mut self.probe, around.now) {
-                self.reporter.figures.record(figures::kind(op), ns);
+            let now = around.now;
+            if progress.misbehaved.is_some() || self.has_more_to_do() {
+                match self.do_more(progress.misbehaved, now, world) {
+                    Some(deadline) => return deadline,
+                    None => continue,
+                }
             }
-            let mut served = Served::default();
-            if self.control.pending(around.uppers.asking()) {
-                served = self.control.serve(&mut self.node, &mut around, &mut self.audit, world);
+            // What came after the node looked for it shows here. Both must be told.
+            let below = self.lowers.settle(world);
+            let above = self.uppers.settle(world, false, |upper| self.node.has_room(upper));
+            if below && above {
+                return progress.deadline.into_iter().chain(self.until).min();
             }
-            if self.node.layer().has_lanes() {
-                self.node.control(&mut around, |layer, io| layer.give_places(io));
-            }
-            self.lowers.publish(world);
-            let first = !self.uppers.announced() && self.node.ready();
-            let news = if first { self.announce(world) } else { served.changed && self.tell() };
-            self.uppers.publish(world, news || served.answered);
-            if served.manager {
-                self.reporter.wake(world);
-            }
-            if self.report(progress.misbehaved, world) || news || served.answered {
-                self.settle(world);
-            } else if self.sleep() {
-                // What came after the node looked for it, sleeping finds.
-                let again = look_again(&mut self.uppers, &self.lowers, world);
-                // Not what the node's look said: the layer may have been called since.
-                let deadline = self.node.deadline();
-                return deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min();
-            } else if self.uppers.any_left() {
+            if self.uppers.any_left() {
                 self.forget(world);
             }
         }
@@ -151,6 +139,59 @@ impl<W: World> ProtectionDomain<W> for GatekeeperPd {
 }
 
 impl GatekeeperPd {
+    /// Whether a turn has more to do than to pass requests and answers on.
+    #[inline]
+    fn has_more_to_do(&mut self) -> bool {
+        !self.uppers.announced()
+            || self.uppers.any_plain()
+            || self.uppers.has_news()
+            || self.node.layer().has_events()
+            || self.node.layer().has_lanes()
+            || self.probe.is_due()
+            || self.control.pending(self.uppers.asking())
+    }
+
+    /// The rest of a turn, and all that it may cause: when to be called again, or nothing where another turn is due.
+    #[cold]
+    #[inline(never)]
+    fn do_more<W: World>(
+        &mut self,
+        misbehaved: Option<PeerMisbehaved>,
+        now: Instant,
+        world: &mut W,
+    ) -> Option<Option<Instant>> {
+        if let Some((op, ns)) = self.node.look(&mut self.probe, now) {
+            self.reporter.figures.record(figures::kind(op), ns);
+        }
+        let mut served = Served::default();
+        let mut around = Around { uppers: &mut self.uppers, lowers: &mut self.lowers, payload: &mut NoPayload, now };
+        if self.control.pending(around.uppers.asking()) {
+            served = self.control.serve(&mut self.node, &mut around, &mut self.audit, world);
+        }
+        if self.node.layer().has_lanes() {
+            self.node.control(&mut around, |layer, io| layer.give_places(io));
+        }
+        let below = self.lowers.settle(world);
+        let first = !self.uppers.announced() && self.node.ready();
+        let news = if first { self.announce(world) } else { served.changed && self.tell() };
+        let above = self.uppers.settle(world, news || served.answered, |upper| self.node.has_room(upper));
+        if served.manager {
+            self.reporter.wake(world);
+        }
+        if self.report(misbehaved, world) || news || served.answered {
+            self.settle(world);
+        } else if below && above {
+            let again = look_again(&mut self.uppers, &self.lowers, world);
+            // Not what the node's turn said: the layer may have been called since.
+            let deadline = self.node.deadline();
+            return Some(deadline.into_iter().chain(served.deadline).chain(again).chain(self.until).min());
+        }
+        if self.uppers.any_left() {
+            self.forget(world);
+        }
+        None
+    }
+
     /// Shows what was recorded to who keeps it, and has itself reminded of what is left to record.
     #[cold]
     #[inline(never)]
@@ -169,12 +210,6 @@ impl GatekeeperPd {
             let (uppers, lowers, now) = (&mut self.uppers, &mut self.lowers, world.now());
             self.node.upper_gone(upper, &mut Around { uppers, lowers, payload: &mut NoPayload, now });
         }
-    }
-
-    fn sleep(&mut self) -> bool {
-        // Both must be told.
-        let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
-        self.lowers.sleep() && uppers
     }
 
     /// Looks which volumes are ready, and does not wait for ever: clients of the others have nothing to do with it.
@@ -241,8 +276,7 @@ impl GatekeeperPd {
             self.report_events(world);
             told = true;
         }
-        let counts = (self.uppers.malformed(), self.uppers.misbehaved());
-        if counts != (self.malformed, self.misbehaved) {
+        if self.uppers.take_news() {
             self.report_counts(world);
             told = true;
         }

@@ -48,7 +48,7 @@ impl GatekeeperPd {
         }
         self.node.layer_mut().watched(lives);
         self.tell();
-        self.uppers.publish(world, true);
+        self.uppers.settle(world, true, |_| true);
     }
 }
 

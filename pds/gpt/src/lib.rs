@@ -61,14 +61,14 @@ impl<W: World> ProtectionDomain<W> for GptPd {
             }
             let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.scratch);
             let progress = self.node.run(&mut Around { uppers, lowers, payload, now: world.now() });
-            self.lowers.publish(world);
+            let mut quiet = self.lowers.settle(world);
             let news = !self.uppers.announced() && self.announce(world);
-            self.uppers.publish(world, news);
+            quiet &= self.uppers.settle(world, news, |upper| self.node.has_room(upper));
             if let Some(misbehaved) = progress.misbehaved {
                 world.print(format_args!("the disk is closed: its driver {}", misbehaved.what));
             }
             self.report_clients(world);
-            if !progress.moved && !news && self.sleep() {
+            if !progress.moved && !news && quiet {
                 let again = look_again(&mut self.uppers, &self.lowers, world);
                 return progress.deadline.into_iter().chain(again).chain(self.until).min();
             }
@@ -80,12 +80,6 @@ impl<W: World> ProtectionDomain<W> for GptPd {
 }
 
 impl GptPd {
-    fn sleep(&mut self) -> bool {
-        // Both must be told.
-        let uppers = self.uppers.sleep(|upper| self.node.has_room(upper));
-        self.lowers.sleep() && uppers
-    }
-
     /// Ends what clients have asked that died since.
     #[cold]
     fn forget<W: World>(&mut self, world: &mut W) {

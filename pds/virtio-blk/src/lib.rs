@@ -72,13 +72,11 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
         // What it completed since it was last asked, it says by an interrupt.
         let mut look = interrupted;
         loop {
-            let moved = self.run(look, world);
+            // What came after it was looked for shows as this, or as an interrupt.
+            let more = self.run(look, world);
             look = self.disk.expire();
-            let more = look || moved;
             self.report(world);
-            let (above, disk) = (&self.above, &self.disk);
-            // What came after it was looked for shows here, or as an interrupt.
-            if !more && self.uppers.sleep(|upper| above.has_room(upper, disk)) {
+            if !look && !more {
                 break;
             }
             if self.uppers.any_left() {
@@ -100,8 +98,9 @@ impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
         let moved = self.above.run(&mut self.uppers, &mut self.disk, now, look);
         self.disk.kick();
         let news = !self.uppers.announced() && self.announce(world);
-        self.uppers.publish(world, news);
-        moved
+        let (above, disk) = (&self.above, &self.disk);
+        let quiet = self.uppers.settle(world, news, |upper| above.has_room(upper, disk));
+        moved || !quiet
     }
 
     /// What the supervisor and the manager ask.

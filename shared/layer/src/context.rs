@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! All that a layer can see and do during one call.
 use crate::slots::{Child, Pending, Slot, Tag, Way};
-use crate::{Id, Lowers, Payload, Submission};
+use crate::{Id, Lowers, Payload, PeerMisbehaved, Submission};
 use orion_block::{Buf, Completion, Instant, Limits, Request};
 
 /// What a layer's call changes in its node beside the slots.
@@ -11,6 +11,8 @@ pub(crate) struct Desk {
     pub pending: Pending,
     /// Closed ports, a bit each.
     pub closed: u64,
+    /// A device below that broke the protocol, until that is told.
+    pub misbehaved: Option<PeerMisbehaved>,
     /// When the layer wants to be called though nothing happens.
     pub deadline: Option<Instant>,
     /// The layer's fan-out.

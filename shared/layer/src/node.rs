@@ -96,7 +96,14 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
             turn: 0,
             started: false,
             seen: Instant(0),
-            desk: Desk { pending: Pending::NONE, closed: 0, deadline: None, fanout: L::FANOUT, own: None },
+            desk: Desk {
+                pending: Pending::NONE,
+                closed: 0,
+                misbehaved: None,
+                deadline: None,
+                fanout: L::FANOUT,
+                own: None,
+            },
         }
     }
 
@@ -155,24 +162,16 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
 
     /// Drains completions, then admits requests, until nothing more can be done now.
     pub fn run<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) -> Progress {
-        let mut progress = Progress { moved: false, deadline: None, misbehaved: None };
-        if around.lowers.answering() {
-            progress.misbehaved = self.drain(around, &mut progress.moved);
-        }
+        let mut moved = around.lowers.answering() && self.drain(around);
         // After the answers to what the layer asked on its own.
-        if self.state == Start::Starting {
-            if !self.start(around) {
-                progress.deadline = self.desk.deadline;
-                return progress;
-            }
-            progress.misbehaved = progress.misbehaved.or(self.drain(around, &mut progress.moved));
+        if self.state == Start::Starting && self.start(around) {
+            moved |= self.drain(around);
         }
-        self.tick(around);
-        if around.uppers.asking() != 0 {
-            progress.moved |= self.admit(around);
+        if self.state != Start::Starting {
+            self.tick(around);
+            moved |= around.uppers.asking() != 0 && self.admit(around);
         }
-        progress.deadline = self.desk.deadline;
-        progress
+        Progress { moved, deadline: self.desk.deadline, misbehaved: self.desk.misbehaved.take() }
     }
 
     /// Calls the layer between two calls of [`run`](Self::run), as control commands do, and does what that caused.

@@ -8,19 +8,16 @@ use orion_block::{Completion, Error};
 const UNASKED: &str = "answered a request that is not outstanding";
 
 impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
-    /// Takes completions until there are none.
+    /// Takes completions until there are none, or one that is wrong; whether there were any.
     // Not one piece with what comes after it: together they need more registers than there are.
     #[inline(never)]
-    pub(super) fn drain<U: Uppers, B: Lowers>(
-        &mut self,
-        around: &mut Around<'_, U, B>,
-        moved: &mut bool,
-    ) -> Option<PeerMisbehaved> {
+    pub(super) fn drain<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) -> bool {
+        let mut moved = false;
         loop {
             let misbehaved = match around.lowers.next() {
-                Ok(None) => return None,
+                Ok(None) => return moved,
                 Ok(Some((port, tag, done))) => {
-                    *moved = true;
+                    moved = true;
                     match self.completed(port, tag, done, around) {
                         Ok(()) => continue,
                         Err(what) => PeerMisbehaved { port, what },
@@ -28,14 +25,14 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 }
                 Err(Interrupted::Misbehaved(misbehaved)) => misbehaved,
                 Err(Interrupted::Restarted(port)) => {
-                    *moved = true;
+                    moved = true;
                     self.replay(port, around);
                     continue;
                 }
             };
-            *moved = true;
             self.close(misbehaved.port, around);
-            return Some(misbehaved);
+            self.desk.misbehaved.get_or_insert(misbehaved);
+            return true;
         }
     }
 

@@ -8,8 +8,12 @@ use crate::slots::Way;
 use crate::{Id, Layer};
 use orion_block::{Instant, Op};
 
-/// Calls between two slots that are watched, and those after which one that gets no new request is given up.
-const APART: u8 = 32;
+/// Calls between two slots that are watched.
+const APART: u8 = 128;
+/// Calls after which one that gets no new request is given up.
+const PATIENCE: u8 = 32;
+/// Slots that are looked at for one in use.
+const LOOKED_AT: usize = 16;
 
 /// What is watched.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,16 @@ impl Probe {
     pub const fn new() -> Self {
         Self { watch: Watch::Nothing(APART), next: 0 }
     }
+
+    /// Whether the node is to be looked at. To be asked once after each call of [`Node::run`].
+    #[inline]
+    pub fn is_due(&mut self) -> bool {
+        if let Watch::Nothing(calls @ 1..) = &mut self.watch {
+            *calls -= 1;
+            return false;
+        }
+        true
+    }
 }
 
 impl Default for Probe {
@@ -44,20 +58,10 @@ impl Default for Probe {
 }
 
 impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
-    /// To be called after each call of [`run`](Self::run), with the time of that call: what was asked, and for how many
-    /// nanoseconds it was in the node and below, where the request that was watched has ended.
-    #[inline]
+    /// To be called after each call of [`run`](Self::run) after which the probe [is due](Probe::is_due), with the time of that
+    /// call: what was asked, and for how many nanoseconds it was in the node and below, where the request that was watched has
+    /// ended.
     pub fn look(&self, probe: &mut Probe, now: Instant) -> Option<(Op, u64)> {
-        if let Watch::Nothing(calls @ 1..) = &mut probe.watch {
-            *calls -= 1;
-            return None;
-        }
-        self.look_closely(probe, now)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn look_closely(&self, probe: &mut Probe, now: Instant) -> Option<(Op, u64)> {
         match probe.watch {
             Watch::Nothing(_) => probe.watch = self.choose(&mut probe.next)?,
             Watch::Slot { id, generation, old, calls } => {
@@ -85,10 +89,10 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         let count = u16::try_from(N).unwrap_or(u16::MAX);
         let mut ids = (*next..count).chain(0..(*next).min(count)).map(Id);
         let busy = |id: &Id| self.slots.get(id.index()).is_some_and(|slot| slot.way != Way::Free);
-        let id = ids.find(busy).or(self.free.last().copied())?;
+        let id = ids.by_ref().take(LOOKED_AT).find(busy).or(self.free.last().copied())?;
         *next = id.0 + 1;
         let slot = self.slots.get(id.index())?;
-        Some(Watch::Slot { id, generation: slot.generation, old: slot.way != Way::Free, calls: APART })
+        Some(Watch::Slot { id, generation: slot.generation, old: slot.way != Way::Free, calls: PATIENCE })
     }
 }
 

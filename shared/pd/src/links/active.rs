@@ -52,14 +52,15 @@ impl Active {
         self.rings
     }
 
-    /// Puts rings to sleep: those for which `asleep` is true leave the set.
+    /// The rings of the set and `others` in turn, each with whether it is in the set; it leaves the set where `asleep` is
+    /// true of it.
     #[inline]
-    pub fn sleep(&mut self, mut asleep: impl FnMut(usize) -> bool) {
-        let mut left = self.rings;
+    pub fn settle(&mut self, others: u64, mut asleep: impl FnMut(usize, bool) -> bool) {
+        let mut left = self.rings | others;
         while left != 0 {
             let ring = left.trailing_zeros();
             left &= left - 1;
-            if asleep(ring as usize) {
+            if asleep(ring as usize, self.rings >> ring & 1 != 0) {
                 self.rings &= !(1 << ring);
             }
         }
@@ -79,9 +80,14 @@ mod tests {
         active.wake(ChannelSet(1 << 3 | 1 << 5), |ring| woken.push(ring));
         active.wake(ChannelSet::ALL, |ring| woken.push(ring));
         assert_eq!((woken, active.rings()), (Vec::from([1, 61, 0]), 1 << 61 | 0b11));
-        active.sleep(|ring| ring != 1);
+        active.settle(0, |ring, _| ring != 1);
         assert_eq!(active.rings(), 0b10);
-        active.sleep(|_| true);
+        let mut seen = Vec::new();
+        active.settle(1 << 5, |ring, awake| {
+            seen.push((ring, awake));
+            true
+        });
+        assert_eq!(seen, [(1, true), (5, false)]);
         assert_eq!(active.rings(), 0);
     }
 }

@@ -54,7 +54,7 @@ impl Lower {
 #[derive(Debug)]
 pub struct LowerRings {
     active: Active,
-    /// Those that were asked since the last [`publish`](Self::publish), a bit each.
+    /// Those that were asked since the last [`settle`](Self::settle), a bit each.
     touched: u64,
     regions: Regions,
     /// Nanoseconds that they may take to become ready.
@@ -139,19 +139,6 @@ impl LowerRings {
         self.lowers.iter().any(|l| l.plain && l.limits.is_none() && l.ring.misbehaved().is_none())
     }
 
-    /// Makes requests visible and wakes the servers that sleep.
-    #[inline]
-    pub fn publish<W: World>(&mut self, world: &mut W) {
-        let mut left = core::mem::take(&mut self.touched) | self.active.rings();
-        while left != 0 {
-            let Some(lower) = self.lowers.get_mut(left.trailing_zeros() as usize) else { break };
-            left &= left - 1;
-            if lower.ring.publish() {
-                world.notify(lower.channel);
-            }
-        }
-    }
-
     /// Says to those who notified that we are awake. The others are not looked at before they do.
     #[inline]
     pub fn wake(&mut self, from: ChannelSet) {
@@ -163,13 +150,19 @@ impl LowerRings {
         });
     }
 
-    /// Says that we sleep, then looks again; whether nothing is pending.
+    /// Makes requests visible and wakes the servers that sleep. Then says to those who notified that we sleep, and looks
+    /// again: whether nothing is pending.
     #[inline]
-    pub fn sleep(&mut self) -> bool {
-        let (lowers, mut quiet) = (&mut self.lowers, true);
+    pub fn settle<W: World>(&mut self, world: &mut W) -> bool {
+        let Self { lowers, active, touched, .. } = self;
+        let (others, mut quiet) = (core::mem::take(touched), true);
         // Every ring must be told, so no short cut.
-        self.active.sleep(|port| {
-            let asleep = lowers.get_mut(port).is_none_or(|lower| lower.ring.sleep());
+        active.settle(others, |port, awake| {
+            let Some(lower) = lowers.get_mut(port) else { return true };
+            if lower.ring.publish() {
+                world.notify(lower.channel);
+            }
+            let asleep = !awake || lower.ring.sleep();
             quiet &= asleep;
             asleep
         });

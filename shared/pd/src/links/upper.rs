@@ -43,7 +43,7 @@ struct Upper {
 #[derive(Debug)]
 pub struct UpperRings {
     active: Active,
-    /// Those that were answered since the last [`publish`](Self::publish), a bit each.
+    /// Those that were answered since the last [`settle`](Self::settle), a bit each.
     touched: u64,
     /// The channels of plain sDDF clients.
     plain: ChannelSet,
@@ -52,6 +52,8 @@ pub struct UpperRings {
     malformed: u64,
     misbehaved: u32,
     announced: bool,
+    /// There was one more malformed request or closed connection.
+    news: bool,
     regions: Regions,
     uppers: Vec<Upper, UPPERS_MAX>,
 }
@@ -85,7 +87,7 @@ impl UpperRings {
         let regions = Regions::new(&config)?;
         let plain = uppers.iter().filter(|upper| upper.plain).map(|upper| upper.channel);
         let plain = plain.fold(ChannelSet::default(), ChannelSet::with);
-        Ok(Self { active, touched: 0, plain, left: 0, malformed: 0, misbehaved: 0, announced: false, regions, uppers })
+        Ok(Self { active, touched: 0, plain, left: 0, malformed: 0, misbehaved: 0, announced: false, news: false, regions, uppers })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
@@ -107,20 +109,6 @@ impl UpperRings {
         self.announced
     }
 
-    /// Makes answers visible and wakes the clients that sleep; if `all`, every one that knows our extension.
-    #[inline]
-    pub fn publish<W: World>(&mut self, world: &mut W, all: bool) {
-        let mut left = if all { u64::MAX } else { self.touched | self.active.rings() };
-        self.touched = 0;
-        while left != 0 {
-            let Some(upper) = self.uppers.get_mut(left.trailing_zeros() as usize) else { break };
-            left &= left - 1;
-            if upper.ring.publish() || (all && !upper.plain) {
-                world.notify(upper.channel);
-            }
-        }
-    }
-
     /// Says to those who notified that we are awake. The others are not looked at before they do, but for plain sDDF
     /// clients: of those not even a deadline says which.
     #[inline]
@@ -134,17 +122,23 @@ impl UpperRings {
         });
     }
 
-    /// Says that we sleep, then looks again; whether nothing is pending that could be taken. `room` says whether the
-    /// node has room for a request of an upper: if not, what waits there is looked at after the next completion.
+    /// Makes answers visible and wakes the clients that sleep; if `all`, every one that knows our extension. Then says to
+    /// those who notified that we sleep, and looks again: whether nothing is pending that could be taken. `room` says whether
+    /// the node has room for a request of an upper: if not, what waits there is looked at after the next completion.
     #[inline]
-    pub fn sleep(&mut self, room: impl Fn(u8) -> bool) -> bool {
-        let (uppers, left, mut quiet) = (&mut self.uppers, &mut self.left, true);
+    pub fn settle<W: World>(&mut self, world: &mut W, all: bool, room: impl Fn(u8) -> bool) -> bool {
+        let Self { uppers, active, touched, left, .. } = self;
+        let (others, mut quiet) = (core::mem::take(touched), true);
         // Every ring must be told, so no short cut.
-        self.active.sleep(|number| {
+        active.settle(if all { u64::MAX } else { others }, |number, awake| {
             let Some(upper) = uppers.get_mut(number) else { return true };
-            let asleep = upper.ring.sleep();
+            if upper.ring.publish() || (all && !upper.plain) {
+                world.notify(upper.channel);
+            }
+            let asleep = !awake || upper.ring.sleep();
             if !asleep && upper.ring.take_left() {
                 *left |= 1 << number;
+                quiet = false;
             }
             quiet &= asleep || !room(u8::try_from(number).unwrap_or(u8::MAX));
             asleep
@@ -152,7 +146,7 @@ impl UpperRings {
         quiet
     }
 
-    /// Whether [`left`](Self::left) has something to tell. It may after a [`sleep`](Self::sleep) that found something.
+    /// Whether [`left`](Self::left) has something to tell. It may after a [`settle`](Self::settle) that found something.
     #[inline]
     pub fn any_left(&self) -> bool {
         self.left != 0
@@ -178,6 +172,17 @@ impl UpperRings {
     #[inline]
     pub fn any_plain(&self) -> bool {
         self.plain.0 != 0
+    }
+
+    /// Whether there was a malformed request, or a connection was closed, that [`take_news`](Self::take_news) has not told.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// The same, once.
+    pub fn take_news(&mut self) -> bool {
+        core::mem::take(&mut self.news)
     }
 
     /// Requests that were answered here because they were malformed.
@@ -300,10 +305,13 @@ impl Uppers for UpperRings {
                 Ok(Some(Incoming::Unknown { id, .. })) => (id, Error::Invalid),
                 // A ring that is closed says so each time, and drops what it is given.
                 Err(_) => {
-                    self.misbehaved += u32::from(!core::mem::replace(&mut upper.closed, true));
+                    let first = !core::mem::replace(&mut upper.closed, true);
+                    self.misbehaved += u32::from(first);
+                    self.news |= first;
                     return None;
                 }
             };
+            self.news = true;
             self.malformed += 1;
             upper.malformed += 1;
             upper.ring.push(Answer { id: tag, status: Err(refused), blocks: 0 });

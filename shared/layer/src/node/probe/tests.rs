@@ -79,14 +79,14 @@ proptest! {
         for (depth, ends, last_first) in phases {
             let mut timed = 0;
             (client.depth, device.last_first) = (depth, last_first);
-            for _ in 0..400 {
+            for _ in 0..1600 {
                 client.now += 7;
                 device.ends = ends;
                 client.ended.clear();
                 let now = Instant(client.now);
                 let (uppers, lowers) = (&mut client, &mut device);
                 node.run(&mut Around { uppers, lowers, payload: &mut NoPayload, now });
-                if let Some(said) = node.look(&mut probe, now) {
+                if probe.is_due() && let Some(said) = node.look(&mut probe, now) {
                     prop_assert!(client.ended.contains(&said), "{said:?} is not in {:?}", client.ended);
                     timed += 1;
                 }
