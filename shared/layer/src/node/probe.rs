@@ -11,7 +11,7 @@ use orion_block::{Instant, Op};
 /// Calls between two slots that are watched.
 const APART: u8 = 128;
 /// Calls after which one that gets no new request is given up.
-const PATIENCE: u8 = 32;
+const PATIENCE: u8 = 16;
 /// Slots that are looked at for one in use.
 const LOOKED_AT: usize = 16;
 
@@ -72,7 +72,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                         Watch::Request { id, generation: slot.generation, op: slot.req.op, since: now }
                     }
                     Some(calls) => Watch::Slot { id, generation, old: old && !ended, calls },
-                    None => Watch::Nothing(0),
+                    None => Watch::Nothing(APART),
                 };
             }
             Watch::Request { id, generation, op, since } => {

@@ -79,7 +79,7 @@ proptest! {
         for (depth, ends, last_first) in phases {
             let mut timed = 0;
             (client.depth, device.last_first) = (depth, last_first);
-            for _ in 0..1600 {
+            for _ in 0..2400 {
                 client.now += 7;
                 device.ends = ends;
                 client.ended.clear();
