@@ -20,6 +20,8 @@ pub struct Case {
     pub depth: usize,
     /// Power is lost after this many steps at most.
     pub within: usize,
+    /// PDs that die between two losses, and begin again.
+    pub deaths: u32,
     /// What goes wrong.
     pub faults: FaultSet,
 }
@@ -41,6 +43,7 @@ impl Case {
             requests: [10, 30, 100][random.below(3)],
             depth: [1, 3, 8, 16][random.below(4)],
             within: [60, 200, 600][random.below(3)],
+            deaths: [0, 0, 1, 3, 9][random.below(5)],
             faults,
         }
     }
@@ -50,6 +53,9 @@ impl Case {
         let mut simpler = Vec::new();
         for losses in [0, self.losses / 2, self.losses.saturating_sub(1)] {
             simpler.push(Self { losses, ..self.clone() });
+        }
+        for deaths in [0, self.deaths / 2, self.deaths.saturating_sub(1)] {
+            simpler.push(Self { deaths, ..self.clone() });
         }
         for requests in [self.requests / 2, self.requests.saturating_sub(self.requests / 8 + 1)] {
             simpler.push(Self { requests, ..self.clone() });
@@ -66,10 +72,10 @@ impl Case {
 
 impl Display for Case {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { seed, system, losses, requests, depth, within, faults } = self;
+        let Self { seed, system, losses, requests, depth, within, deaths, faults } = self;
         let names: Vec<_> = NAMES.iter().filter(|(fault, _)| faults.has(*fault)).map(|(_, name)| *name).collect();
         let faults = if names.is_empty() { "none".into() } else { names.join("+") };
-        write!(f, "{seed},{system},{losses},{requests},{depth},{within},{faults}")
+        write!(f, "{seed},{system},{losses},{requests},{depth},{within},{deaths},{faults}")
     }
 }
 
@@ -79,14 +85,14 @@ impl FromStr for Case {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is neither a seed nor SEED,SYSTEM,LOSSES,REQUESTS,DEPTH,WITHIN,FAULTS, as a failing run prints it"
+                "`{text}` is neither a seed nor SEED,SYSTEM,LOSSES,REQUESTS,DEPTH,WITHIN,DEATHS,FAULTS, as a failing run prints it"
             )
         };
         if let Ok(seed) = text.parse() {
             return Ok(Self::of(seed));
         }
         let fields: Vec<&str> = text.split(',').collect();
-        let [seed, system, losses, requests, depth, within, faults] = fields[..] else { return Err(wrong()) };
+        let [seed, system, losses, requests, depth, within, deaths, faults] = fields[..] else { return Err(wrong()) };
         let mut set = FaultSet::default();
         for name in faults.split('+').filter(|name| *name != "none") {
             set = set.with(NAMES.iter().find(|(_, own)| *own == name).ok_or_else(wrong)?.0);
@@ -99,6 +105,7 @@ impl FromStr for Case {
             requests: number(requests)? as u32,
             depth: (number(depth)? as usize).max(1),
             within: (number(within)? as usize).max(1),
+            deaths: number(deaths)? as u32,
             faults: set,
         })
     }
@@ -115,6 +122,6 @@ mod tests {
             assert_eq!(case.to_string().parse::<Case>().unwrap(), case);
             assert_eq!(seed.to_string().parse::<Case>().unwrap(), case);
         }
-        assert!("7,1".parse::<Case>().is_err() && "7,0,1,1,1,1,nothing".parse::<Case>().is_err());
+        assert!("7,1".parse::<Case>().is_err() && "7,0,1,1,1,1,0,nothing".parse::<Case>().is_err());
     }
 }

@@ -13,7 +13,9 @@ use orion_pd::links::{self, ReplayClient};
 use orion_pd::{Channel, ChannelSet, InitError, Instant, ProtectionDomain, Verdict, World};
 use orion_region::Window;
 use orion_ring::{Answer, Submission};
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Blocks of one request at most.
 const MOST: u64 = 8;
@@ -64,6 +66,40 @@ struct Flight {
     forbidden: bool,
 }
 
+/// What a client has in flight. It outlives the client, since what was asked may be done after its death.
+#[derive(Debug, Default)]
+pub struct Flights {
+    own: Vec<Option<Flight>>,
+    /// Of earlier lives.
+    orphans: Vec<Flight>,
+}
+
+impl Flights {
+    /// After the death of who had them.
+    fn orphaned(mut self) -> Self {
+        self.orphans.extend(self.own.drain(..).flatten());
+        self
+    }
+
+    /// The next life is served: what was asked before either was done or never will be.
+    fn settle(&mut self, journal: &mut Journal) {
+        for Flight { op, part, blocks, value, begin, forbidden, .. } in self.orphans.drain(..) {
+            match op {
+                _ if forbidden => {}
+                Op::Read => journal.read_ends(part.disk, blocks, begin, |_| None),
+                Op::Flush => {}
+                Op::Write | Op::WriteZeroes | Op::Discard => {
+                    journal.write_ends(part.disk, blocks.clone(), value, |_| Ended::Perhaps);
+                    if op == Op::Discard {
+                        blocks.for_each(|block| journal.spoil(part.disk, block));
+                    }
+                    journal.events.note(Event::Orphaned);
+                }
+            }
+        }
+    }
+}
+
 /// The client.
 #[derive(Debug)]
 pub struct SimClient {
@@ -72,7 +108,7 @@ pub struct SimClient {
     data: Window,
     job: Job,
     random: Random,
-    flights: Vec<Option<Flight>>,
+    flights: Rc<RefCell<Flights>>,
     /// Bytes of a block, once the server is ready.
     block: usize,
     /// What is still to be read after the start.
@@ -89,12 +125,17 @@ impl ProtectionDomain<SimWorld> for SimClient {
         let data = world.window(region.vaddr.get()).ok_or(InitError("the client's memory is not mapped"))?;
         let client = links::client(world, index)?;
         let job = world.common.borrow().jobs.get(config.name).cloned().ok_or(InitError("a client needs a job"))?;
+        let flights = Rc::<RefCell<Flights>>::default();
+        let before = world.common.borrow_mut().flights.insert(config.name.to_owned(), flights.clone());
+        if let Some(before) = before {
+            *flights.borrow_mut() = before.take().orphaned();
+        }
         Ok(Self {
             client,
             channel: Channel(link.channel.get() as u8),
             data,
             random: Random::new(job.seed),
-            flights: Vec::new(),
+            flights,
             block: 0,
             unread: Vec::new(),
             left: job.requests,
@@ -106,7 +147,7 @@ impl ProtectionDomain<SimWorld> for SimClient {
     fn notified(&mut self, _: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
         self.client.wake();
         loop {
-            if self.block == 0 && !self.begin() {
+            if self.block == 0 && !self.begin(world) {
                 if self.client.publish() {
                     world.notify(self.channel);
                 }
@@ -118,7 +159,7 @@ impl ProtectionDomain<SimWorld> for SimClient {
                 self.take(journal);
                 self.ask(journal);
             }
-            let all = self.left == 0 && self.unread.is_empty() && self.flights.iter().all(Option::is_none);
+            let all = self.left == 0 && self.unread.is_empty() && self.flights.borrow().own.iter().all(Option::is_none);
             if all && !std::mem::replace(&mut self.over, true) {
                 let name = world.config.name.into();
                 world.common.borrow_mut().verdicts.insert(name, Verdict::Passed);
@@ -136,11 +177,12 @@ impl ProtectionDomain<SimWorld> for SimClient {
 
 impl SimClient {
     /// Learns the unit of blocks, once the server is ready.
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self, world: &SimWorld) -> bool {
         let Some(info) = self.client.server() else { return false };
+        self.flights.borrow_mut().settle(&mut world.common.borrow_mut().journal);
         self.block = info.limits.block.bytes() as usize;
         let slots = self.data.len() / (self.block * MOST as usize);
-        self.flights = vec![None; slots.min(self.job.depth).min(self.client.capacity())];
+        self.flights.borrow_mut().own = vec![None; slots.min(self.job.depth).min(self.client.capacity())];
         for part in &self.job.parts {
             let end = part.first + part.blocks;
             let pieces = (part.first..end).step_by(MOST as usize).map(|at| (*part, at..end.min(at + MOST)));
@@ -161,7 +203,8 @@ impl SimClient {
 
     fn answered(&mut self, answer: Answer, journal: &mut Journal) {
         let slot = answer.id as usize;
-        let Some(flight) = self.flights.get_mut(slot).and_then(Option::take) else {
+        let flight = self.flights.borrow_mut().own.get_mut(slot).and_then(Option::take);
+        let Some(flight) = flight else {
             return journal.wrong(|| format!("{answer:?} answers what was not asked"));
         };
         journal.events.note(Event::Request);
@@ -241,10 +284,14 @@ impl SimClient {
     }
 
     fn ask(&mut self, journal: &mut Journal) {
-        while let Some(slot) = self.flights.iter().position(Option::is_none).filter(|_| self.client.room() > 0) {
+        while let Some(slot) = self.free().filter(|_| self.client.room() > 0) {
             let Some(flight) = self.choose(journal) else { return };
             self.send(slot, flight, journal);
         }
+    }
+
+    fn free(&self) -> Option<usize> {
+        self.flights.borrow().own.iter().position(Option::is_none)
     }
 
     /// What to ask next.
@@ -254,7 +301,7 @@ impl SimClient {
             return Some(flight(Op::Read, part, blocks));
         }
         // First everybody has to know what is there.
-        let reading = self.flights.iter().flatten().any(|f| f.op == Op::Read && !f.forbidden);
+        let reading = self.flights.borrow().own.iter().flatten().any(|f| f.op == Op::Read && !f.forbidden);
         if self.left == 0 || reading && self.left == self.job.requests {
             return None;
         }
@@ -309,6 +356,6 @@ impl SimClient {
             address: if flight.op.has_payload() { at as u64 } else { 0 },
         };
         assert!(self.client.push(entry).is_ok(), "there was room");
-        self.flights[slot] = Some(flight);
+        self.flights.borrow_mut().own[slot] = Some(flight);
     }
 }

@@ -60,11 +60,21 @@ pub enum Event {
     Garbage,
     /// A client was told that a request failed.
     Failed,
+    /// A driver died, and began again.
+    DriverDied,
+    /// A layer died.
+    LayerDied,
+    /// The gatekeeper died.
+    GatekeeperDied,
+    /// A client died.
+    ClientDied,
+    /// A write of a client that has died was still under way when its next life began.
+    Orphaned,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::Request,
         Self::PowerLoss,
         Self::CaughtInFlight,
@@ -93,12 +103,23 @@ impl Event {
         Self::RecoveryChecked,
         Self::Garbage,
         Self::Failed,
+        Self::DriverDied,
+        Self::LayerDied,
+        Self::GatekeeperDied,
+        Self::ClientDied,
+        Self::Orphaned,
     ];
 }
 
 /// How often each event happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Events([u64; Event::ALL.len()]);
+
+impl Default for Events {
+    fn default() -> Self {
+        Self([0; Event::ALL.len()])
+    }
+}
 
 impl Events {
     /// It happened.

@@ -40,6 +40,8 @@ struct Zone {
     durable: bool,
     /// In flight.
     open: bool,
+    /// It was in flight when a PD died, and is asked again: until its end it may take effect more than once.
+    again: bool,
 }
 
 impl Zone {
@@ -70,7 +72,7 @@ impl Default for History {
 impl History {
     /// A block that holds `value`.
     pub fn known(value: Value) -> Self {
-        let zone = Zone { value, end: 0, begin: 0, before: NEVER, durable: true, open: false };
+        let zone = Zone { value, end: 0, begin: 0, before: NEVER, durable: true, open: false, again: false };
         Self { zones: vec![zone], wild: false, spoiled: 0, lost: false }
     }
 
@@ -95,7 +97,7 @@ impl History {
         if self.wild && self.zones.iter().all(|zone| !zone.open) {
             self.zones.clear();
         }
-        self.zones.push(Zone { value, end: NEVER, begin: at, before: NEVER, durable: false, open: true });
+        self.zones.push(Zone { value, end: NEVER, begin: at, before: NEVER, durable: false, open: true, again: false });
     }
 
     /// That write ends. No read in flight began before `oldest`.
@@ -115,7 +117,15 @@ impl History {
                 if settles {
                     // What was there before may come back, until a flush.
                     self.wild = false;
-                    self.zones.push(Zone { value: ANY, end: 0, begin: 0, before: NEVER, durable: false, open: false });
+                    self.zones.push(Zone {
+                        value: ANY,
+                        end: 0,
+                        begin: 0,
+                        before: NEVER,
+                        durable: false,
+                        open: false,
+                        again: false,
+                    });
                 }
                 if durable {
                     self.forget(oldest);
@@ -152,7 +162,10 @@ impl History {
             return Ok(());
         }
         let zone = &mut self.zones[index];
-        zone.end = zone.end.min(end).min(zone.before);
+        // What may take effect once more is not over because it was seen.
+        if !(zone.open && zone.again) {
+            zone.end = zone.end.min(end).min(zone.before);
+        }
         zone.begin = zone.begin.max(begin);
         let zone = &self.zones[index];
         let others = self.zones.iter().enumerate().filter(|(at, _)| *at != index);
@@ -185,6 +198,13 @@ impl History {
         let gone: Vec<bool> = (0..self.zones.len()).map(gone).collect();
         let mut gone = gone.into_iter();
         self.zones.retain(|_| !gone.next().unwrap_or(false));
+    }
+
+    /// A PD has died that may have some of what is in flight: it will be asked again.
+    pub fn repeats(&mut self) {
+        for zone in self.zones.iter_mut().filter(|zone| zone.open) {
+            (zone.again, zone.end) = (true, NEVER);
+        }
     }
 
     /// Power is lost at `at`: writes in flight may have been done before.

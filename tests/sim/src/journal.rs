@@ -178,6 +178,11 @@ impl Journal {
         }
     }
 
+    /// A PD between clients and disks has died: what is in flight is asked again.
+    pub fn repeats(&mut self) {
+        self.blocks.values_mut().for_each(History::repeats);
+    }
+
     /// Power is lost.
     pub fn power_lost(&mut self) {
         let now = self.now();

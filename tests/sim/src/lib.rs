@@ -15,6 +15,7 @@
 
 mod case;
 mod client;
+mod deaths;
 mod device;
 mod disk;
 mod events;

@@ -3,6 +3,7 @@
 use crate::client::SimClient;
 use crate::device::SimDevice;
 use crate::disk::{DiskShape, SimDisk};
+use crate::events::Event;
 use crate::faults::FaultSet;
 use crate::garbage::Garbage;
 use crate::memory::Memory;
@@ -205,6 +206,19 @@ impl Machine {
         self.system.plan.pds.iter().position(|pd| pd.name == name)
     }
 
+    /// The PDs that may die, each with what happens then.
+    pub fn mortals(&self) -> impl Iterator<Item = (usize, Event)> {
+        let event = |program: &str| match program {
+            "virtio-blk" | "virtio-blk-gpt" => Some(Event::DriverDied),
+            "gpt" => Some(Event::LayerDied),
+            "gatekeeper" => Some(Event::GatekeeperDied),
+            "client" => Some(Event::ClientDied),
+            _ => None,
+        };
+        let pds = self.system.plan.pds.iter().enumerate();
+        pds.filter_map(move |(number, pd)| Some((number, event(&pd.program)?)))
+    }
+
     /// Ends a PD's life between two of its steps: it does nothing more, and its private state is gone. Its device lives on.
     pub fn kill(&mut self, pd: usize) {
         self.domains[pd].pd = None;
@@ -270,6 +284,7 @@ impl Machine {
         let mut common = self.common.take();
         common.lines.clear();
         common.verdicts.clear();
+        common.flights.clear();
         common.journal.power_lost();
         common
     }

@@ -2,6 +2,7 @@
 //! Runs a case: a system lives, loses power, lives again, and nothing that was promised is lost.
 use crate::case::Case;
 use crate::client::{Job, Part};
+use crate::deaths::Deaths;
 use crate::disk::{DiskShape, SimDisk};
 use crate::events::{Event, Events};
 use crate::faults::FaultSet;
@@ -61,7 +62,8 @@ pub fn run(case: &Case) -> Result<Ran, String> {
         let mut machine = Machine::boot(&setting.system, &disks, common, pace, random.number());
         // As often as not in the first steps: while what was lost before is still being read.
         let loss = if life < case.losses { 1 + random.below(case.within) as u64 } else { STEPS_MAX };
-        live(&mut machine, &disks, &setting, loss)?;
+        let deaths = Deaths::new(case.deaths, case.seed << 8 ^ u64::from(life));
+        live(&mut machine, &disks, &setting, loss, deaths)?;
         ran.steps += machine.steps;
         common = machine.lose_power();
         common.journal.events.note(Event::PowerLoss);
@@ -73,9 +75,15 @@ pub fn run(case: &Case) -> Result<Ran, String> {
 }
 
 /// Lets a machine live until all is done, or until it has made `loss` steps.
-fn live(machine: &mut Machine, disks: &[Rc<RefCell<SimDisk>>], setting: &Setting, loss: u64) -> Result<(), String> {
+fn live(
+    machine: &mut Machine,
+    disks: &[Rc<RefCell<SimDisk>>],
+    setting: &Setting,
+    loss: u64,
+    mut deaths: Deaths,
+) -> Result<(), String> {
     while machine.steps < loss {
-        let moved = machine.step();
+        let Some(moved) = step(machine, &mut deaths) else { return Ok(()) };
         let common = &mut *machine.common.borrow_mut();
         for (number, disk) in disks.iter().enumerate() {
             let damaged = disk.borrow_mut().take_damaged();
@@ -93,6 +101,19 @@ fn live(machine: &mut Machine, disks: &[Rc<RefCell<SimDisk>>], setting: &Setting
         }
     }
     if loss < STEPS_MAX { Ok(()) } else { Err(format!("no end after {STEPS_MAX} steps")) }
+}
+
+/// Lets something go on; whether anything did. `None`: a driver whose device has left can't begin again.
+fn step(machine: &mut Machine, deaths: &mut Deaths) -> Option<bool> {
+    deaths.step(machine, false)?;
+    if !deaths.any() {
+        return Some(machine.step());
+    }
+    // Nobody is dead for so long that the others lose patience.
+    if machine.step_now().is_err() {
+        deaths.step(machine, true)?;
+    }
+    Some(true)
 }
 
 impl Setting {

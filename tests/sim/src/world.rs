@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What a PD sees of the simulated world.
-use crate::client::Job;
+use crate::client::{Flights, Job};
 use crate::journal::Journal;
 use crate::memory::Memory;
 use crate::operator::Operator;
@@ -30,6 +30,8 @@ pub struct Common {
     pub journal: Journal,
     /// What each such client has to do, by name.
     pub jobs: BTreeMap<String, Job>,
+    /// What each such client has in flight, by name.
+    pub flights: BTreeMap<String, Rc<RefCell<Flights>>>,
     /// Who faces the manager.
     pub operator: Operator,
     /// What puppets are to do and were told, by name.
