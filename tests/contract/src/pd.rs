@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The suite as a protection domain: a client of whatever `system.xml` grants it.
 //!
-//! Settings: `denies` (1: what is refused is refused by a gatekeeper).
+//! Settings: `denies` (1: what is refused is refused by a gatekeeper); `restarts` (1: whoever runs this ends a program below and
+//! starts it again where this says `restart`).
 use crate::device::{Device, Expect};
 use crate::report::Report;
 use crate::suite;
@@ -18,6 +19,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+/// What it prints when something below is to be restarted.
+pub const RESTART: &str = "restart";
 /// How long it waits before it looks again for a server that is not ready.
 const POLL_NS: u64 = 1_000_000;
 /// Most requests in flight.
@@ -32,6 +35,9 @@ struct Ring {
     data: Window,
     limits: Option<Limits>,
     denies: bool,
+    /// Whether somebody restarts what is below when asked to, and whether that was asked.
+    restarts: bool,
+    restart: bool,
 }
 
 impl Device for Ring {
@@ -74,6 +80,11 @@ impl Device for Ring {
         let tag = self.tags[answer.id as usize].take().expect("the ring answers what was asked");
         Some((tag, Completion { status: answer.status, blocks: answer.blocks.into() }))
     }
+
+    fn restart(&mut self) -> bool {
+        self.restart = self.restarts;
+        self.restarts
+    }
 }
 
 /// The suite, as a protection domain.
@@ -98,8 +109,16 @@ impl<W: World> ProtectionDomain<W> for Contract {
         let region = region.ok_or(InitError("the suite needs memory for payload"))?;
         let data = world.window(region.vaddr.get()).ok_or(InitError("the memory for payload is not mapped"))?;
         let client = links::client(world, index)?;
-        let denies = config.setting("denies") == Some(1);
-        let device = Rc::new(RefCell::new(Ring { client, tags: [None; REQUESTS], data, limits: None, denies }));
+        let [denies, restarts] = ["denies", "restarts"].map(|key| config.setting(key) == Some(1));
+        let device = Rc::new(RefCell::new(Ring {
+            client,
+            tags: [None; REQUESTS],
+            data,
+            limits: None,
+            denies,
+            restarts,
+            restart: false,
+        }));
         let under = Under(Rc::clone(&device));
         let suite = Box::pin(async move { suite(&under).await });
         Ok(Self { device, suite, channel: Channel(link.channel.get() as u8), over: false })
@@ -115,6 +134,9 @@ impl<W: World> ProtectionDomain<W> for Contract {
             let device = &mut *self.device.borrow_mut();
             if device.client.publish() {
                 world.notify(self.channel);
+            }
+            if std::mem::take(&mut device.restart) {
+                world.print(format_args!("{RESTART}"));
             }
             if device.client.sleep() {
                 return device.limits.is_none().then(|| world.now().after(POLL_NS));

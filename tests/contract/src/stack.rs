@@ -50,6 +50,10 @@ pub trait Bottom: Lowers {
     fn lose_power(&mut self) -> bool {
         false
     }
+    /// Dies and begins again, if it can: what it had is lost.
+    fn restart(&mut self) -> bool {
+        false
+    }
 }
 
 /// The neighbours of a floor, whatever they are.
@@ -81,12 +85,13 @@ impl<L: Layer + 'static, const N: usize> Floor for Node<L, N> {
 pub struct Memory {
     node: Node<orion_layer::Memory<Vec<u8>>, SLOTS>,
     queue: Local<SLOTS>,
+    restarted: bool,
 }
 
 impl Memory {
     /// A disk that holds these bytes.
     pub fn new(bytes: Vec<u8>, block: BlockSize) -> Self {
-        Self { node: Node::new(orion_layer::Memory::new(bytes, block), 1), queue: Local::new() }
+        Self { node: Node::new(orion_layer::Memory::new(bytes, block), 1), queue: Local::new(), restarted: false }
     }
 }
 
@@ -104,6 +109,9 @@ impl Lowers for Memory {
         Lowers::submit(&mut self.queue, port, submission);
     }
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
+        if std::mem::take(&mut self.restarted) {
+            return Err(Interrupted::Restarted(0));
+        }
         Lowers::next(&mut self.queue)
     }
 }
@@ -118,6 +126,13 @@ impl Bottom for Memory {
 
     /// It has no volatile cache.
     fn lose_power(&mut self) -> bool {
+        true
+    }
+
+    fn restart(&mut self) -> bool {
+        self.queue = Local::new();
+        self.queue.announce(self.node.limits());
+        self.restarted = true;
         true
     }
 }
@@ -296,5 +311,11 @@ impl<B: Bottom> Device for Stack<B> {
 
     fn lose_power(&mut self) -> bool {
         self.bottom.lose_power()
+    }
+
+    /// Half of what was asked has gone down then.
+    fn restart(&mut self) -> bool {
+        self.step();
+        self.bottom.restart()
     }
 }

@@ -20,6 +20,12 @@ pub struct Virtio {
     driver: VirtioBlk<MmioTransport<MmioModel>>,
     device: Shared,
     numbers: Numbers,
+    /// The driver's memory once more, for each of its further lives.
+    dma: Vec<Window>,
+    read_only: bool,
+    data: u64,
+    /// Who is above is to be told of a new life.
+    restarted: bool,
 }
 
 impl Virtio {
@@ -34,14 +40,21 @@ impl Virtio {
             .field(config::MAX_DISCARD_SECTORS, 4096u32.to_le_bytes())
             .field(config::DISCARD_SECTOR_ALIGNMENT, 8u32.to_le_bytes())
             .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes());
-        let [dma, dma_device] = memory(64 << 10);
-        let regions = [Span { bus: DATA_BUS, size: data.len() as u64 }];
+        let [dma, dma_again, dma_device] = memory(64 << 10);
+        let bytes = data.len() as u64;
         let device = Model::new(shape, vec![(DMA_BUS, dma_device), (DATA_BUS, data)]);
-        let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
-        let bus = MmioTransport::new(MmioModel(device.clone()), MmioModel::BASE).expect("registers of a device");
-        let driver = VirtioBlk::new(bus, setup).expect("a good device");
-        Self { driver, device, numbers: Numbers::new(1) }
+        let driver = driver(&device, dma, bytes, read_only);
+        let (numbers, dma) = (Numbers::new(1), vec![dma_again]);
+        Self { driver, device, numbers, dma, read_only, data: bytes, restarted: false }
     }
+}
+
+/// A life of the driver, on a device in any state.
+fn driver(device: &Shared, dma: Window, data: u64, read_only: bool) -> VirtioBlk<MmioTransport<MmioModel>> {
+    let regions = [Span { bus: DATA_BUS, size: data }];
+    let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
+    let bus = MmioTransport::new(MmioModel(device.clone()), MmioModel::BASE).expect("registers of a device");
+    VirtioBlk::new(bus, setup).expect("a good device")
 }
 
 impl Lowers for Virtio {
@@ -58,6 +71,9 @@ impl Lowers for Virtio {
         self.driver.submit(port, submission);
     }
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
+        if std::mem::take(&mut self.restarted) {
+            return Err(Interrupted::Restarted(0));
+        }
         self.driver.next()
     }
 }
@@ -79,6 +95,13 @@ impl Bottom for Virtio {
             self.driver.interrupted();
         }
         held > 0
+    }
+
+    fn restart(&mut self) -> bool {
+        let Some(dma) = self.dma.pop() else { return false };
+        self.driver = driver(&self.device, dma, self.data, self.read_only);
+        self.restarted = true;
+        true
     }
 
     fn lose_power(&mut self) -> bool {

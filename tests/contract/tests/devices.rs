@@ -27,7 +27,8 @@ fn the_memory_disk() {
 
 #[test]
 fn layers_that_change_nothing() {
-    memory().layer(Passthrough).holds();
+    let report = memory().layer(Passthrough).report();
+    assert!(report.failures().is_empty() && report.passed("restart"), "{report:#?}");
     memory().layer(Delay::<16>::new(1000)).holds();
     memory().layer(Passthrough).layer(Delay::<4>::new(300)).layer(Passthrough).holds();
 }
@@ -49,7 +50,7 @@ fn split_requests() {
 #[test]
 fn the_virtio_driver() {
     let report = virtio().report();
-    assert!(report.failures().is_empty() && report.passed("loss of power"), "{report:#?}");
+    assert!(report.failures().is_empty() && report.passed("loss of power") && report.passed("restart"), "{report:#?}");
     Stack::virtio(128, B4096, false).holds();
     Stack::virtio(128, B512, true).holds();
 }

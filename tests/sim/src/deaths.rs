@@ -13,6 +13,7 @@ const AWAY: usize = 60;
 pub struct Deaths {
     random: Random,
     left: u32,
+    happened: bool,
     /// The step after which the next one dies.
     next: u64,
     /// Who is dead, and the step after which it begins again.
@@ -24,7 +25,7 @@ impl Deaths {
     pub fn new(count: u32, seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xdead_dead_dead_dead);
         let next = random.below(APART) as u64;
-        Self { random, left: count, next, dead: Vec::new() }
+        Self { random, left: count, happened: false, next, dead: Vec::new() }
     }
 
     /// Lets those die, and those begin again, whose time has come; all that are dead begin again where everything else is at
@@ -44,6 +45,11 @@ impl Deaths {
         Some(())
     }
 
+    /// Whether any has died.
+    pub fn happened(&self) -> bool {
+        self.happened
+    }
+
     /// Whether some are dead.
     pub fn any(&self) -> bool {
         !self.dead.is_empty()
@@ -54,6 +60,7 @@ impl Deaths {
         let mortals: Vec<_> = machine.mortals().filter(alive).collect();
         let Some((pd, event)) = mortals.get(self.random.below(mortals.len().max(1))).copied() else { return };
         machine.kill(pd);
+        self.happened = true;
         let journal = &mut machine.common.borrow_mut().journal;
         journal.events.note(event);
         // What a client had asked nobody asks again.

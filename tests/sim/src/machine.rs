@@ -265,7 +265,7 @@ impl Machine {
     ///
     /// # Errors
     /// None has: when the next one will; `None`: never.
-    pub(crate) fn step_now(&mut self) -> Result<(), Option<u64>> {
+    pub fn step_now(&mut self) -> Result<(), Option<u64>> {
         let ready = self.ready()?;
         self.steps += 1;
         self.common.borrow_mut().now += self.pace.step_ns;

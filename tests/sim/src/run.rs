@@ -93,6 +93,10 @@ fn live(
             return Err(format!("{what}\n{}", common.lines.join("\n")));
         }
         let waiting = setting.clients.iter().any(|(name, _)| !common.verdicts.contains_key(*name));
+        // A driver that began again on a device that then left tells nobody: it would have to be given up.
+        if !moved && deaths.happened() && common.lines.iter().any(|line| line.contains("the disk is offline")) {
+            return Ok(());
+        }
         if !moved && waiting {
             return Err(format!("everything is at rest, though clients wait for answers\n{}", common.lines.join("\n")));
         }
