@@ -20,8 +20,8 @@ build: ## build the tool, target/release/orion
 run: build ## start the system on this machine: isolated processes, a real emulated disk, a verdict
 	@.ci/need run
 	$(ORION) run $(SYSTEM)
-	@echo; echo "Now a client under load, while its driver, the gatekeeper, a layer and the disk itself are killed:"
-	@$(ORION) torture --kills 8 --show
+	@echo; echo "Now a client under load, while its driver, a layer, the gatekeeper and the disk are killed:"
+	@$(ORION) torture --kills 6 --seed 4 --show
 
 test: build ## run every test
 	@.ci/need build run test

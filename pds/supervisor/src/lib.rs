@@ -169,7 +169,8 @@ impl Supervisor {
     }
 
     fn show<W: World>(&mut self, world: &mut W) {
-        self.reporter.figures.set(Counter::Wakes, self.restarts);
+        self.reporter.figures.set(Counter::Faults, self.faults);
+        self.reporter.figures.set(Counter::Restarts, self.restarts);
         self.reporter.publish(world, []);
     }
 }

@@ -46,11 +46,15 @@ pub enum Counter {
     Sectors,
     /// Notifications of other PDs by the clock.
     Wakes,
+    /// PDs that came to an end, or hung.
+    Faults,
+    /// PDs that were started again.
+    Restarts,
 }
 
 impl Counter {
     /// Every counter, in the order of the page.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Requests,
         Self::Refused,
         Self::Malformed,
@@ -68,6 +72,8 @@ impl Counter {
         Self::Sampled,
         Self::Sectors,
         Self::Wakes,
+        Self::Faults,
+        Self::Restarts,
     ];
 
     /// Its name, for programs.
@@ -90,6 +96,8 @@ impl Counter {
             Self::Sampled => "sampled",
             Self::Sectors => "sectors",
             Self::Wakes => "wakes",
+            Self::Faults => "faults",
+            Self::Restarts => "restarts",
         }
     }
 

@@ -86,12 +86,12 @@ impl TortureArgs {
             // One that is being restarted is left in peace.
             if let Some(at) = victims.kill(kind) {
                 kills.push((at, kind));
+                self.progress(kills.len());
                 // Some are killed while others are being restarted; most when all is well again.
                 if random.below(4) != 0 {
                     let _ = watched.until(RECOVERY, |seen| seen.pauses.last().is_some_and(|(_, end)| *end > at));
                 }
             }
-            self.progress(kills.len());
         }
         let reports = watched.seen().reports;
         stuck |= watched.until(PATIENCE, |seen| seen.reports >= reports + 3).is_err();
