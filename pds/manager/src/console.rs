@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The manager where operators type at the console.
-use crate::core::{COMMAND_PATIENCE, Core};
+use crate::core::{COMMAND_PATIENCE, Core, Told};
 use crate::tables::{self, Seen};
 use heapless::Vec;
 use orion_caps::Outcome;
@@ -22,6 +22,8 @@ enum Job {
     List,
     /// The gatekeeper's answer to the command of this number.
     Command(u32, Kind, Instant),
+    /// A PD's, to what it was told.
+    Order(Told, Instant),
 }
 
 /// The manager of a world with a console.
@@ -50,7 +52,7 @@ impl<W: World> ProtectionDomain<W> for OnConsole {
         while self.finish(world) && self.read(world) {}
         match self.job {
             Job::None => None,
-            Job::Command(_, _, until) => Some(until),
+            Job::Command(_, _, until) | Job::Order(_, until) => Some(until),
             Job::State(_) | Job::List => self.core.gathering(),
         }
     }
@@ -80,6 +82,12 @@ impl OnConsole {
             Job::Command(_, _, until) if now >= until => {
                 self.job = Job::None;
                 world.print(format_args!("the gatekeeper does not answer; it may do the command later"));
+            }
+            Job::Order(told, until) => {
+                if let Some(said) = ordered(self.core.obeyed(told), now >= until) {
+                    self.job = Job::None;
+                    world.print(format_args!("{said}"));
+                }
             }
             _ => {}
         }
@@ -116,6 +124,13 @@ impl OnConsole {
             Ok(Order::Status) => Job::State(false),
             Ok(Order::Top) => Job::State(true),
             Ok(Order::List) => Job::List,
+            Ok(Order::Tell(order, pd)) => {
+                match self.core.order(pd, order, world) {
+                    Ok(told) => self.job = Job::Order(told, world.now().after(COMMAND_PATIENCE)),
+                    Err(why) => world.print(format_args!("{why}")),
+                }
+                return;
+            }
             Ok(Order::Command(ask, volume)) => return self.command(ask, volume, world),
             Err(mistake) => return world.print(format_args!("{mistake}")),
         };
@@ -134,6 +149,15 @@ impl OnConsole {
             Ok(number) => self.job = Job::Command(number, ask.kind, world.now().after(COMMAND_PATIENCE)),
             Err(why) => world.print(format_args!("{why}")),
         }
+    }
+}
+
+/// What to say of an order, if there is something to say.
+fn ordered(done: Option<bool>, late: bool) -> Option<&'static str> {
+    match done {
+        Some(true) => Some("done"),
+        Some(false) => Some("refused: the protection domain does not know this order"),
+        None => late.then_some("the protection domain does not answer; it does it when it next runs"),
     }
 }
 

@@ -4,7 +4,7 @@ use heapless::Vec;
 use orion_caps::{Outcome, Rights};
 use orion_control::operator::{Begin, Pd, Ring, State};
 use orion_control::{Ask, Client, End, Kind, Name, Refused};
-use orion_metrics::{Figures, Row, copies, read, read_row};
+use orion_metrics::{Figures, Order, Row, acknowledged, copies, give, read, read_row};
 use orion_pd::config::{self, Config, NONE, Watch};
 use orion_pd::supervision::Supervised;
 use orion_pd::{Channel, ChannelSet, InitError, Instant, World};
@@ -23,6 +23,16 @@ const GATEKEEPER: &str = "gatekeeper";
 
 const UNMAPPED: InitError =
     InitError("a page of figures or of control is not mapped: build the image and its configuration together");
+
+const ONLY_LOOKS: &str =
+    "the manager may only look at figures; give it the right in system.xml: <orion:manager rights=\"admin\"/>";
+
+/// An order that a PD was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    index: usize,
+    sequence: u32,
+}
 
 /// A PD whose figures are seen.
 #[derive(Debug)]
@@ -45,6 +55,8 @@ impl Watched {
 pub struct Core {
     config: Config<'static>,
     watched: Vec<Watched, PDS_MAX>,
+    /// Where orders are written, a slot for each PD that is watched.
+    orders: Window,
     gatekeeper: Client,
     channel: Channel,
     rights: Rights,
@@ -70,10 +82,12 @@ impl Core {
             let one = Watched { record, before: copies(&page), page, channel };
             watched.push(one).map_err(|_| InitError("more PDs than Microkit has: build the configuration again"))?;
         }
+        let orders = config.setting("orders_vaddr").and_then(|vaddr| world.window(vaddr)).ok_or(UNMAPPED)?;
         let rights = config.setting("rights").and_then(|bits| u16::try_from(bits).ok()).unwrap_or(0);
         Ok(Self {
             config,
             watched,
+            orders,
             gatekeeper: Client::new(End::attach(own, peer).ok_or(UNMAPPED)?),
             channel: channel(control.channel.get())?,
             rights: Rights::from_bits(rights),
@@ -205,10 +219,7 @@ impl Core {
                 "the manager may not pass rights on; give it some in system.xml, as in <orion:manager rights=\"admin derive read\"/>",
             ),
             Kind::Look if self.rights.contains(Rights::OBSERVE) => return None,
-            _ => (
-                Rights::ADMIN,
-                "the manager may only look at figures; give it the right in system.xml: <orion:manager rights=\"admin\"/>",
-            ),
+            _ => (Rights::ADMIN, ONLY_LOOKS),
         };
         (!self.rights.contains(needed)).then_some(why)
     }
@@ -224,6 +235,28 @@ impl Core {
         let number = self.gatekeeper.ask(ask).ok_or("the gatekeeper has too many commands to do; try again")?;
         world.notify(self.channel);
         Ok(number)
+    }
+
+    /// Tells a PD to do something: which answer to look for with [`obeyed`](Self::obeyed).
+    ///
+    /// # Errors
+    /// Why it was not told.
+    pub fn order<W: World>(&mut self, pd: &str, order: Order, world: &mut W) -> Result<Told, &'static str> {
+        if !self.rights.contains(Rights::ADMIN) {
+            return Err(ONLY_LOOKS);
+        }
+        let found = self.watched.iter().position(|one| one.record.pd.as_str() == pd);
+        let index = found.ok_or("there is no protection domain of that name; `status` shows them")?;
+        let channel = self.watched.get(index).and_then(|one| one.channel);
+        let channel = channel.ok_or("the clock is never called, and so can't be told anything")?;
+        let sequence = give(&self.orders, index, order);
+        world.notify(channel);
+        Ok(Told { index, sequence })
+    }
+
+    /// Whether a PD has done what it was told; `None` while it has not answered.
+    pub fn obeyed(&self, told: Told) -> Option<bool> {
+        acknowledged(&self.watched.get(told.index)?.page, told.sequence)
     }
 
     /// The gatekeeper's next answer.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! One operator's connection: takes a request, waits for what it needs, sends the answer piece by piece.
-use crate::core::{COMMAND_PATIENCE, Core};
+use crate::core::{COMMAND_PATIENCE, Core, Told};
 use heapless::Vec;
 use orion_caps::Outcome;
 use orion_control::Refused;
@@ -24,6 +24,8 @@ enum Stage {
     Waiting,
     /// The gatekeeper does its command, which has this number.
     Commanding(u32),
+    /// A PD was told to do this.
+    Ordering(Told),
     /// Its answer is being sent: the next piece of the state.
     Sending(Piece),
     /// What is left is sent, then it is closed.
@@ -124,6 +126,7 @@ impl Link {
         match self.stage {
             Stage::Listening => self.receive(core, world),
             Stage::Waiting | Stage::Commanding(_) => Ok(false),
+            Stage::Ordering(told) => Ok(self.ordered(core.obeyed(told), now)),
             Stage::Sending(piece) => {
                 self.piece(piece, core, now);
                 Ok(true)
@@ -134,9 +137,23 @@ impl Link {
 
     /// Its time is over: `None` where it is to be closed.
     fn late(&mut self, now: Instant) -> Option<()> {
-        let Stage::Commanding(_) = self.stage else { return None };
-        self.answer(&Frame::Refused("the gatekeeper does not answer; it may do the command later"), now);
+        let why = match self.stage {
+            Stage::Commanding(_) => "the gatekeeper does not answer; it may do the command later",
+            Stage::Ordering(_) => "the protection domain does not answer; it does it when it next runs",
+            _ => return None,
+        };
+        self.answer(&Frame::Refused(why), now);
         Some(())
+    }
+
+    /// Answers where the PD has; whether it has.
+    fn ordered(&mut self, done: Option<bool>, now: Instant) -> bool {
+        match done {
+            None => return false,
+            Some(true) => self.answer(&Frame::Done(Ok(Outcome::default())), now),
+            Some(false) => self.answer(&Frame::Refused("the protection domain does not know this order"), now),
+        }
+        true
     }
 
     fn send<S: Sockets>(&mut self, sockets: &mut S) -> Result<bool, ()> {
@@ -176,11 +193,15 @@ impl Link {
             // The figures are gathered for all who wait.
             Ok(Request::State) => (self.stage, self.deadline) = (Stage::Waiting, now.after(IDLE)),
             // Not even looks: the gatekeeper does only so many commands a second for the manager.
-            Ok(Request::Command(_)) if self.looks => self.answer(&Frame::Refused(ONLY_LOOKS), now),
+            Ok(Request::Command(_) | Request::Order(..)) if self.looks => self.answer(&Frame::Refused(ONLY_LOOKS), now),
             Ok(Request::Command(ask)) => match core.command(&ask, world) {
                 Ok(command) => {
                     (self.stage, self.deadline) = (Stage::Commanding(command), now.after(COMMAND_PATIENCE));
                 }
+                Err(why) => self.answer(&Frame::Refused(why), now),
+            },
+            Ok(Request::Order(order, pd)) => match core.order(pd.as_str(), order, world) {
+                Ok(told) => (self.stage, self.deadline) = (Stage::Ordering(told), now.after(COMMAND_PATIENCE)),
                 Err(why) => self.answer(&Frame::Refused(why), now),
             },
             Err(malformed) => {

@@ -2,14 +2,14 @@
 //! Messages between operators and the manager: requests of a fixed size, each answered by some frames.
 //!
 //! A request is 144 bytes: u32 magic, u16 version, u16 kind, u32 number, u32 zero, and the 128 bytes of a command to the
-//! gatekeeper (zero in a request for the state). A frame is u32 magic, u16 version, u16 kind, u32 number of the request,
+//! gatekeeper (zero in a request for the state), or an order to a PD: u16 its kind, 6 zero bytes, the PD's name, zeroes. A frame is u32 magic, u16 version, u16 kind, u32 number of the request,
 //! u32 bytes of its body, and the body. All are little-endian. An answer ends with [`Frame::End`], [`Frame::Done`] or
 //! [`Frame::Refused`].
 use crate::wire::{self, Ask, Refused};
 use crate::{MESSAGE, Name};
 use heapless::Vec;
 use orion_caps::Outcome;
-use orion_metrics::{Figures, ROW, Row};
+use orion_metrics::{Figures, Order, ROW, Row};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -26,6 +26,7 @@ const ASKS: u32 = u32::from_le_bytes(*b"ORMQ");
 const ANSWERS: u32 = u32::from_le_bytes(*b"ORMA");
 const STATE: u16 = 1;
 const COMMAND: u16 = 2;
+const ORDER: u16 = 3;
 
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum Request {
     State,
     /// A command to the gatekeeper, in the name of the manager.
     Command(Ask),
+    /// Something that a PD is to do.
+    Order(Order, Name),
 }
 
 /// Why a request makes no sense.
@@ -85,6 +88,10 @@ impl Request {
         let (kind, message) = match self {
             Self::State => (STATE, [0; MESSAGE]),
             Self::Command(ask) => (COMMAND, wire::emit(number, ask)),
+            Self::Order(order, pd) => {
+                let wire = OrderWire { kind: order.number().into(), pad: [0; 6], pd: *pd, rest: [0; 72] };
+                (ORDER, zerocopy::transmute!(wire))
+            }
         };
         let head = head(ASKS, kind, number, 0);
         zerocopy::transmute!(RequestWire { head, message })
@@ -98,12 +105,28 @@ impl Request {
             (ASKS, VERSION, COMMAND) if head.len.get() == 0 => {
                 wire::parse(&message).1.map(Self::Command).map_err(|_| Malformed::Command)
             }
+            (ASKS, VERSION, ORDER) if head.len.get() == 0 => order(&message).ok_or(Malformed::Command),
             (ASKS, VERSION, _) => Err(Malformed::Kind),
             (ASKS, ..) => Err(Malformed::Version),
             _ => Err(Malformed::Magic),
         };
         (head.number.get(), request)
     }
+}
+
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct OrderWire {
+    kind: U16,
+    pad: [u8; 6],
+    pd: Name,
+    rest: [u8; 72],
+}
+
+fn order(message: &[u8; MESSAGE]) -> Option<Request> {
+    let OrderWire { kind, pad, pd, rest } = zerocopy::transmute!(*message);
+    let order = Order::of(kind.get()).filter(|_| pad == [0; 6] && rest == [0; 72])?;
+    Some(Request::Order(order, pd))
 }
 
 fn head(magic: u32, kind: u16, number: u32, len: u32) -> Head {
@@ -270,11 +293,16 @@ mod tests {
     proptest! {
         /// Any bytes are a request that emits as them, or malformed; its number is known in any case.
         #[test]
-        fn a_request_is_what_it_was_or_malformed(bytes in prop::collection::vec(any::<u8>(), REQUEST), sane in 0u8..4) {
+        fn a_request_is_what_it_was_or_malformed(bytes in prop::collection::vec(any::<u8>(), REQUEST), sane in 0u8..5) {
             let mut bytes: [u8; REQUEST] = bytes.try_into().unwrap();
             if sane > 0 {
                 bytes[..8].copy_from_slice(&[b'O', b'R', b'M', b'Q', 1, 0, sane, 0]);
                 bytes[12..16].fill(0);
+            }
+            if sane == 3 && bytes[20].is_multiple_of(2) {
+                let kind = bytes[16] % 3;
+                bytes[16..24].copy_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
+                bytes[72..].fill(0);
             }
             if sane == 1 && bytes[20].is_multiple_of(2) {
                 bytes[16..].fill(0);
@@ -284,10 +312,14 @@ mod tests {
             match request {
                 Ok(Request::State) => prop_assert_eq!(Request::State.emit(number), bytes),
                 Ok(Request::Command(ask)) => prop_assert_eq!(&Request::Command(ask).emit(number)[24..], &bytes[24..]),
+                Ok(Request::Order(order, pd)) => {
+                    prop_assert_eq!(sane, 3);
+                    prop_assert_eq!(Request::Order(order, pd).emit(number), bytes);
+                }
                 Err(Malformed::Magic) => prop_assert_eq!(sane, 0),
                 Err(Malformed::Version) => prop_assert_eq!(sane, 0),
-                Err(Malformed::Kind) => prop_assert!(sane == 3 || sane == 1 && bytes[16..] != [0; MESSAGE]),
-                Err(Malformed::Command) => prop_assert_eq!(sane, 2),
+                Err(Malformed::Kind) => prop_assert!(sane == 4 || sane == 1 && bytes[16..] != [0; MESSAGE]),
+                Err(Malformed::Command) => prop_assert!(sane == 2 || sane == 3),
             }
         }
 

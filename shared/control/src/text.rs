@@ -4,9 +4,10 @@ use crate::{Ask, Kind, Name};
 use core::fmt;
 use core::str::FromStr;
 use orion_caps::{Budget, Extent, Rights, WINDOWS};
+use orion_metrics::Order as PdOrder;
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 10] = [
+pub const HELP: [&str; 11] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
     "ctl list                               who holds what",
@@ -16,6 +17,7 @@ pub const HELP: [&str; 10] = [
     "ctl limit CLIENT[:WINDOW] [in-flight=N] [iops=N] [bandwidth=SIZE] [burst=MS]   its budget; nothing: no limit",
     "ctl narrow CLIENT[:WINDOW] [blocks=0..N] [rights=read,write]   leave it only these of its blocks and rights, for good",
     "ctl delegate VOLUME CLIENT:WINDOW blocks=A..B rights=read,write [in-flight=N] [iops=N] [expires=EPOCH] ...",
+    "ctl reset PD                           have a protection domain count from 0 again, with no times",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];
 
@@ -32,6 +34,8 @@ pub enum Order<'a> {
     List,
     /// A command to the gatekeeper. Where a volume is named, the command's window is the manager's on it.
     Command(Ask, Option<&'a str>),
+    /// Something that a PD is to do.
+    Tell(PdOrder, &'a str),
 }
 
 /// What is wrong with a line.
@@ -78,6 +82,11 @@ fn command<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
     let verb = words.next().ok_or(Mistake { word: "", what: "ctl what? write help" })?;
     let kind = match verb {
         "list" => return end(words).map(|()| Order::List),
+        "reset" => {
+            let pd =
+                words.next().ok_or(Mistake { word: "", what: "name a protection domain, as `status` shows them" })?;
+            return end(words).map(|()| Order::Tell(PdOrder::Reset, pd));
+        }
         "look" => Kind::Look,
         "freeze" => Kind::Freeze,
         "thaw" => Kind::Unfreeze,
@@ -241,6 +250,8 @@ mod tests {
             ("ctl narrow demo", "say what to leave"),
             ("ctl narrow demo blocks=4..8", "write blocks=0..N"),
             ("ctl narrow demo iops=4", "no such setting"),
+            ("ctl reset", "name a protection domain"),
+            ("ctl reset blk_d0 now", "nothing more"),
             ("ctl advance", "name a volume"),
         ] {
             let said = parse(line).unwrap_err().to_string();

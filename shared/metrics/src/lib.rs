@@ -12,10 +12,12 @@ extern crate std;
 
 mod figures;
 mod histogram;
+mod orders;
 mod page;
 mod rows;
 
 pub use figures::{Counter, Figures, Kind};
 pub use histogram::{BUCKETS, Histogram, UNIT_NS};
-pub use page::{FIGURES_BYTES, Page, ROWS_MAX, Unreadable, VERSION, copies, read, read_row};
+pub use orders::{ORDERS_BYTES, Order, give, given};
+pub use page::{FIGURES_BYTES, Page, ROWS_MAX, Unreadable, VERSION, acknowledged, copies, read, read_row};
 pub use rows::{Client, Holding, ROW, Row, Volume};

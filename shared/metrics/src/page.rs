@@ -2,7 +2,7 @@
 //! The page that a PD writes and the manager reads.
 //!
 //! Layout, little-endian: u32 magic at 0, u32 version at 4, u32 copies begun at 8, u32 copies complete at 12, u32 rows at
-//! 16; the figures from 64; rows of 64 bytes from 4096, as far as the region goes. A reader whose two looks at the counts of
+//! 16, u32 sequence of the last order that was taken at 20, and u32 1 at 24 if it was done; the figures from 64; rows of 64 bytes from 4096, as far as the region goes. A reader whose two looks at the counts of
 //! copies differ has read something torn, and tries again (a sequence lock, without the lock: the writer never waits).
 use crate::figures::Figures;
 use crate::rows::{ROW, Row};
@@ -18,6 +18,8 @@ const VERSION_AT: usize = 4;
 const BEGUN: usize = 8;
 const COMPLETE: usize = 12;
 const ROWS: usize = 16;
+const OBEYED: usize = 20;
+const DONE: usize = 24;
 const FIGURES: usize = 64;
 const ROWS_FROM: usize = 4096;
 /// Bytes of the figures.
@@ -40,6 +42,17 @@ impl Page {
     pub fn attach(window: Window) -> Option<Self> {
         let copies = window.load(BEGUN, Relaxed);
         (window.len() >= ROWS_FROM).then_some(Self { window, copies })
+    }
+
+    /// The sequence of the order that was acknowledged last, in this life of the PD or in one before.
+    pub fn obeyed(&self) -> u32 {
+        self.window.load(OBEYED, Relaxed)
+    }
+
+    /// Acknowledges an order: seen by who reads the next copy.
+    pub fn acknowledge(&mut self, sequence: u32, done: bool) {
+        self.window.store(DONE, u32::from(done), Relaxed);
+        self.window.store(OBEYED, sequence, Release);
     }
 
     /// Copies `figures` and `rows` to the page; rows that have no room are left out.
@@ -65,6 +78,11 @@ impl Page {
 /// How often a page was written, modulo 2^32: whether its writer has answered since an earlier look.
 pub fn copies(window: &Window) -> u32 {
     window.load(COMPLETE, Acquire)
+}
+
+/// Whether the order `sequence` was done; `None` while it is not acknowledged.
+pub fn acknowledged(window: &Window, sequence: u32) -> Option<bool> {
+    (window.load(OBEYED, Acquire) == sequence).then(|| window.load(DONE, Relaxed) == 1)
 }
 
 /// Rows that a region has room for.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! A PD's figures, and the page on which it shows them to the manager when that asks; beside it what the supervisor asks.
 use crate::supervision::Supervised;
-use crate::{Channel, ChannelSet, InitError, World};
-use orion_metrics::{Figures, Page, Row};
+use crate::{Channel, ChannelSet, Config, InitError, World};
+use orion_metrics::{Figures, Order, Page, Row, given};
+use orion_region::Window;
 
 /// What a PD counts, private to it until the manager asks. Where the system has no manager nobody ever does.
 #[derive(Debug)]
@@ -10,6 +11,10 @@ pub struct Reporter {
     /// What was counted so far.
     pub figures: Figures,
     page: Option<Page>,
+    /// The manager's orders, and our slot there.
+    orders: Option<(Window, usize)>,
+    /// What was counted when we were told to count from 0.
+    base: Figures,
     /// The channels by which the manager and the supervisor ask; no channel where there is neither. Of who watches the
     /// supervisor, the clock's too.
     asks: ChannelSet,
@@ -39,7 +44,11 @@ impl Reporter {
             let clock = config.wakes.iter().filter_map(|wake| u8::try_from(wake.channel.get()).ok());
             asks = clock.map(Channel).fold(asks, ChannelSet::with);
         }
-        Ok(Self { figures: Figures::EMPTY, page, asks, manager, supervised })
+        let orders = match config.setting("orders_vaddr") {
+            Some(vaddr) => Some((world.window(vaddr).ok_or(unmapped)?, slot(&config))),
+            None => None,
+        };
+        Ok(Self { figures: Figures::EMPTY, page, orders, base: Figures::EMPTY, asks, manager, supervised })
     }
 
     /// Whether the manager or the supervisor is among those who called. If so: [`answer`](Self::answer).
@@ -66,10 +75,25 @@ impl Reporter {
     #[inline(never)]
     pub fn publish<W: World>(&mut self, world: &mut W, rows: impl IntoIterator<Item = Row>) {
         self.figures.set_at(world.now().0);
+        self.obey();
         if let Some(page) = &mut self.page {
-            page.publish(&self.figures, rows);
+            page.publish(&self.figures.since(&self.base), rows);
         }
         self.wake(world);
+    }
+
+    /// Does what the manager has told us since we were last asked.
+    fn obey(&mut self) {
+        let (Some(page), Some((orders, slot))) = (&mut self.page, &self.orders) else { return };
+        let (sequence, order) = given(orders, *slot);
+        if sequence == page.obeyed() {
+            return;
+        }
+        match order {
+            Some(Order::Reset) => self.base = self.figures,
+            None => {}
+        }
+        page.acknowledge(sequence, order.is_some());
     }
 
     /// Wakes the manager.
@@ -78,4 +102,9 @@ impl Reporter {
             world.notify(manager);
         }
     }
+}
+
+/// Our slot on the page of orders; one that is not there where it is not said.
+fn slot(config: &Config<'_>) -> usize {
+    config.setting("orders_slot").and_then(|slot| usize::try_from(slot).ok()).unwrap_or(usize::MAX >> 8)
 }

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
-    /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW; advance
-    /// VOLUME; or help
+    /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW;
+    /// advance VOLUME; reset PD; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,
 }
@@ -30,6 +30,11 @@ impl Args {
         let mut manager = self.socket.connect()?;
         let (mut ask, volume) = match order {
             Order::Command(ask, volume) => (ask, volume),
+            Order::Tell(order, pd) => {
+                manager.order(order, pd)?;
+                println!("{pd}: done");
+                return Ok(ExitCode::SUCCESS);
+            }
             _ => {
                 print!("{}", rights_table(&View::new(manager.state()?, None)));
                 return Ok(ExitCode::SUCCESS);

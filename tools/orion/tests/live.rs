@@ -133,6 +133,11 @@ fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
     assert!(live.reads(), "a client that was thawed does not read");
 
     assert!(live.writes());
+    let count = |name: &str| pd(&live.status(), name)["counters"]["requests"].as_u64().unwrap();
+    let before = (count("blk_d0"), count("gatekeeper"));
+    assert_eq!(live.done(&["ctl", "reset", "blk_d0"]), "blk_d0: done\n");
+    assert!(before.0 > 0 && count("blk_d0") == 0 && count("gatekeeper") >= before.1, "only its own");
+    assert!(live.reads() && (1..before.0).contains(&count("blk_d0")));
     live.done(&["ctl", "limit", "export_vault", "iops=5000", "in-flight=2"]);
     assert_eq!(right(&live.status(), "export_vault")["limits"]["iops"], 5000);
     assert!(live.reads());
@@ -152,6 +157,7 @@ fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
         (&["ctl", "thaw", "export_vault"][..], "no such capability below one of the caller's"),
         (&["ctl", "freeze", "nobody"], "no such client or window"),
         (&["ctl", "advance", "cellar"], "there is no volume \"cellar\"; there are: vault"),
+        (&["ctl", "reset", "cellar"], "there is no protection domain of that name"),
         (&["ctl", "narrow", "export_vault"], "say what to leave"),
         (&["ctl", "melt", "export_vault"], "\"melt\": ctl has no such command"),
         (&["ctl", "delegate", "vault", "export_vault:0", "blocks=0..1", "rights=read"], "may not pass rights on"),
@@ -170,6 +176,7 @@ fn a_manager_without_the_right_lets_operators_only_look() {
     for args in [["ctl", "freeze", "export_vault"], ["ctl", "revoke", "export_vault"], ["ctl", "advance", "vault"]] {
         assert!(live.refused(&args).contains("the manager may only look at figures"));
     }
+    assert!(live.refused(&["ctl", "reset", "gatekeeper"]).contains("the manager may only look at figures"));
     assert!(live.reads());
     assert!(live.done(&["ctl", "look", "export_vault"]).contains("allows now: read write"));
     let status = live.status();
@@ -191,9 +198,12 @@ fn who_may_only_look_sees_and_changes_nothing() {
     let look = |words: &[&'static str]| [words, &["--socket", "look.sock"]].concat();
     assert!(live.done(&look(&["status", "--interval", "0"])).contains("export_vault"));
     assert!(live.done(&look(&["ctl", "list"])).contains("export_vault:0"));
-    for words in
-        [&["ctl", "freeze", "export_vault"][..], &["ctl", "limit", "export_vault"], &["ctl", "look", "export_vault"]]
-    {
+    for words in [
+        &["ctl", "freeze", "export_vault"][..],
+        &["ctl", "limit", "export_vault"],
+        &["ctl", "reset", "blk_d0"],
+        &["ctl", "look", "export_vault"],
+    ] {
         let said = live.refused(&look(words));
         assert!(said.contains("this socket is for `orion status`"), "{said}");
     }

@@ -87,7 +87,18 @@ impl UpperRings {
         let regions = Regions::new(&config)?;
         let plain = uppers.iter().filter(|upper| upper.plain).map(|upper| upper.channel);
         let plain = plain.fold(ChannelSet::default(), ChannelSet::with);
-        Ok(Self { active, touched: 0, plain, left: 0, malformed: 0, misbehaved: 0, announced: false, news: false, regions, uppers })
+        Ok(Self {
+            active,
+            touched: 0,
+            plain,
+            left: 0,
+            malformed: 0,
+            misbehaved: 0,
+            announced: false,
+            news: false,
+            regions,
+            uppers,
+        })
     }
 
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are

@@ -3,8 +3,8 @@
 //! a most length.
 use orion_caps::Outcome;
 use orion_control::operator::{Begin, Frame, HEAD, Pd, Request, Ring};
-use orion_control::{Ask, Refused};
-use orion_metrics::{Client, Holding, Row, Volume};
+use orion_control::{Ask, Name, Refused};
+use orion_metrics::{Client, Holding, Order, Row, Volume};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -120,6 +120,21 @@ impl Manager {
         self.send(&Request::Command(ask))?;
         self.receive(|frame| match frame {
             Frame::Done(result) => Ok(result),
+            Frame::Refused(why) => Err(plain(why)),
+            _ => Err("the manager's answer makes no sense; use the orion that runs the system".to_owned()),
+        })
+    }
+}
+
+impl Manager {
+    /// Has a PD do something.
+    ///
+    /// # Errors
+    /// A message for people, where it was not done.
+    pub fn order(&mut self, order: Order, pd: &str) -> Result<(), String> {
+        self.send(&Request::Order(order, Name::new(pd)))?;
+        self.receive(|frame| match frame {
+            Frame::Done(_) => Ok(()),
             Frame::Refused(why) => Err(plain(why)),
             _ => Err("the manager's answer makes no sense; use the orion that runs the system".to_owned()),
         })

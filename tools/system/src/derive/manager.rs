@@ -12,6 +12,10 @@ use orion_pd::config::{self, Control, Grant, NONE, Name, Ring, Role, Watch};
 
 /// The manager's name.
 pub const MANAGER: &str = "manager";
+/// The page on which the manager tells others to do something.
+const ORDERS: &str = "orders";
+/// The clock.
+const TICK: &str = "tick";
 /// Bytes of the gatekeeper's page of figures, with all that it holds.
 const HOLDINGS: u64 = PAGE + (ROW * ROWS_MAX) as u64;
 /// Clients and volumes of a gatekeeper with a manager: it is one of them to the policy engine.
@@ -90,8 +94,17 @@ impl Build<'_> {
         }
         let watched = self.pds.iter().filter(|(name, part)| part.pd.derived && *name != MANAGER);
         let watched: Vec<String> = watched.map(|(name, _)| name.clone()).collect();
-        for pd in &watched {
+        self.region(memory(ORDERS, RegionKind::Page, PAGE));
+        let orders = self.map(MANAGER, ORDERS, true);
+        if let Some(part) = self.pds.get_mut(MANAGER) {
+            part.blob.settings.push(setting("orders_vaddr", orders));
+        }
+        for (slot, pd) in (0..).zip(&watched) {
             self.figures_of(pd);
+            // The clock is never asked, and so never told.
+            if pd != TICK {
+                self.orders_to(pd, slot);
+            }
         }
         let rings = self.all_rings();
         if let Some(part) = self.pds.get_mut(MANAGER) {
@@ -102,6 +115,15 @@ impl Build<'_> {
         }
     }
 
+    /// The PD reads what the manager tells it, in this slot.
+    fn orders_to(&mut self, pd: &str, slot: u64) {
+        let vaddr = self.map(pd, ORDERS, false);
+        if let Some(part) = self.pds.get_mut(pd) {
+            part.blob.settings.push(setting("orders_vaddr", vaddr));
+            part.blob.settings.push(setting("orders_slot", slot));
+        }
+    }
+
     fn figures_of(&mut self, pd: &str) {
         let region = format!("metrics_{pd}");
         let size = if pd == GATEKEEPER { HOLDINGS } else { PAGE };
@@ -109,7 +131,7 @@ impl Build<'_> {
         let (own, vaddr) = (self.map(pd, &region, true), self.map(MANAGER, &region, false));
         let channel = match pd {
             // It lives on the kernel's refills of its budget, and is never notified.
-            "tick" => NONE,
+            TICK => NONE,
             GATEKEEPER => self.control_channel(),
             _ => {
                 let (here, there) = self.channel(MANAGER, pd);
