@@ -23,10 +23,12 @@ use std::vec::Vec;
 mod device;
 mod mmio;
 mod pci;
+mod registers;
 mod ring;
 
 pub use mmio::MmioModel;
 pub use pci::{PciBars, PciConfig, PciModel, pci};
+pub use registers::Registers;
 
 /// A device that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;

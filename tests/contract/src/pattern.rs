@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Content that names its block and its version, and numbers from a seed.
 
-/// A stream of numbers that only depends on its seed (splitmix64).
+/// A stream of numbers that only depends on its seed: splitmix64, of which every bit of output depends on every bit of the
+/// state. The numbers of a seed never change: found seeds are kept as tests.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 
@@ -20,8 +21,13 @@ impl Numbers {
     }
 
     /// A number below `n`, which is not 0.
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub fn within(&mut self, n: u64) -> u64 {
         self.number() % n
+    }
+
+    /// An index below `n`, which is not 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.within(n as u64) as usize
     }
 }
 

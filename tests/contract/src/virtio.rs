@@ -86,8 +86,8 @@ impl Bottom for Virtio {
         let mut device = self.device.borrow_mut();
         device.take();
         let held = device.taken.len() as u64;
-        for _ in 0..held.min(1 + self.numbers.below(4)) {
-            let nth = self.numbers.below(device.taken.len() as u64);
+        for _ in 0..held.min(1 + self.numbers.within(4)) {
+            let nth = self.numbers.within(device.taken.len() as u64);
             device.finish(nth as usize);
         }
         if device.take_interrupt() {

@@ -157,7 +157,7 @@ fn fuzz(seconds: u64, names: &[String]) -> Result<bool, String> {
             target,
             corpus: vec![vec![0; 16]],
             seen: Seen::new(),
-            numbers: Numbers(seconds ^ 0x0f22),
+            numbers: Numbers::new(seconds ^ 0x0f22),
             compared: Vec::new(),
             runs: 0,
             found: 0,

@@ -1,24 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Changes to inputs: the usual ones, and operands of comparisons that an input has met.
-
-/// Numbers from a seed (splitmix64).
-#[derive(Clone, Debug)]
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    /// The next number.
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n`, which is not 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.number() % n as u64) as usize
-    }
-}
+pub use orion_contract::Numbers;
 
 /// Numbers at which code is most likely to be wrong.
 const ODD: [u64; 16] =

@@ -6,8 +6,8 @@ use crate::memory::Memory;
 use crate::operator::Operator;
 use crate::puppet::Strings;
 use orion_pd::{Channel, Config, Instant, Verdict, World};
-use orion_region::{Mmio, Window};
-use orion_virtio::model::{PciBars, PciConfig};
+use orion_region::Window;
+use orion_virtio::model::Registers;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,39 +50,6 @@ pub struct SimWorld {
     /// The PD and its channel at the other end, by channel.
     pub(crate) peers: Vec<(u8, (usize, u8))>,
     pub(crate) common: Rc<RefCell<Common>>,
-}
-
-/// A device's registers.
-#[derive(Debug)]
-pub enum Registers {
-    /// Configuration space.
-    Config(PciConfig),
-    /// What is behind the BARs.
-    Bars(PciBars),
-}
-
-macro_rules! pass {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        impl Mmio for Registers {
-            $(fn $name(&self, $($arg: $type),*) -> $result {
-                match self {
-                    Self::Config(r) => r.$name($($arg),*),
-                    Self::Bars(r) => r.$name($($arg),*),
-                }
-            })*
-        }
-    };
-}
-pass! {
-    len() -> usize;
-    read8(at: usize) -> u8;
-    read16(at: usize) -> u16;
-    read32(at: usize) -> u32;
-    read64(at: usize) -> u64;
-    write8(at: usize, value: u8) -> ();
-    write16(at: usize, value: u16) -> ();
-    write32(at: usize, value: u32) -> ();
-    write64(at: usize, value: u64) -> ();
 }
 
 impl World for SimWorld {

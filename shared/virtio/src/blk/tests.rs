@@ -2,7 +2,7 @@
 //! The driver against the device model, over both transports.
 use super::wire::feature;
 use super::*;
-use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Shape, Shared};
+use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Registers, Shape, Shared};
 use crate::{AnyBus, MmioTransport, Msi, PciTransport};
 use orion_block::{BlockSize, Buf, Lba, RegionId};
 use std::vec;
@@ -32,39 +32,6 @@ const VIAS: [Via; 3] = [Via::Mmio, Via::PciMessage, Via::PciPin];
 const MSI: Msi = Msi { address: 0xfee0_1000, data: 0x4321 };
 
 type Bus = AnyBus<Registers>;
-
-/// The registers of either model.
-#[derive(Debug)]
-enum Registers {
-    Mmio(MmioModel),
-    Config(PciConfig),
-    Bars(PciBars),
-}
-
-macro_rules! pass {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        impl orion_region::Mmio for Registers {
-            $(fn $name(&self, $($arg: $type),*) -> $result {
-                match self {
-                    Self::Mmio(r) => r.$name($($arg),*),
-                    Self::Config(r) => r.$name($($arg),*),
-                    Self::Bars(r) => r.$name($($arg),*),
-                }
-            })*
-        }
-    };
-}
-pass! {
-    len() -> usize;
-    read8(at: usize) -> u8;
-    read16(at: usize) -> u16;
-    read32(at: usize) -> u32;
-    read64(at: usize) -> u64;
-    write8(at: usize, value: u8) -> ();
-    write16(at: usize, value: u16) -> ();
-    write32(at: usize, value: u32) -> ();
-    write64(at: usize, value: u64) -> ();
-}
 
 fn bus(device: &Shared, via: Via) -> Result<Bus, Fault> {
     if via == Via::Mmio {

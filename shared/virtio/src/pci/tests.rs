@@ -34,30 +34,7 @@ enum Either {
     Plain(Plain),
 }
 
-macro_rules! pass {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {
-        impl Mmio for Either {
-            $(fn $name(&self, $($arg: $type),*) -> $result {
-                match self {
-                    Self::Config(r) => r.$name($($arg),*),
-                    Self::Bars(r) => r.$name($($arg),*),
-                    Self::Plain(r) => r.$name($($arg),*),
-                }
-            })*
-        }
-    };
-}
-pass! {
-    len() -> usize;
-    read8(at: usize) -> u8;
-    read16(at: usize) -> u16;
-    read32(at: usize) -> u32;
-    read64(at: usize) -> u64;
-    write8(at: usize, value: u8) -> ();
-    write16(at: usize, value: u16) -> ();
-    write32(at: usize, value: u32) -> ();
-    write64(at: usize, value: u64) -> ();
-}
+crate::registers!(Either: Config, Bars, Plain);
 
 #[test]
 fn bars_are_placed_in_the_window_and_leave_no_firmware_addresses() {

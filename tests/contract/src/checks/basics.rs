@@ -66,12 +66,12 @@ pub async fn random<D: Device>(under: &Under<D>) -> Result<bool, String> {
     let mut numbers = Numbers::new(7);
     let limits = under.limits().await;
     for version in 2..400 {
-        let first = numbers.below(area);
-        let len = 1 + numbers.below((area - first).min(24));
+        let first = numbers.within(area);
+        let len = 1 + numbers.within((area - first).min(24));
         let (blocks, part) = (first..first + len, first as usize..(first + len) as usize);
-        match numbers.below(8) {
+        match numbers.within(8) {
             0..3 => {
-                under.write(version, blocks, 512 * numbers.below(8), numbers.below(2) == 0 && limits.fua).await?;
+                under.write(version, blocks, 512 * numbers.within(8), numbers.within(2) == 0 && limits.fua).await?;
                 array[part].fill(version);
             }
             3 if limits.write_zeroes => {

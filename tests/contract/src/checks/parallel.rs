@@ -23,9 +23,9 @@ pub async fn each_once<D: Device>(under: &Under<D>) -> Result<bool, String> {
         while open.values().any(|(s, _)| *s == slot) {
             answer(under, &mut open).await?;
         }
-        let first = numbers.below(area - 1);
-        let len = 1 + numbers.below(2);
-        let op = [Op::Read, Op::Read, Op::Flush][numbers.below(3) as usize];
+        let first = numbers.within(area - 1);
+        let len = 1 + numbers.within(2);
+        let op = [Op::Read, Op::Read, Op::Flush][numbers.within(3) as usize];
         let req =
             if op == Op::Flush { request(op, 0..0, 0) } else { request(op, first..first + len, slot * 2 * bytes) };
         under.scribble(slot * 2 * bytes, 2).await;
