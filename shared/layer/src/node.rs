@@ -230,11 +230,10 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         true
     }
 
-    /// Leaves no more than `usable` slots to use. What the layer has still outstanding of its own holds one.
+    /// Leaves the first `usable` slots to use. What the layer has still outstanding of its own holds the first.
     fn narrow(&mut self, usable: u16) {
-        let held = self.in_flight();
         self.usable = usable;
-        self.free.truncate(usize::from(usable).saturating_sub(held));
+        self.free.retain(|id| id.0 < usable);
     }
 
     /// A slot for the layer's own request.
