@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! The beginning of a window, found to be there once and for all: where the offset of a word is known when the program is
+//! Bytes of a window, found to be there once and for all: where the offset of a word is known when the program is
 //! built, an access to it is not checked when it runs.
 #![allow(unsafe_code, reason = "shared memory is reached through raw pointers")]
 use crate::Window;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// The first `N` bytes of a window.
+/// `N` bytes of a window.
 #[derive(Debug)]
 pub struct Fixed<const N: usize>(NonNull<u8>);
 
@@ -17,7 +17,15 @@ impl<const N: usize> Fixed<N> {
     /// The first `N` bytes of `window`; `None` where it has fewer. They live as the parts of a window do: the memory must
     /// stay mapped as [`Window::new`]'s caller promised.
     pub fn new(window: &Window) -> Option<Self> {
-        (window.len() >= N).then_some(Self(window.base()))
+        Self::within(window, 0)
+    }
+
+    /// The `N` bytes of `window` that begin at `offset`, a multiple of 4; `None` where they do not lie in it. As
+    /// [`new`](Self::new) otherwise.
+    pub fn within(window: &Window, offset: usize) -> Option<Self> {
+        let inside = offset.checked_add(N).is_some_and(|end| end <= window.len()) && offset.is_multiple_of(4);
+        // SAFETY: `offset` lies within the window.
+        inside.then(|| Self(unsafe { window.base().add(offset) }))
     }
 
     #[inline(always)]
@@ -25,7 +33,7 @@ impl<const N: usize> Fixed<N> {
         if offset > N.saturating_sub(4) || N < 4 || !offset.is_multiple_of(4) {
             return None;
         }
-        // SAFETY: the word lies in the window, whose base is aligned to 8 bytes; atomics may be shared with anybody.
+        // SAFETY: the word lies in the window, aligned as its base and the offset in it are; atomics may be shared with anybody.
         Some(unsafe { self.0.add(offset).cast().as_ref() })
     }
 
@@ -60,6 +68,9 @@ mod tests {
         [0, 2, 4, 6, 8, usize::MAX].into_iter().for_each(|at| fixed.store(at, 9, Relaxed));
         assert_eq!([0, 4, 8, 12].map(|at| window.load(at, Relaxed)), [9, 9, 3, 4]);
         assert_eq!([0, 1, 4, 8, usize::MAX - 3].map(|at| fixed.load(at, Relaxed)), [9, 0, 9, 0, 0]);
+        let inner = Fixed::<8>::within(&window, 4).unwrap();
+        assert_eq!([0, 4, 8].map(|at| inner.load(at, Relaxed)), [9, 3, 0]);
+        assert!([2, 12, 16, usize::MAX - 3].into_iter().all(|at| Fixed::<8>::within(&window, at).is_none()));
         let odd = Fixed::<7>::new(&window).unwrap();
         assert_eq!([0, 4].map(|at| odd.load(at, Relaxed)), [9, 0]);
     }

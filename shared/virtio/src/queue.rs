@@ -9,7 +9,7 @@
 //! device can write is trusted: not what it used, not how far, and descriptors are never read back.
 use crate::mmio::halves;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
-use orion_region::{Table, Window};
+use orion_region::{Fixed, Table, Window};
 
 mod layout;
 #[cfg(test)]
@@ -102,6 +102,10 @@ struct Tables {
     used: Table<AtomicU64>,
     /// The slots' own 128 bytes.
     slots: Table<[AtomicU64; 16]>,
+    /// Flags and index of the available ring, and of the used ring.
+    heads: [Option<Fixed<4>>; 2],
+    /// The event index for interrupts, and the one for notifications.
+    events: [Option<Fixed<4>>; 2],
 }
 
 impl Tables {
@@ -112,6 +116,8 @@ impl Tables {
             avail: Table::new(memory, layout.avail_entry(0), entries).unwrap_or_else(Table::empty),
             used: Table::new(memory, layout.used_entry(0), entries).unwrap_or_else(Table::empty),
             slots: Table::new(memory, layout.slot(0), slots).unwrap_or_else(Table::empty),
+            heads: [layout.avail(), layout.used()].map(|at| Fixed::within(memory, at)),
+            events: [layout.used_event(), layout.avail_event()].map(|at| Fixed::within(memory, at)),
         }
     }
 }
@@ -215,7 +221,7 @@ impl Queue {
 
     /// Whether the device has used something that was not taken yet.
     pub fn pending(&self) -> bool {
-        self.half(self.layout.used(), Ordering::Acquire).1 != self.taken
+        self.used_head(Ordering::Acquire).1 != self.taken
     }
 
     /// Lays 16 bytes for the device into `slot`: the payload for the [`stage`](Self::stage) that follows.
@@ -264,14 +270,16 @@ impl Queue {
         }
         // Flags (0: interrupt us) and index are one word. Release: the device sees descriptors before the index.
         let word = u32::from(new) << 16;
-        self.memory.store(self.layout.avail(), word.to_le(), Ordering::Release);
+        if let [Some(head), _] = &self.tables.heads {
+            head.store(0, word.to_le(), Ordering::Release);
+        }
         self.published = new;
         // 2.7.13.3.1: whether the device waits is read after the index was written, or a notification may be lost.
         fence(Ordering::SeqCst);
         if self.event_idx {
-            needs_event(self.low_half(self.layout.avail_event()), new, old)
+            needs_event(self.avail_event(), new, old)
         } else {
-            self.half(self.layout.used(), Ordering::Relaxed).0 & NO_NOTIFY == 0
+            self.used_head(Ordering::Relaxed).0 & NO_NOTIFY == 0
         }
     }
 
@@ -302,7 +310,7 @@ impl Queue {
     /// Reads the used index; whether there is something to take.
     fn look(&mut self) -> Result<bool, Misused> {
         // Acquire: the entries and what the device wrote into memory come after the index.
-        let (_, index) = self.half(self.layout.used(), Ordering::Acquire);
+        let (_, index) = self.used_head(Ordering::Acquire);
         let fresh = index.wrapping_sub(self.taken);
         if fresh > self.published.wrapping_sub(self.taken) {
             return Err(Misused("the device used more requests than it holds"));
@@ -316,7 +324,9 @@ impl Queue {
     pub fn arm(&mut self) -> bool {
         if self.event_idx && self.armed != Some(self.taken) {
             let event = u32::from(self.taken);
-            self.memory.store(self.layout.used_event(), event.to_le(), Ordering::Relaxed);
+            if let [Some(word), _] = &self.tables.events {
+                word.store(0, event.to_le(), Ordering::Relaxed);
+            }
             self.armed = Some(self.taken);
             // 2.7.7.2: the used index is read after the event index was written, or an interrupt may be lost.
             fence(Ordering::SeqCst);
@@ -324,14 +334,19 @@ impl Queue {
         self.pending()
     }
 
-    /// The flags and the index of a ring: both are in its first word.
-    fn half(&self, at: usize, order: Ordering) -> (u32, u16) {
-        let word = u32::from_le(self.memory.load(at, order));
+    /// The flags and the index of the used ring: both are in its first word.
+    #[inline]
+    fn used_head(&self, order: Ordering) -> (u32, u16) {
+        let [_, head] = &self.tables.heads;
+        let word = u32::from_le(head.as_ref().map_or(0, |head| head.load(0, order)));
         (word & 0xffff, u16::try_from(word >> 16).unwrap_or(0))
     }
 
-    fn low_half(&self, at: usize) -> u16 {
-        let word = u32::from_le(self.memory.load(at, Ordering::Relaxed));
+    /// The available index at which the device wants to be notified.
+    #[inline]
+    fn avail_event(&self) -> u16 {
+        let [_, event] = &self.tables.events;
+        let word = u32::from_le(event.as_ref().map_or(0, |event| event.load(0, Ordering::Relaxed)));
         u16::try_from(word & 0xffff).unwrap_or(0)
     }
 }
