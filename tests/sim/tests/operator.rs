@@ -8,8 +8,8 @@
     reason = "tests"
 )]
 use orion_control::operator::{Frame, HEAD, Request};
-use orion_control::{Ask, Kind, Refused};
-use orion_metrics::{Histogram, Row};
+use orion_control::{Ask, Kind, Name, Refused};
+use orion_metrics::{Histogram, Order, Row};
 use orion_pd::Verdict;
 use orion_sim::{Habit, Machine, Random};
 
@@ -152,6 +152,34 @@ fn an_operator_that_sends_garbage_harms_nobody() {
         let (_, _, refused) = frames(&told);
         assert!(passed && !refused.is_empty(), "seed {seed}");
     }
+}
+
+/// A PD that is told to count anew does, whatever it does beside; one that there is not, or that is dead, is named as that.
+#[test]
+fn what_a_pd_is_told_it_does_or_the_operator_hears_of_it() {
+    let reset = |pd: &str| Request::Order(Order::Reset, Name::new(pd));
+    let requests = [reset("blk_d0"), reset("gatekeeper"), reset("cellar"), reset("demo")];
+    let bytes: Vec<u8> = (0..).zip(&requests).flat_map(|(n, request)| request.emit(n)).collect();
+    for seed in 0..10 {
+        let (told, passed) = told("admin", seed, &bytes);
+        let (_, results, refused) = frames(&told);
+        assert!(passed && results == [Ok(0), Ok(0)], "seed {seed}: {results:?}");
+        assert!(refused.len() == 2 && refused.iter().all(|why| why.contains("of that name")), "{refused:?}");
+    }
+    // What it was told while it was dead its next life does.
+    let mut machine = Machine::new(&system("admin"), 4, &[]);
+    machine.rest();
+    let driver = machine.pd("blk_d0").unwrap();
+    machine.kill(driver);
+    machine.common.borrow_mut().operator.sends.extend(reset("blk_d0").emit(1));
+    machine.pass(3_000_000_000);
+    let (_, results, refused) = frames(&machine.common.borrow().operator.told);
+    assert!(results.is_empty() && refused[0].contains("does it when it next runs"), "{refused:?}");
+    machine.restart(driver).unwrap();
+    machine.common.borrow_mut().operator.sends.extend(Request::State.emit(2));
+    machine.pass(1_000_000_000);
+    let page = machine.window("metrics_blk_d0");
+    assert_eq!(orion_metrics::acknowledged(&page, 1), Some(true));
 }
 
 /// The gatekeeper times a request now and then, each kind on its own: how long it took in there and below.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `orion top`: a running system, live.
 use crate::Outcome;
-use crate::live::{Manager, SocketArg, State, Table, View, count, tables};
+use crate::live::{LookArgs, Manager, State, Table, View, count, tables};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -19,10 +19,7 @@ const PAST: usize = 240;
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    socket: SocketArg,
-    /// Seconds between two looks
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
-    interval: f64,
+    look: LookArgs,
 }
 
 /// What is shown.
@@ -48,9 +45,9 @@ enum Wish {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let interval = Duration::try_from_secs_f64(self.interval).ok().filter(|interval| !interval.is_zero());
+        let interval = Some(self.look.interval()?).filter(|interval| !interval.is_zero());
         let interval = interval.ok_or("--interval: give a number of seconds above 0, as in --interval 2")?;
-        let mut manager = self.socket.connect()?;
+        let mut manager = self.look.connect()?;
         let screen = Screen::new(manager.state()?);
         let terminal = ratatui::try_init()
             .map_err(|error| format!("this is no terminal that can be drawn on: {error}; use `orion status`"))?;
