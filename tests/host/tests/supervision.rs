@@ -89,6 +89,35 @@ fn who_ends_again_and_again_is_given_up() {
     assert!(!run.end().success(), "a disk was lost");
 }
 
+/// A driver that panics whenever it is set up is given up: its volume is offline, and clients of another disk have theirs.
+#[test]
+fn who_dies_in_its_init_is_given_up_and_keeps_nobody_waiting() {
+    let place = Place::new();
+    let broken = r#"<orion:disk name="panics" bus="virtio-blk"/>
+        <orion:volume name="broken"><orion:on disk="panics"/></orion:volume></system>"#;
+    let system = SYSTEM.replace("</system>", broken);
+    let options = ["--export", "broken=nbd:unix:socket", "--supervise", "restarts=4", "--supervise", "backoff_ms=1"];
+    let mut run = place.run(PROGRAM, &system, &options);
+    let said = "blk_panics panicked; it was restarted 4 times in 60 s and is given up: what needs it is offline";
+    run.wait_for("line", "text", said);
+    run.wait_for("verdict", "pd", "demo");
+    let faults = run.events.iter().filter(|event| event["event"] == "fault" && event["name"] == "blk_panics");
+    assert!(
+        faults.clone().all(|event| event["cause"].as_str().is_some_and(|cause| cause.contains("it can't be set up")))
+    );
+    assert_eq!(faults.count(), 5, "the first life and four more: {:#?}", run.events);
+    assert!(run.said("demo").iter().any(|line| line.starts_with("verified: 16 MiB")), "{:#?}", run.events);
+    // There is nothing to serve: who connects is turned away.
+    let given_up =
+        |run: &Run| run.said("supervisor").iter().any(|l| l.starts_with("export_broken") && l.contains("given up"));
+    while !given_up(&run) {
+        assert!(run.next_event().is_some(), "{:#?}", run.events);
+    }
+    assert!(io(&place, "read 0 4096").contains("Connection refused"));
+    run.signal(libc::SIGTERM);
+    assert!(!run.end().success(), "a disk was lost");
+}
+
 /// What can't be started, since its disk has no file any more, is tried again and again, and given up.
 #[test]
 fn what_fails_at_every_start_is_given_up() {

@@ -34,7 +34,7 @@ pub struct Life {
     pub tail: Tail,
     launch: Launch,
     /// What its processes inherit, beside what the ground has.
-    _held: Held,
+    held: Held,
 }
 
 /// Descriptors that must stay open.
@@ -42,7 +42,7 @@ pub struct Life {
 struct Held {
     _console: Region,
     _config: File,
-    _listeners: Vec<OwnedFd>,
+    listeners: Vec<OwnedFd>,
     _parent: Option<OwnedFd>,
 }
 
@@ -76,9 +76,15 @@ impl Life {
         launch.config = Some((fd(&config), size));
         launch.device = device(pd, drive)?;
         let process = Process::start(&launch, &ground.cpus)?;
-        let held = Held { _console: console, _config: config, _listeners: listeners, _parent: parent };
+        let held = Held { _console: console, _config: config, listeners, _parent: parent };
         let (name, child) = (pd.name.clone(), pd.parent.as_ref().map(|(_, number)| *number));
-        Ok(Self { name, role: program.role, child, process, tail, launch, _held: held })
+        Ok(Self { name, role: program.role, child, process, tail, launch, held })
+    }
+
+    /// There will be no further life: who connects to where it listened is turned away, rather than left to wait.
+    pub fn retire(&mut self) {
+        self.process.kill();
+        self.held.listeners.clear();
     }
 
     /// Ends the present life and begins another.

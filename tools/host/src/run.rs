@@ -195,6 +195,7 @@ impl Watch {
         self.running.ground.hang_up(&life.name);
         let name = life.name.clone();
         if self.running.ground.given_up(child) {
+            life.retire();
             self.ok = false;
             if name == GATEKEEPER {
                 self.end("the gatekeeper ends whenever it is started, and nothing works without it");
