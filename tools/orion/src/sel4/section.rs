@@ -119,7 +119,7 @@ mod tests {
     /// 0x180 bytes of them, each 0xee.
     fn elf(names: &[u8], sections: &[(u32, u32, u64, u64)]) -> Vec<u8> {
         let mut elf: Vec<u8> = IDENT.into_iter().chain(repeat_n(0, 58)).collect();
-        let count = sections.len() as u16;
+        let count = u16::try_from(sections.len()).unwrap_or(u16::MAX);
         elf[0x28..0x30].copy_from_slice(&0x200_u64.to_le_bytes());
         for (at, value) in [(0x3a, 64_u16), (0x3c, count + 1), (0x3e, count)] {
             elf[at..at + 2].copy_from_slice(&value.to_le_bytes());
