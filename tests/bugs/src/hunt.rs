@@ -33,6 +33,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-ring", "orion_ring", ""),
             ("orion-ring", "exchange", ""),
             ("orion-ring", "hostile", ""),
+            ("orion-ring", "lives", ""),
             ("orion-layer", "orion_layer", ""),
             ("orion-caps", "orion_caps", ""),
             ("orion-gpt", "orion_gpt", ""),

@@ -6,6 +6,9 @@ const fn bug(file: &'static str, right: &'static str, wrong: &'static str, what:
     Bug { file, right, wrong, what }
 }
 
+const RING_SERVER: &str = "shared/ring/src/server/lives.rs";
+const RING_CLIENT: &str = "shared/ring/src/client/lives.rs";
+const NODE_LIVES: &str = "shared/layer/src/node/lives.rs";
 const SERVER: &str = "shared/ring/src/server.rs";
 const CLIENT: &str = "shared/ring/src/client.rs";
 const COUNTER: &str = "shared/ring/src/counter.rs";
@@ -17,7 +20,7 @@ const GPT: &str = "shared/gpt/src/engine.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 36] = [
+pub const BUGS: [Bug; 47] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -128,5 +131,56 @@ pub const BUGS: [Bug; 36] = [
         "end.is_none_or(|end| end > export.size)",
         "false",
         "NBD requests beyond the export are passed on",
+    ),
+    bug(
+        RING_CLIENT,
+        "self.shape.cursor(self.memory.load(Word::ResponseTail, Acquire))",
+        "Some(self.head)",
+        "a client takes answers to an earlier life",
+    ),
+    bug(
+        RING_SERVER,
+        "self.shape.cursor(start).filter(|_| nothing_asked)",
+        "Some(self.head)",
+        "requests of an earlier life are taken",
+    ),
+    bug(
+        RING_SERVER,
+        "self.outstanding > 0 || self.offered.is_none()",
+        "self.offered.is_none()",
+        "a client's next life is served while requests of the last are under way",
+    ),
+    bug(RING_CLIENT, "!follows(self.lives.server, info.epoch)", "false", "a server's life may go back"),
+    bug(RING_SERVER, "!follows(self.lives.client, life)", "false", "a client's life may go back"),
+    bug(RING_CLIENT, "self.lives.restarted = self.lives.known", "()", "nobody is told that what was asked is lost"),
+    bug(
+        "shared/ring/src/page.rs",
+        "lives::next(memory.load(lives::EPOCH, Relaxed))",
+        "memory.load(lives::EPOCH, Relaxed).max(1)",
+        "a server's next life looks like the last",
+    ),
+    bug(
+        NODE_LIVES,
+        "slot.lost(port, children)",
+        "slot.lost(u8::MAX, children)",
+        "what a restart has lost is not asked again",
+    ),
+    bug(
+        NODE_LIVES,
+        "self.way == Way::Short && self.port == port && self.refused == 0",
+        "self.port == port && self.refused == 0",
+        "what was answered is asked again",
+    ),
+    bug(
+        "shared/pd/src/links/replay.rs",
+        "self.kept.iter().flatten()",
+        "self.kept.iter().flatten().take(1)",
+        "a client asks only one request again",
+    ),
+    bug(
+        GATEKEEPER,
+        "self.forget_waiting(upper, io)",
+        "()",
+        "what a dead client had waiting keeps its next life waiting",
     ),
 ];

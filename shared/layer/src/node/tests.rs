@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::vec::Vec;
 use std::{format, vec};
 
+mod lives;
+
 /// Clients that note every answer.
 #[derive(Default)]
 struct Clients {
