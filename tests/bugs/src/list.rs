@@ -51,7 +51,7 @@ pub const BUGS: [Bug; 47] = [
     bug("shared/layer/src/slots.rs", "done.blocks >= asked", "false", "a failure that claims all blocks is passed on"),
     bug(ADMIT, "share.split(Some(index))", "()", "only the first part of a split request is done"),
     bug(ADMIT, "req.end().is_some_and(|end| end <= limits.capacity)", "true", "blocks beyond the device are asked for"),
-    bug(ADMIT, "if req.blocks == 0 {", "if false {", "a request without blocks is passed on"),
+    bug(ADMIT, "Err(Error::Invalid)", "Ok(())", "a request without blocks is passed on"),
     bug(SPLIT, "most.min(room_to_boundary(lba, limits.boundary))", "most", "a part crosses a boundary"),
     bug(SPLIT, "at < lowest", "at > lowest", "the last failure of a split request is told, not the first"),
     bug(
