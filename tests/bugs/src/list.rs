@@ -171,12 +171,7 @@ pub const BUGS: [Bug; 47] = [
         "self.port == port && self.refused == 0",
         "what was answered is asked again",
     ),
-    bug(
-        "shared/pd/src/links/replay.rs",
-        "self.kept.iter().flatten()",
-        "self.kept.iter().flatten().take(1)",
-        "a client asks only one request again",
-    ),
+    bug("shared/pd/src/links/replay.rs", "self.ring.push(*submission)", "Err(Full)", "a client asks nothing again"),
     bug(
         GATEKEEPER,
         "self.forget_waiting(upper, io)",
