@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The contract suite through rings, PDs and the virtio driver, under many schedules.
-#![allow(clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests")]
 use orion_pd::Verdict;
 use orion_sim::Machine;
 

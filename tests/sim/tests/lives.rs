@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! PDs that die between any two steps, and begin again on devices and beside neighbours that live on. The ordinary worlds
 //! (`checks.rs`, `make sim`) do that to all kinds of PDs under all faults; here it is done to the shipped client too.
-#![allow(clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests"
+)]
 use orion_pd::Verdict;
 use orion_sim::{Event, Machine};
 
