@@ -27,6 +27,8 @@ pub struct Torture {
     random: u64,
     /// A child that is ended once more when it begins again.
     twice: Option<u8>,
+    /// One that hangs: nobody else is ended until that was found.
+    hangs: Option<u8>,
     always: Option<u8>,
     own_end: Option<Instant>,
 }
@@ -52,10 +54,11 @@ impl ProtectionDomain<Sel4World> for Torture {
             supervisor: Supervisor::init(world)?,
             config,
             left: get("torture", 0),
-            gap: get("torture_gap_ms", 40).max(1) * MS,
+            gap: get("torture_gap_ms", 20).max(1) * MS,
             next: now,
-            random: get("torture_seed", now.0),
+            random: get("torture_seed", 1),
             twice: None,
+            hangs: None,
             always: config.setting("torture_always").and_then(|child| u8::try_from(child).ok()),
             own_end: config.setting("torture_self").map(|ms| now.after(ms.saturating_mul(MS))),
         })
@@ -74,11 +77,12 @@ impl ProtectionDomain<Sel4World> for Torture {
             self.twice = None;
             children::jump(child, children::NOWHERE);
         }
-        if self.left > 0 && self.next <= now {
+        self.hangs = self.hangs.filter(|child| self.runs(*child));
+        if self.left > 0 && self.hangs.is_none() && self.next <= now {
             self.next = now.after(self.random() % self.gap);
             self.end_one(world);
         }
-        let next = (self.left > 0).then_some(self.next);
+        let next = (self.left > 0 && self.hangs.is_none()).then_some(self.next);
         [due, next, self.own_end].into_iter().flatten().min()
     }
 }
@@ -102,13 +106,19 @@ impl Torture {
         let Ok(child) = u8::try_from(number) else { return };
         let record = self.config.children.get(usize::from(child)).filter(|record| record.pd.as_str() != SPARED);
         // Those that are down already are left alone until they are up again.
-        if record.is_none() || !self.runs(child) || self.twice == Some(child) {
+        if record.is_none() || !self.runs(child) || self.twice.is_some() {
             return;
         }
         match self.way() {
             Way::Fault => _ = children::jump(child, children::NOWHERE),
-            Way::Spin => _ = children::jump(child, crate::restart::SPIN),
-            Way::Stop => children::stop(child),
+            Way::Spin => {
+                children::jump(child, crate::restart::SPIN);
+                self.hangs = Some(child);
+            }
+            Way::Stop => {
+                children::stop(child);
+                self.hangs = Some(child);
+            }
             Way::Twice => {
                 children::jump(child, children::NOWHERE);
                 self.twice = Some(child);
@@ -121,7 +131,7 @@ impl Torture {
     }
 
     fn way(&mut self) -> Way {
-        match self.random() % 8 {
+        match self.random() % 6 {
             0 => Way::Spin,
             1 => Way::Stop,
             2 => Way::Twice,
