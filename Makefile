@@ -31,9 +31,14 @@ check: ## formatting, lints, house rules, documentation
 	@.ci/need build check
 	.ci/check
 
-torture: build ## kill driver, layer, gatekeeper and device 1,000 times under load: TORTURE="--kills 100 --seed 2"
+torture: build ## kill driver, layer, gatekeeper and device 1,000 times under load: TORTURE="--kills 100 --seed 2"; or BOARD=..., on seL4
+ifeq ($(origin BOARD),file)
 	@.ci/need run
 	$(ORION) torture $(TORTURE)
+else
+	@.ci/need run bare boards
+	.ci/cargo test --quiet --package orion-boot-tests --test restart -- $(patsubst qemu_virt_%,%,$(patsubst %_generic,%,$(BOARD)))
+endif
 
 sim: ## simulate worlds that fail and lose power: SIM="--requests 1_000_000", or "--replay CASE"
 	@.ci/need build

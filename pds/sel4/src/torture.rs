@@ -25,10 +25,10 @@ pub struct Torture {
     gap: u64,
     next: Instant,
     random: u64,
-    /// A child that is ended once more when it begins again.
-    twice: Option<u8>,
+    /// A child that is ended once more when it begins again, and how often it had been restarted.
+    twice: Option<(u8, u32)>,
     /// One that hangs: nobody else is ended until that was found.
-    hangs: Option<u8>,
+    hangs: Option<(u8, u32)>,
     always: Option<u8>,
     own_end: Option<Instant>,
 }
@@ -73,11 +73,11 @@ impl ProtectionDomain<Sel4World> for Torture {
         if let Some(child) = self.always.filter(|child| self.runs(*child)) {
             children::jump(child, children::NOWHERE);
         }
-        if let Some(child) = self.twice.filter(|child| self.runs(*child)) {
+        if let Some((child, _)) = self.twice.filter(|(child, before)| self.begun_since(*child, *before)) {
             self.twice = None;
             children::jump(child, children::NOWHERE);
         }
-        self.hangs = self.hangs.filter(|child| self.runs(*child));
+        self.hangs = self.hangs.filter(|(child, before)| !self.begun_since(*child, *before));
         if self.left > 0 && self.hangs.is_none() && self.next <= now {
             self.next = now.after(self.random() % self.gap);
             self.end_one(world);
@@ -89,7 +89,12 @@ impl ProtectionDomain<Sel4World> for Torture {
 
 impl Torture {
     fn runs(&self, child: u8) -> bool {
-        self.supervisor.state(child) == Some(State::Runs)
+        self.supervisor.life(child).is_some_and(|life| life.state == State::Runs)
+    }
+
+    /// Whether `child` runs, and was restarted more than `before` times.
+    fn begun_since(&self, child: u8, before: u32) -> bool {
+        self.supervisor.life(child).is_some_and(|life| life.state == State::Runs && life.restarts > before)
     }
 
     /// The next number of splitmix64.
@@ -109,19 +114,20 @@ impl Torture {
         if record.is_none() || !self.runs(child) || self.twice.is_some() {
             return;
         }
+        let before = self.supervisor.life(child).map_or(0, |life| life.restarts);
         match self.way() {
             Way::Fault => _ = children::jump(child, children::NOWHERE),
             Way::Spin => {
                 children::jump(child, crate::restart::SPIN);
-                self.hangs = Some(child);
+                self.hangs = Some((child, before));
             }
             Way::Stop => {
                 children::stop(child);
-                self.hangs = Some(child);
+                self.hangs = Some((child, before));
             }
             Way::Twice => {
                 children::jump(child, children::NOWHERE);
-                self.twice = Some(child);
+                self.twice = Some((child, before));
             }
         }
         self.left -= 1;

@@ -106,7 +106,7 @@ impl World for Sel4World {
     }
 
     /// Every program of ours begins anew at the same address.
-    fn restart(&mut self, child: u8, _entry: u64) -> bool {
+    fn restart(&mut self, child: u8) -> bool {
         children::begin(child)
     }
 

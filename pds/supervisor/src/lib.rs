@@ -18,7 +18,7 @@ pub use policy::{Action, REMEMBERED, Terms, Verdict, Watched};
 use core::sync::atomic::Ordering;
 use heapless::Vec;
 use orion_metrics::Counter;
-use orion_pd::supervision::{BEAT, CHILDREN_MAX, ENTRY, Life, PULSE, State, life_offset};
+use orion_pd::supervision::{BEAT, CHILDREN_MAX, Life, PULSE, State, life_offset};
 use orion_pd::{Cause, Channel, ChannelSet, Fault, InitError, Instant, ProtectionDomain, Reporter, World};
 use orion_region::Window;
 
@@ -37,11 +37,6 @@ struct Child {
 impl Child {
     fn pulse(&self) -> u32 {
         self.page.load(PULSE, Ordering::Acquire)
-    }
-
-    /// Where it says that its next life begins.
-    fn entry(&self) -> u64 {
-        self.page.read::<u64>(ENTRY).unwrap_or(0)
     }
 }
 
@@ -93,9 +88,10 @@ impl<W: World> ProtectionDomain<W> for Supervisor {
 }
 
 impl Supervisor {
-    /// What the child of this number does.
-    pub fn state(&self, child: u8) -> Option<State> {
-        self.children.get(usize::from(child)).map(|child| child.watched.state())
+    /// What became of the child of this number.
+    pub fn life(&self, child: u8) -> Option<Life> {
+        let watched = &self.children.get(usize::from(child))?.watched;
+        Some(Life { state: watched.state(), restarts: watched.restarts() })
     }
 
     /// Shows that it lives itself.
@@ -149,7 +145,7 @@ impl Supervisor {
     fn restart<W: World>(&mut self, id: u8, world: &mut W) {
         let number = usize::from(id);
         let Some(child) = self.children.get_mut(number) else { return };
-        if !world.restart(id, child.entry()) {
+        if !world.restart(id) {
             let Some(verdict) = child.watched.failed(world.now(), &self.terms) else { return };
             return self.judged(Fault { child: id, cause: Cause::Start }, verdict, world);
         }

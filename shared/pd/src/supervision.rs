@@ -12,8 +12,6 @@ use orion_region::Window;
 pub const PAGE: u64 = 4096;
 /// Offset in a child's page of its pulse: a word that wraps.
 pub const PULSE: usize = 0;
-/// Offset in a child's page of the address at which it is to be restarted: 64 bits, for worlds that need it.
-pub const ENTRY: usize = 8;
 /// Offset in the page of lives of the supervisor's beat: a word that wraps.
 pub const BEAT: usize = 0;
 /// Most children.

@@ -151,9 +151,8 @@ pub trait World {
     }
 
     /// Starts a child anew, whatever it does: from its first instruction, with its memory as at boot, what it shares with
-    /// others as it is. `entry` is what it wrote at [`ENTRY`](crate::supervision::ENTRY) of its page: worlds that start
-    /// programs in their own way do not look at it. Whether it could.
-    fn restart(&mut self, _child: u8, _entry: u64) -> bool {
+    /// others as it is. Whether it could.
+    fn restart(&mut self, _child: u8) -> bool {
         false
     }
 

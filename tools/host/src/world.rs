@@ -120,7 +120,7 @@ impl World for HostWorld {
     }
 
     /// The launcher starts programs from their beginning: no entry is needed.
-    fn restart(&mut self, child: u8, _: u64) -> bool {
+    fn restart(&mut self, child: u8) -> bool {
         self.parent.as_mut().is_some_and(|parent| parent.restart(child))
     }
 
