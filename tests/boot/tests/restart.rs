@@ -61,7 +61,8 @@ fn a_pd_that_ends_in_each_life_is_given_up() {
     }
     let boot = tortured("x86_64_generic", "--torture part_d0");
     assert!(!boot.passed);
-    let given_up = "supervisor: part_d0 touched 0x8, which it may not; it was restarted 8 times in 60 s and is given up";
+    let given_up =
+        "supervisor: part_d0 touched 0x8, which it may not; it was restarted 8 times in 60 s and is given up";
     assert_eq!(boot.lines(given_up), 1);
     assert!(at(&boot, given_up) < at(&boot, "demo: failed: "));
     assert_eq!(boot.lines("supervisor: blk_d0") + boot.lines("supervisor: gatekeeper"), 0);
