@@ -17,7 +17,9 @@ fn tortured(board: &str, options: &str) -> Boot {
 }
 
 fn at(boot: &Boot, text: &str) -> usize {
-    boot.console.lines().position(|line| line.contains(text)).unwrap_or_else(|| panic!("nobody said {text:?}"))
+    let found = boot.console.lines().position(|line| line.contains(text));
+    assert!(found.is_some(), "nobody said {text:?}");
+    found.unwrap_or_default()
 }
 
 /// The client works until long after the last of the ends.
