@@ -42,6 +42,8 @@ pub struct VirtioBlkPd<W: World, A: Above<W> = Whole> {
     uppers: UpperRings,
     disk: VirtioBlk<AnyBus<W::Mmio>, A::Tag>,
     irq: Channel,
+    /// There was an interrupt that the kernel still holds back the next for.
+    unacknowledged: bool,
     name: &'static str,
     misbehaved: u32,
     reporter: Reporter,
@@ -56,7 +58,7 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
             world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
         }
         let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
-        Ok(Self { above, uppers, disk, irq, name, misbehaved: 0, reporter })
+        Ok(Self { above, uppers, disk, irq, unacknowledged: false, name, misbehaved: 0, reporter })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -83,10 +85,15 @@ impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
                 self.forget(world);
             }
         }
-        if interrupted {
+        let deadline = self.disk.deadline();
+        self.unacknowledged |= interrupted;
+        // A device that holds nothing has nothing to say. To acknowledge together with the next wait costs nothing, together with
+        // the answers it would be one more call of the kernel.
+        if self.unacknowledged && deadline.is_some() {
+            self.unacknowledged = false;
             world.irq_ack(self.irq);
         }
-        self.disk.deadline()
+        deadline
     }
 }
 

@@ -216,8 +216,21 @@ fn a_client_reads_what_the_device_holds() {
     let mut bytes = [0; 4096];
     assert!(rig.data.copy_out(4096, &mut bytes));
     assert_eq!(bytes, rig.device.borrow().content[100 * 512..108 * 512]);
-    assert!(rig.world.acknowledged > 0);
     assert_eq!(rig.wake(ChannelSet::default()), None, "nothing is in flight, so nothing has a deadline");
+}
+
+#[test]
+fn an_interrupt_is_acknowledged_as_soon_as_the_device_may_raise_another() {
+    let mut rig = Rig::new();
+    rig.send(&[read(0, 0, 8, DATA_BUS)]);
+    for round in 1..4 {
+        let before = rig.world.acknowledged;
+        rig.serve();
+        assert_eq!(rig.answers().len(), 1);
+        assert_eq!(rig.world.acknowledged, before, "round {round}: the device holds nothing");
+        rig.send(&[read(round, 0, 8, DATA_BUS)]);
+        assert_eq!(rig.world.acknowledged, before + 1, "round {round}: now it holds something");
+    }
 }
 
 #[test]
