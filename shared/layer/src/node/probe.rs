@@ -86,11 +86,9 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
 
     /// The next slot to watch: one in use, since what is freed last is used first, else the one that will be.
     fn choose(&self, next: &mut u16) -> Option<Watch> {
-        let count = u16::try_from(N).unwrap_or(u16::MAX);
-        // Where there are few, they are the first of those that are usable, which are the last of all.
-        let first = count.saturating_sub(self.usable);
-        let from = if self.in_flight() < LOOKED_AT { first } else { (*next).clamp(first, count) };
-        let mut ids = (from..count).chain(first..from).map(Id);
+        // Where there are few, they are the first.
+        let from = if self.in_flight() < LOOKED_AT { 0 } else { (*next).min(self.usable) };
+        let mut ids = (from..self.usable).chain(0..from).map(Id);
         let busy = |id: &Id| self.slots.get(id.index()).is_some_and(|slot| slot.way != Way::Free);
         let id = ids.by_ref().take(LOOKED_AT).find(busy).or(self.free.last().copied())?;
         *next = id.0 + 1;
