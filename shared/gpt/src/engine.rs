@@ -28,7 +28,7 @@ pub struct Partitions {
     scratch: Buf,
     probe: Option<Probe>,
     started: bool,
-    /// The device below left, or was given up while the table was read.
+    /// The device below left, was given up while the table was read, or could not be read.
     gone: bool,
     /// Nanoseconds that reading the table may take.
     patience: Option<u64>,
@@ -163,6 +163,8 @@ impl Layer for Partitions {
             return Start::Starting;
         }
         self.assign();
+        // What could not be read may be a good table: its clients have lost a device, and not their partitions.
+        self.gone |= self.table().is_some_and(|table| table.is_err_and(|error| error.is_unreadable()));
         self.started = true;
         Start::Ready
     }

@@ -76,6 +76,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether what was read is not to blame alone: a block of it could not be read, or the disk did not answer.
+    pub fn is_unreadable(&self) -> bool {
+        let unread = |fault: &Fault| matches!(fault.kind, Kind::Unreadable | Kind::Silent);
+        match self {
+            Self::Table(fault) => unread(fault),
+            Self::Copies { primary, backup } => unread(primary) || unread(backup),
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -24,6 +24,17 @@ fn what_was_acknowledged_and_flushed_is_there_after_every_loss_of_power() {
     assert!(missing.is_empty(), "never happened: {missing:?}");
 }
 
+/// Found by a longer run: a driver died, and its next life could not read the table.
+#[test]
+fn a_table_that_cannot_be_read_after_a_restart_is_a_lost_device_and_not_lost_partitions() {
+    for case in ["3706,5,2,4,3,6,1,tails+stalls", "3674,5,38,10,3,200,3,errors+rot+misdirected+tails+stalls"] {
+        let case: Case = case.parse().expect("a case");
+        if let Err(why) = attempt(&case) {
+            panic!("make sim SIM=\"--replay {case}\": {why}");
+        }
+    }
+}
+
 #[test]
 fn the_same_case_gives_the_same_run() {
     for seed in [3, 50, 77] {
