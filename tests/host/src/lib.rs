@@ -2,7 +2,7 @@
 //! Runs whole systems on this machine and looks at what they do. No test sleeps: each waits for an event, with a
 //! deadline that only a hang reaches.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test's means fail by panicking")]
-use orion_host::sys;
+use orion_host::{procfs, sys};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -156,10 +156,7 @@ impl Run {
 
     /// The processes that it has started and that live, with their command lines.
     pub fn children(&self) -> Vec<(u32, String)> {
-        let parent = self.child.id();
-        let ids =
-            fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        ids.filter(|&id| parent_of(id) == Some(parent)).map(|id| (id, command_line(id))).collect()
+        procfs::children(self.child.id())
     }
 
     /// Sends it a signal.
@@ -180,18 +177,6 @@ impl Drop for Run {
 pub fn send(process: u32, signal: i32) {
     // SAFETY: plain integers.
     unsafe { libc::kill(process.cast_signed(), signal) };
-}
-
-fn parent_of(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which is in parentheses and may hold anything: state, parent.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-fn command_line(process: u32) -> String {
-    let bytes = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
 /// Waits until every one of these processes has ended, whoever their parent is.

@@ -19,6 +19,7 @@ pub mod life;
 pub mod parent;
 pub mod pd;
 pub mod process;
+pub mod procfs;
 pub mod programs;
 pub mod qemu;
 pub mod qtest;

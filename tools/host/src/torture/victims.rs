@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Who is killed, found among the launcher's processes.
+use crate::procfs::{self, command_line, parent_of};
 use crate::sys;
-use std::fs;
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -65,21 +65,5 @@ impl Victims {
 
 /// The processes that `parent` has started and that live, with their command lines.
 pub fn children(parent: u32) -> Vec<(u32, String)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let ours = ids.filter(|&id| parent_of(id) == Some(parent)).map(|id| (id, command_line(id)));
-    // Who has ended and was not waited for has no command line.
-    ours.filter(|(_, line)| !line.is_empty()).collect()
-}
-
-fn parent_of(process: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which is in parentheses and may hold anything: state, parent.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-fn command_line(process: u32) -> String {
-    let bytes = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ")
+    procfs::children(parent).into_iter().filter(|(_, line)| !line.is_empty()).collect()
 }
