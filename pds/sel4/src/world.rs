@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What seL4 gives to a PD.
-use crate::clock::{self, Clock};
 use crate::children;
+use crate::clock::{self, Clock};
 use crate::console;
 use crate::ranges::{Kind, Ranges};
 use core::fmt;

@@ -4,13 +4,15 @@
 #![forbid(unsafe_code)]
 
 use orion_block::{Instant, Limits};
+use orion_driver::{Bottom, Engine};
+use orion_driver_pd::Above;
 use orion_gpt::Partitions;
 use orion_gpt_pd::{Scratch, assemble, report};
 use orion_layer::{Around, Node};
 use orion_pd::links::UpperRings;
 use orion_pd::{InitError, World};
 use orion_virtio::queue::SLOTS_MAX;
-use orion_virtio_blk::{Above, Disk, VirtioBlkPd};
+use orion_virtio_blk::VirtioBlkPd;
 
 /// The layer of `orion-gpt`, whose device below is the driver's own.
 #[derive(Debug)]
@@ -20,31 +22,34 @@ pub struct Gpt {
 }
 
 impl<W: World> Above<W> for Gpt {
-    type Tag = u32;
+    type Tag = (u8, u32);
 
     fn assemble(world: &mut W) -> Result<Self, InitError> {
         let (layer, scratch) = assemble(world)?;
         Ok(Self { node: Node::new(layer, 1), scratch })
     }
 
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant, _look: bool) -> bool {
-        self.node.run(&mut Around { uppers, lowers: disk, payload: &mut self.scratch, now }).moved
+    fn run<E: Engine<(u8, u32)>>(&mut self, uppers: &mut UpperRings, disk: &mut E, now: Instant, _look: bool) -> bool {
+        let lowers = &mut Bottom(disk);
+        self.node.run(&mut Around { uppers, lowers, payload: &mut self.scratch, now }).moved
     }
 
-    fn has_room(&self, upper: u8, _: &Disk<W, u32>) -> bool {
+    fn has_room<E: Engine<(u8, u32)>>(&self, upper: u8, _: &E) -> bool {
         self.node.has_room(upper)
     }
 
-    fn upper_gone(&mut self, upper: u8, uppers: &mut UpperRings, disk: &mut Disk<W, u32>, now: Instant) {
-        self.node.upper_gone(upper, &mut Around { uppers, lowers: disk, payload: &mut self.scratch, now });
+    fn upper_gone<E: Engine<(u8, u32)>>(&mut self, upper: u8, uppers: &mut UpperRings, disk: &mut E, now: Instant) {
+        let lowers = &mut Bottom(disk);
+        self.node.upper_gone(upper, &mut Around { uppers, lowers, payload: &mut self.scratch, now });
     }
 
-    fn limits(&self, _: &Disk<W, u32>) -> Option<Limits> {
-        self.node.limits()
+    fn is_ready<E: Engine<(u8, u32)>>(&self, _: &E) -> bool {
+        self.node.limits().is_some()
     }
 
-    fn limits_of(&self, upper: u8, all: Limits) -> Limits {
-        self.node.limits_of(upper).unwrap_or(Limits { capacity: 0, ..all })
+    fn offer<E: Engine<(u8, u32)>>(&self, upper: u8, _: &E) -> Option<Limits> {
+        let all = self.node.limits()?;
+        Some(self.node.limits_of(upper).unwrap_or(Limits { capacity: 0, ..all }))
     }
 
     fn report(&self, world: &mut W) {

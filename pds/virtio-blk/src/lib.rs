@@ -1,190 +1,64 @@
 // SPDX-License-Identifier: MIT
-//! The driver PD of a virtio block device: wires clients' rings to the driver of `orion-virtio`.
-//!
-//! It maps its device's registers and its own DMA memory. Payload passes by name: the device reaches it, this PD not.
+//! The driver PD of a virtio block device: wires the engine of `orion-virtio` to its registers.
 #![no_std]
 #![forbid(unsafe_code)]
 #[cfg(test)]
 extern crate std;
 
-mod above;
-mod relay;
-mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use above::{Above, Disk, Whole};
+use core::fmt::Debug;
+use orion_driver::Setup;
+use orion_driver_pd::{Driver, DriverPd, UNMAPPED, Whole};
+use orion_pd::config::Device;
+use orion_pd::{InitError, World};
+use orion_virtio::{AnyBus, Fault, MmioTransport, Msi, PciTransport};
 
-use orion_block::{Instant, Limits};
-use orion_metrics::Counter;
-use orion_pd::links::{UpperRings, whole};
-use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
-use orion_virtio::blk::Counters;
-use orion_virtio::{AnyBus, VirtioBlk};
-
-/// Faults that are printed: a device must not be able to flood the console.
-const PRINTED_MAX: u64 = 16;
-
-/// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
-/// and refuses nobody who was given a ring to it.
-mod right {
-    pub const READ: u16 = 1;
-    pub const WRITE: u16 = 2;
-    pub const FLUSH: u16 = 4;
-    pub const DISCARD: u16 = 8;
-    pub const ZERO: u16 = 16;
-}
-
-/// The driver PD, with `A` between its clients and the device.
+/// The driver of a virtio block device.
 #[derive(Debug)]
-pub struct VirtioBlkPd<W: World, A: Above<W> = Whole> {
-    above: A,
-    uppers: UpperRings,
-    disk: VirtioBlk<AnyBus<W::Mmio>, A::Tag>,
-    irq: Channel,
-    /// There was an interrupt that the kernel still holds back the next for.
-    unacknowledged: bool,
-    name: &'static str,
-    misbehaved: u32,
-    reporter: Reporter,
-}
+pub struct VirtioBlk;
 
-impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A> {
-    fn init(world: &mut W) -> Result<Self, InitError> {
-        let device = setup::device(&world.config())?;
-        let (disk, irq): (Disk<W, A::Tag>, _) = (setup::disk(device, world)?, setup::irq(device)?);
-        let name = device.name.as_str();
-        if let Some(limits) = disk.limits() {
-            world.print(format_args!("{name}: {}", setup::Describe(&limits, disk.layout())));
-        }
-        let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
-        Ok(Self { above, uppers, disk, irq, unacknowledged: false, name, misbehaved: 0, reporter })
-    }
+/// Its PD, with `A` between its clients and the device.
+pub type VirtioBlkPd<W, A = Whole> = DriverPd<W, VirtioBlk, A>;
 
-    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
-        if self.reporter.asked(from) {
-            self.asked(from, world);
-        }
-        self.uppers.wake(from);
-        let interrupted = from.contains(self.irq);
-        if interrupted {
-            // Before completions are drained: one that comes later must be able to interrupt again.
-            self.disk.interrupted();
-        }
-        // What it completed since it was last asked, it says by an interrupt.
-        let mut look = interrupted;
-        loop {
-            // What came after it was looked for shows as this, or as an interrupt.
-            let more = self.run(look, world);
-            look = self.disk.expire();
-            self.report(world);
-            if !look && !more {
-                break;
-            }
-            if self.uppers.any_left() {
-                self.forget(world);
-            }
-        }
-        let deadline = self.disk.deadline();
-        self.unacknowledged |= interrupted;
-        // A device that holds nothing has nothing to say. To acknowledge together with the next wait costs nothing, together with
-        // the answers it would be one more call of the kernel.
-        if self.unacknowledged && deadline.is_some() {
-            self.unacknowledged = false;
-            world.irq_ack(self.irq);
-        }
-        deadline
+impl<W: World> Driver<W> for VirtioBlk
+where
+    W::Mmio: Debug,
+{
+    type Engine<T: Copy + Default + Debug> = orion_virtio::VirtioBlk<AnyBus<W::Mmio>, T>;
+
+    fn open<T: Copy + Default + Debug>(
+        devices: &[Device],
+        setup: Setup<'_>,
+        world: &mut W,
+    ) -> Result<Self::Engine<T>, InitError> {
+        let [device] = devices else {
+            return Err(InitError("a virtio block device is one disk: build the image again"));
+        };
+        orion_virtio::VirtioBlk::new(bus(device, world)?, setup).map_err(explain)
     }
 }
 
-impl<W: World, A: Above<W>> VirtioBlkPd<W, A> {
-    /// Takes what the device completed, hands it what the clients ask; whether there may be more to do at once.
-    fn run(&mut self, look: bool, world: &mut W) -> bool {
-        let now = world.now();
-        self.disk.set_time(now);
-        let moved = self.above.run(&mut self.uppers, &mut self.disk, now, look);
-        self.disk.kick();
-        let news = !self.uppers.announced() && self.announce(world);
-        let (above, disk) = (&self.above, &self.disk);
-        let quiet = self.uppers.settle(world, news, |upper| above.has_room(upper, disk));
-        moved || !quiet
-    }
-
-    /// What the supervisor and the manager ask.
-    #[cold]
-    #[inline(never)]
-    fn asked(&mut self, from: ChannelSet, world: &mut W) {
-        if self.reporter.answer(from) {
-            self.show(world);
+fn bus<W: World>(device: &Device, world: &mut W) -> Result<AnyBus<W::Mmio>, InitError> {
+    let registers = world.mmio(device.config_vaddr.get()).ok_or(UNMAPPED)?;
+    match device.transport.get() {
+        0 => {
+            let offset = usize::try_from(device.config_offset.get()).map_err(|_| explain(Fault::Registers))?;
+            MmioTransport::new(registers, offset).map(AnyBus::Mmio).map_err(explain)
         }
-    }
-
-    /// Ends what clients have asked that died since, as far as the device has not got it.
-    #[cold]
-    #[inline(never)]
-    fn forget(&mut self, world: &mut W) {
-        while let Some(upper) = self.uppers.left() {
-            self.above.upper_gone(upper, &mut self.uppers, &mut self.disk, world.now());
+        1 => {
+            let bars = world.mmio(device.bar_vaddr.get()).ok_or(UNMAPPED)?;
+            let address = device.msi_address.get();
+            let msi = (address != 0).then(|| Msi { address, data: device.msi_data.get() });
+            PciTransport::new(registers, bars, device.bar_bus.get(), msi).map(AnyBus::Pci).map_err(explain)
         }
-    }
-
-    /// Shows the manager its figures.
-    #[cold]
-    #[inline(never)]
-    fn show(&mut self, world: &mut W) {
-        let figures = &mut self.reporter.figures;
-        *figures = self.disk.figures();
-        figures.set(Counter::Malformed, self.uppers.malformed());
-        figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
-        self.reporter.publish(world, []);
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn announce(&mut self, world: &mut W) -> bool {
-        let Some(limits) = self.above.limits(&self.disk) else { return false };
-        self.above.report(world);
-        let above = &self.above;
-        self.uppers.announce(limits, |upper| whole(&above.limits_of(upper, limits), rights(&limits)));
-        true
-    }
-
-    #[inline]
-    fn report(&mut self, world: &mut W) {
-        if let Some(what) = self.disk.take_fault() {
-            self.report_fault(what, world);
-        }
-        if self.uppers.misbehaved() > self.misbehaved {
-            self.report_client(world);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn report_client(&mut self, world: &mut W) {
-        world.print(format_args!("{}: a client broke the ring protocol; its connection is closed", self.name));
-        self.misbehaved = self.uppers.misbehaved();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn report_fault(&self, what: &str, world: &mut W) {
-        let Counters { misused, timeouts, .. } = self.disk.counters();
-        let serves = self.disk.limits().is_some();
-        let state = if serves { "reset, and serves again" } else { "offline" };
-        let last = misused + timeouts == PRINTED_MAX;
-        let rest = if last { "; further faults are only counted" } else { "" };
-        // That it is offline is said in any case: it is the last word.
-        if misused + timeouts <= PRINTED_MAX || !serves {
-            world.print(format_args!(
-                "{}: {what}; the disk is {state} ({misused} protocol errors, {timeouts} timeouts so far){rest}",
-                self.name,
-            ));
+        _ => {
+            Err(InitError("the configuration names a transport that this driver does not know: build the image again"))
         }
     }
 }
 
-fn rights(limits: &Limits) -> u16 {
-    let write = if limits.read_only { 0 } else { right::WRITE | right::DISCARD | right::ZERO };
-    right::READ | right::FLUSH | write
+fn explain(fault: Fault) -> InitError {
+    InitError(fault.text())
 }

@@ -2,8 +2,9 @@
 //! The PD in a world of a few lines, between a client's ring and the device model.
 use super::*;
 use core::fmt;
-use orion_block::{Completion, Error, Op};
+use orion_block::{Completion, Error, Instant, Op};
 use orion_pd::config::{self, Builder, Config, Device, Link, NONE, Name};
+use orion_pd::{Channel, ChannelSet, ProtectionDomain};
 use orion_region::Window;
 use orion_ring::{Answer, Client, Memory, ServerInfo, Submission};
 use orion_virtio::blk::wire::feature;
@@ -77,6 +78,8 @@ fn device() -> Device {
         dma_vaddr: 0x2000.into(),
         dma_bus: DMA_BUS.into(),
         dma_size: (DMA_LEN as u64).into(),
+        unit: u32::MAX.into(),
+        pad: 0.into(),
         name: Name::new("d0"),
     }
 }

@@ -16,7 +16,7 @@ pub const MAX_LEN: usize = 64 * 1024;
 /// First bytes of a configuration.
 pub const MAGIC: [u8; 8] = *b"ORIONCFG";
 /// Version of the layout.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// No channel, no region, no index.
 pub const NONE: u16 = u16::MAX;
 const TABLES: usize = 11;
@@ -216,6 +216,11 @@ pub struct Device {
     pub dma_bus: U64,
     /// Bytes of that memory.
     pub dma_size: U64,
+    /// Which of the disks behind the controller: a namespace's number, a port's, a target's << 16 | a logical unit's; `u32::MAX`:
+    /// the first that there is. A controller with several disks has a record for each, alike but for this and the name.
+    pub unit: U32,
+    /// Zero.
+    pub pad: U32,
     /// The disk's name in `system.xml`.
     pub name: Name,
 }

@@ -5,10 +5,10 @@
 //!     valgrind --tool=callgrind --toggle-collect='*driver_*' target/release/examples/instructions
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a program to be measured")]
 use orion_block::{Buf, Lba, Op, RegionId, Request};
-use orion_layer::{Lowers, Submission};
+use orion_driver::{Engine, Setup, Span, Unit};
 use orion_region::Window;
 use orion_virtio::model::{self, MmioModel, Model, Shape};
-use orion_virtio::{MmioTransport, Setup, Span, VirtioBlk};
+use orion_virtio::{MmioTransport, VirtioBlk};
 use std::hint::black_box;
 
 const DMA_BUS: u64 = 0x9000_0000;
@@ -22,14 +22,14 @@ fn driver_submits(disk: &mut Disk, depth: u32) {
     for tag in 0..depth {
         let buf = Buf { region: RegionId(0), offset: u64::from(tag) << 12 };
         let req = Request { op: Op::Read, fua: false, lba: Lba(u64::from(tag) * 8), blocks: 8, buf };
-        disk.submit(0, Submission { tag, req });
+        disk.start(Unit(0), tag, &req);
     }
     disk.kick();
 }
 
 #[inline(never)]
 fn driver_drains(disk: &mut Disk) -> u32 {
-    core::iter::from_fn(|| disk.next().unwrap()).filter(|(_, _, done)| black_box(done).status.is_ok()).count() as u32
+    core::iter::from_fn(|| disk.finished()).filter(|(_, done)| black_box(done).status.is_ok()).count() as u32
 }
 
 /// A device that does nothing but answer: it knows the queue's shape, 128 entries with indirect tables.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! The block device's driver (virtio 1.2, section 5.2) as a hardware queue: [`orion_layer::Lowers`] with one port.
+//! The block device's driver (virtio 1.2, section 5.2) as a hardware queue: [`orion_driver::Engine`] with one disk.
 //!
-//! Requests are staged by `submit` and shown to the device by [`VirtioBlk::kick`], once for a batch. A write with FUA,
+//! Requests are staged by `start` and shown to the device by `kick`, once for a batch. A write with FUA,
 //! which virtio does not have, is a write and then a flush, and completes after both. A device that breaks the
 //! protocol, or lets a request wait past its deadline, is reset: everything outstanding is answered with an error,
 //! and the device is used again if it came back as the same one.
 use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
 use crate::{Bus, Fault};
-use orion_block::{Completion, Error, Instant, Limits, Op, Request};
-use orion_layer::{Interrupted, Lowers, Submission};
+use orion_block::{Completion, Error, Instant, Op};
+use orion_driver::{Counters, Done, Free, REGIONS_MAX, Setup, Span};
 use orion_metrics::Figures;
-use orion_region::Window;
 
 mod admit;
+mod engine;
 mod figures;
 mod properties;
 mod slots;
@@ -22,51 +22,15 @@ mod tests;
 pub mod wire;
 
 use properties::Properties;
-use slots::{Done, Free, Slot};
+use slots::Slot;
 
-/// Most data regions that requests can name.
-pub const REGIONS_MAX: usize = 64;
+/// Requests at most.
+const MOST: usize = SLOTS_MAX as usize;
+
 /// Resets in a row, without a request that succeeded between them, after which the device is left alone.
 const RESETS_MAX: u8 = 3;
 /// The one queue that is used.
 const QUEUE: u16 = 0;
-
-/// Where a data region lies for the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// Bus address; meaningless where `size` is 0.
-    pub bus: u64,
-    /// Bytes; 0 where the device may not reach the region.
-    pub size: u64,
-}
-
-/// What the driver works with.
-#[derive(Debug)]
-pub struct Setup<'a> {
-    /// The driver's own DMA region.
-    pub dma: Window,
-    /// Its bus address.
-    pub dma_bus: u64,
-    /// The data regions, by [`orion_block::RegionId`]; those beyond [`REGIONS_MAX`] can't be named.
-    pub regions: &'a [Span],
-    /// Whether the device sits behind an IOMMU, so that it must not bypass it.
-    pub iommu: bool,
-    /// Whether nothing may be written though the device would.
-    pub read_only: bool,
-    /// Nanoseconds that a request may take.
-    pub timeout_ns: u64,
-}
-
-/// How often something happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Notifications to the device.
-    pub kicks: u64,
-    /// Resets because the device broke the protocol.
-    pub misused: u64,
-    /// Resets because a request took too long.
-    pub timeouts: u64,
-}
 
 /// A virtio block device. `T` is what the caller calls its requests by.
 // What each request needs comes first, the tables last: what is near is reached without arithmetic.
@@ -89,12 +53,12 @@ pub struct VirtioBlk<B, T = u32> {
     fault: Option<&'static str>,
     properties: Properties,
     queue: Queue,
-    free: Free,
+    free: Free<MOST>,
     regions: [Span; REGIONS_MAX],
     bus: B,
-    slots: [Slot<T>; SLOTS_MAX as usize],
+    slots: [Slot<T>; MOST],
     figures: Figures,
-    done: Done<T>,
+    done: Done<T, MOST>,
 }
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
@@ -114,7 +78,7 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             queue,
             regions,
             properties,
-            slots: [Slot::default(); SLOTS_MAX as usize],
+            slots: [Slot::default(); MOST],
             done: Done::new(),
             iommu,
             read_only,
@@ -129,19 +93,6 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             figures: Figures::EMPTY,
             fault: None,
         })
-    }
-
-    /// Says what time it is.
-    pub fn set_time(&mut self, now: Instant) {
-        self.now = now;
-        self.deadline = now.after(self.timeout_ns);
-    }
-
-    /// Gives up on requests that took too long; whether there are completions to fetch. To be called after those that
-    /// the device has made were fetched: a driver that was not run for long must not blame the device.
-    #[inline]
-    pub fn expire(&mut self) -> bool {
-        self.now >= self.watch && !self.free.is_full() && self.overdue()
     }
 
     /// What is to be done when the watch has run out.
@@ -160,75 +111,6 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         true
     }
 
-    /// When [`expire`](Self::expire) must be called next, at the latest.
-    pub fn deadline(&self) -> Option<Instant> {
-        (!self.free.is_full()).then_some(self.watch)
-    }
-
-    /// Shows the device what was submitted since the last call, and notifies it where it sleeps.
-    pub fn kick(&mut self) {
-        if self.queue.publish() {
-            self.counters.kicks += 1;
-            self.bus.notify(QUEUE);
-        }
-    }
-
-    /// Acknowledges an interrupt at the device, where that is needed. To be called before completions are drained.
-    pub fn interrupted(&mut self) {
-        if !self.bus.messages() {
-            self.bus.ack_interrupt();
-        }
-    }
-
-    /// What the device can do; `None` where it is not used any more.
-    pub fn limits(&self) -> Option<Limits> {
-        let queue_depth = self.queue.layout().slots();
-        self.alive.then_some(Limits { queue_depth, ..self.properties.limits })
-    }
-
-    /// Whether there is room for a request.
-    pub fn has_room(&self) -> bool {
-        // Each answer that waits was a request that had room.
-        self.free.count() > self.done.count()
-    }
-
-    /// Takes a request, for which there must be room. The device sees it at the next [`kick`](Self::kick).
-    #[inline]
-    pub fn start(&mut self, tag: T, req: &Request) {
-        if let Err(error) = self.admit(tag, req) {
-            self.done.push(tag, Completion::error(error));
-        }
-    }
-
-    /// The next request that has ended. Where there is none, the device has been asked for an interrupt at the next.
-    #[inline]
-    pub fn finished(&mut self) -> Option<(T, Completion)> {
-        loop {
-            if let Some(done) = self.done.pop() {
-                return Some(done);
-            }
-            // A device that was given up has left nothing to take.
-            if !self.queue.has_seen() && !self.alive {
-                return None;
-            }
-            match self.queue.pop() {
-                Ok(Some(used)) => {
-                    if let Some(done) = self.used(used) {
-                        return Some(done);
-                    }
-                }
-                Ok(None) if self.queue.arm() => {}
-                Ok(None) => return None,
-                Err(misused) => self.misused(misused),
-            }
-        }
-    }
-
-    /// Whether there are answers for which the device was not needed.
-    pub fn has_answers(&self) -> bool {
-        self.done.count() > 0
-    }
-
     /// Requests that the device holds.
     pub fn in_flight(&self) -> usize {
         self.queue.held().count()
@@ -237,16 +119,6 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// The shape of the queue.
     pub fn layout(&self) -> Layout {
         self.queue.layout()
-    }
-
-    /// What happened so far.
-    pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    /// What the device did last that it must not do; said once.
-    pub fn take_fault(&mut self) -> Option<&'static str> {
-        self.fault.take()
     }
 
     /// What the use of a slot means for its request: its answer, unless it goes on.
@@ -264,7 +136,7 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             self.failed();
         }
         self.ended = self.ended.wrapping_add(1);
-        if self.ended.is_multiple_of(figures::SAMPLED) {
+        if self.ended.is_multiple_of(orion_driver::SAMPLED) {
             self.sample(used.slot);
         }
         self.free.give(used.slot);
@@ -339,28 +211,5 @@ fn judge(reads: u32, used: Used) -> Result<(), Error> {
         wire::status::UNSUPPORTED => Err(Error::Unsupported),
         // IOERR does not say that the medium is bad at these blocks, so it is no reason to call it that.
         _ => Err(Error::Io),
-    }
-}
-
-impl<B: Bus> Lowers for VirtioBlk<B> {
-    fn count(&self) -> u8 {
-        1
-    }
-
-    fn capacity(&self, _: u8) -> u16 {
-        self.queue.layout().slots()
-    }
-
-    fn limits(&self, _: u8) -> Option<Limits> {
-        self.limits()
-    }
-
-    fn submit(&mut self, _: u8, submission: Submission) {
-        self.start(submission.tag, &submission.req);
-    }
-
-    /// Never an error: a device that misbehaves is reset, and its requests are answered.
-    fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
-        Ok(self.finished().map(|(tag, done)| (0, tag, done)))
     }
 }

@@ -18,7 +18,7 @@ pub mod model;
 pub mod pci;
 pub mod queue;
 
-pub use blk::{Setup, Span, VirtioBlk};
+pub use blk::VirtioBlk;
 pub use bus::{AnyBus, Bus};
 pub use fault::Fault;
 pub use mmio::MmioTransport;

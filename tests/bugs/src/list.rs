@@ -120,7 +120,7 @@ pub const BUGS: [Bug; 47] = [
     bug("shared/virtio/src/blk.rs", "self.watch > self.now", "true", "a device that never answers is waited for"),
     bug("shared/virtio/src/blk.rs", "used.written > reads", "true", "a read that the device has not done succeeds"),
     bug(
-        "pds/virtio-blk/src/relay.rs",
+        "pds/driver/src/relay.rs",
         "self.turn = upper + 1",
         "self.turn = upper",
         "the driver serves its first client for as long as that asks",

@@ -3,11 +3,12 @@
 use crate::pattern::Numbers;
 use crate::stack::{Bottom, Ram};
 use orion_block::{BlockSize, Completion, Instant, Limits};
+use orion_driver::{Engine, Setup, Span, Unit};
 use orion_layer::{Interrupted, Lowers, Submission};
 use orion_region::Window;
 use orion_virtio::blk::wire::{config, feature};
 use orion_virtio::model::{MmioModel, Model, Shape, Shared, memory};
-use orion_virtio::{MmioTransport, Setup, Span, VirtioBlk};
+use orion_virtio::{MmioTransport, VirtioBlk};
 
 const DMA_BUS: u64 = 0x9000_0000;
 const DATA_BUS: u64 = 0x1_4000_0000;
@@ -61,20 +62,20 @@ impl Lowers for Virtio {
     fn count(&self) -> u8 {
         1
     }
-    fn capacity(&self, port: u8) -> u16 {
-        self.driver.capacity(port)
+    fn capacity(&self, _: u8) -> u16 {
+        self.driver.depth()
     }
     fn limits(&self, _: u8) -> Option<Limits> {
-        self.driver.limits()
+        self.driver.limits(Unit(0))
     }
-    fn submit(&mut self, port: u8, submission: Submission) {
-        self.driver.submit(port, submission);
+    fn submit(&mut self, _: u8, submission: Submission) {
+        self.driver.start(Unit(0), submission.tag, &submission.req);
     }
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         if std::mem::take(&mut self.restarted) {
             return Err(Interrupted::Restarted(0));
         }
-        self.driver.next()
+        Ok(self.driver.finished().map(|(tag, done)| (0, tag, done)))
     }
 }
 

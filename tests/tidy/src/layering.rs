@@ -11,15 +11,23 @@ const BELOW: &[(&str, &[&str])] = &[
     ("ring", &["block", "region"]),
     ("layer", &["block"]),
     ("metrics", &["region"]),
+    ("driver", &["block", "layer", "metrics", "region"]),
     ("pd", &["block", "region", "ring", "layer", "metrics"]),
 ];
 /// What every other library in shared/ is: an engine, a format or a policy. It never names a ring, a PD or a world.
-const ENGINE: &[&str] = &["block", "layer", "caps", "audit", "metrics", "control"];
+const ENGINE: &[&str] = &["block", "layer", "caps", "audit", "metrics", "control", "driver"];
 /// What an engine may name beyond that, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("virtio", "region"),  // its queues lie in DMA memory and its registers are a device's
-    ("control", "region"), // its two pages are shared memory
-    ("audit", "region"),   // so is its ring
+    ("virtio", "region"),   // its queues lie in DMA memory and its registers are a device's
+    ("virtio", "pci"),      // one of its transports
+    ("virtio", "scsi"),     // what its SCSI host adapter carries
+    ("pci", "region"),      // a function's registers are a device's
+    ("nvme", "region"),     // as virtio's
+    ("ahci", "region"),     // as virtio's
+    ("am53c974", "region"), // as virtio's
+    ("am53c974", "scsi"),   // what its bus carries
+    ("control", "region"),  // its two pages are shared memory
+    ("audit", "region"),    // so is its ring
 ];
 
 /// A package: its folder, and the folders of ours that it depends on outside its tests.
@@ -66,7 +74,7 @@ fn forbidden(from: &str, to: &str) -> Option<String> {
         },
         ("pds", "shared") | ("tools", "shared" | "pds" | "tools") | ("tests", _) => true,
         // The seL4 binaries are a manifest of their own that makes each PD's library a program.
-        ("pds", "pds") => name == "sel4" || name == "stack",
+        ("pds", "pds") => name == "sel4" || name == "stack" || other == "driver",
         _ => false,
     };
     (!fine).then(|| format!("{from}/Cargo.toml: depends on {to}; see tests/tidy/src/layering.rs for what it may"))

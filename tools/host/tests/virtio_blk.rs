@@ -2,13 +2,13 @@
 //! The virtio-blk driver against QEMU's device, where it is reset or taken over with requests in flight.
 #![allow(clippy::cast_possible_truncation, clippy::unwrap_used, reason = "a test's small numbers and certain values")]
 use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
+use orion_driver::{Engine, Setup, Span, Unit};
 use orion_host::ivshmem::Kick;
 use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine, Qemu};
 use orion_host::qtest::{Device, Qtest, Registers};
 use orion_host::regions::Mapped;
 use orion_host::sys::{self, Cpus};
-use orion_layer::{Lowers, Submission};
-use orion_virtio::{Msi, PciTransport, Setup, Span, VirtioBlk};
+use orion_virtio::{Msi, PciTransport, VirtioBlk};
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -87,7 +87,7 @@ impl Rig {
     fn ended(&self, disk: &mut Disk, count: u32) -> Vec<(u32, Completion)> {
         let mut all = Vec::new();
         loop {
-            all.extend(core::iter::from_fn(|| disk.next().unwrap()).map(|(_, tag, done)| (tag, done)));
+            all.extend(core::iter::from_fn(|| disk.finished()));
             disk.kick();
             if all.len() == count as usize {
                 return all;
@@ -102,7 +102,7 @@ fn submit(disk: &mut Disk, op: Op) {
     for tag in 0..DEPTH {
         let buf = Buf { region: RegionId(0), offset: u64::from(tag) * BYTES };
         let lba = Lba(u64::from(tag * BLOCKS));
-        disk.submit(0, Submission { tag, req: Request { op, fua: false, lba, blocks: BLOCKS, buf } });
+        disk.start(Unit(0), tag, &Request { op, fua: false, lba, blocks: BLOCKS, buf });
     }
     disk.kick();
 }
@@ -125,7 +125,7 @@ fn a_reset_in_flight_answers_everything_once_and_the_device_serves_again() {
         disk.set_time(Instant(10 * SECOND * round + 5 * SECOND));
         let mut done = Vec::new();
         while disk.expire() {
-            done.extend(core::iter::from_fn(|| disk.next().unwrap()).map(|(_, tag, done)| (tag, done)));
+            done.extend(core::iter::from_fn(|| disk.finished()));
         }
         each_once(&done);
         let late = done.iter().filter(|(_, d)| *d == Completion::error(Error::TimedOut)).count();

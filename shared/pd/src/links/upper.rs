@@ -104,10 +104,16 @@ impl UpperRings {
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
     /// taken from then on. A client whose only window is the whole device needs none: see [`whole`].
     pub fn announce(&mut self, limits: Limits, windows: impl Fn(u8) -> [WindowInfo; 16]) {
+        self.announce_each(|number| Some((limits, windows(number))));
+    }
+
+    /// The same where clients are offered different devices: what each is offered, by its number. Who is offered nothing is told
+    /// nothing; what it asks all the same is for whoever takes requests to refuse.
+    pub fn announce_each(&mut self, offer: impl Fn(u8) -> Option<(Limits, [WindowInfo; 16])>) {
         self.announced = true;
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
+            let Some((limits, windows)) = offer(number) else { continue };
             upper.shift = limits.block.shift();
-            let windows = windows(number);
             let WindowInfo { blocks: capacity, rights } = windows[0];
             let read_only = limits.read_only || rights & WRITE == 0;
             let limits = Limits { capacity, read_only, ..limits };

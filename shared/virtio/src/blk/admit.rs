@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What is done with a request before the device sees it.
 use super::slots::Slot;
-use super::{Span, VirtioBlk, wire};
+use super::{VirtioBlk, wire};
 use crate::Bus;
 use crate::queue::Payload;
 use orion_block::{Completion, Error, Op, Request};
-
-impl Span {
-    /// The region, or none where it would reach beyond the last bus address.
-    pub(super) fn sound(self) -> Self {
-        if self.bus.checked_add(self.size).is_some() { self } else { Self::default() }
-    }
-
-    /// The bus address of `len` bytes at `offset`, if the region has them. It must be [`sound`](Self::sound).
-    #[inline]
-    pub(super) fn address(&self, offset: u64, len: u64) -> Option<u64> {
-        let inside = offset.checked_add(len).is_some_and(|end| end <= self.size);
-        inside.then(|| self.bus.wrapping_add(offset))
-    }
-}
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// Checks a request against what the device can do, and stages it. What it is refused for is its answer.

@@ -3,15 +3,13 @@
 use super::VirtioBlk;
 use crate::Bus;
 use orion_block::Instant;
+use orion_driver::SAMPLED;
 use orion_metrics::{Counter, Figures, Kind};
-
-/// Of so many requests one is timed. A power of two.
-pub(super) const SAMPLED: u64 = 64;
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     /// What was counted so far. How long requests took, and how much they moved, is that of one in 64; times are
-    /// as fine as the calls of [`set_time`](Self::set_time).
-    pub fn figures(&self) -> Figures {
+    /// as fine as the calls of `set_time`.
+    pub(super) fn counted(&self) -> Figures {
         let mut figures = self.figures;
         for (counter, value) in [
             (Counter::Requests, self.ended),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Bringing the device up from any state (virtio 1.2, section 3.1.1), in steps that a restart shares.
+use super::QUEUE;
 use super::properties::{self, Properties};
-use super::{QUEUE, Setup};
 use crate::queue::{Layout, Queue};
 use crate::{Bus, Fault};
 use orion_block::Limits;
+use orion_driver::Setup;
 use orion_region::Window;
 use virtio_drivers::device::common::Feature;
 use virtio_drivers::transport::{DeviceStatus, DeviceType};

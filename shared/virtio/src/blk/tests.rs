@@ -4,7 +4,9 @@ use super::wire::feature;
 use super::*;
 use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Registers, Shape, Shared};
 use crate::{AnyBus, MmioTransport, Msi, PciTransport};
-use orion_block::{BlockSize, Buf, Lba, RegionId};
+use orion_block::{BlockSize, Buf, Lba, Limits, RegionId, Request};
+use orion_driver::{Engine, Unit};
+use orion_region::Window;
 use std::vec;
 use std::vec::Vec;
 
@@ -79,14 +81,11 @@ impl Rig {
     }
 
     fn send(&mut self, tag: u32, req: Request) {
-        self.blk.submit(0, Submission { tag, req });
+        self.blk.start(Unit(0), tag, &req);
     }
 
     fn next(&mut self) -> Option<(u32, Completion)> {
-        self.blk.next().unwrap().map(|(port, tag, done)| {
-            assert_eq!(port, 0);
-            (tag, done)
-        })
+        self.blk.finished()
     }
 
     fn drain(&mut self) -> Vec<(u32, Completion)> {
@@ -176,7 +175,7 @@ fn fua_costs_no_flush_where_nothing_is_volatile() {
     let through = Shape::new(64, feature::FLUSH | feature::CONFIG_WCE | EVENT);
     for shape in [Shape::new(64, INDIRECT), through] {
         let mut rig = Rig::new(shape, Via::PciMessage);
-        assert!(!rig.blk.limits().unwrap().volatile_cache);
+        assert!(!rig.blk.limits(Unit(0)).unwrap().volatile_cache);
         assert_eq!(rig.one(Request { fua: true, ..request(Op::Write, 0, 1, 0) }), Completion::ok(1));
         assert_eq!(rig.device.borrow().done.get(&4), None);
         assert_eq!(rig.device.borrow().durable, rig.device.borrow().content);
@@ -222,7 +221,7 @@ fn discards_and_zeroes_keep_to_the_devices_limits() {
 fn addresses_are_in_the_devices_blocks() {
     let shape = Shape::new(64, feature::BLK_SIZE).field(wire::config::BLK_SIZE, 4096u32.to_le_bytes());
     let mut rig = Rig::new(shape, Via::Mmio);
-    let limits = rig.blk.limits().unwrap();
+    let limits = rig.blk.limits(Unit(0)).unwrap();
     assert_eq!((limits.block, limits.capacity), (BlockSize::B4096, 8));
     assert_eq!(rig.one(request(Op::Read, 7, 1, 8192)), Completion::ok(1));
     assert_eq!(rig.payload(8192, 4096), rig.device.borrow().content[7 * 4096..]);
@@ -257,7 +256,7 @@ fn nothing_is_written_where_the_device_or_the_policy_is_read_only() {
     let by_device = Rig::new(Shape { features: full().features | feature::RO, ..full() }, Via::Mmio);
     let by_policy = Rig::with(full(), Via::Mmio, |s| s.read_only = true).unwrap();
     for mut rig in [by_device, by_policy] {
-        assert!(rig.blk.limits().unwrap().read_only);
+        assert!(rig.blk.limits(Unit(0)).unwrap().read_only);
         for op in [Op::Write, Op::Discard, Op::WriteZeroes] {
             assert_eq!(rig.one(request(op, 0, 1, 0)), Completion::error(Error::ReadOnly));
         }

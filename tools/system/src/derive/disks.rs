@@ -203,6 +203,8 @@ impl Build<'_> {
             dma_vaddr: self.map(&pd, &dma, true).into(),
             dma_bus: dma_bus.into(),
             dma_size: DMA_BYTES.into(),
+            unit: u32::MAX.into(),
+            pad: 0.into(),
             name: Name::new(&disk.name),
         };
         let (device, source) = match slot {

@@ -111,6 +111,8 @@ impl Build<'_> {
             dma_vaddr: 0.into(),
             dma_bus: 0.into(),
             dma_size: 0.into(),
+            unit: u32::MAX.into(),
+            pad: 0.into(),
             name: Name::new("uart"),
         };
         if let Some(part) = self.pds.get_mut(SERIAL) {

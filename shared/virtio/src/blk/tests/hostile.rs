@@ -84,7 +84,7 @@ fn a_device_that_misbehaves_after_each_reset_is_left_alone() {
         }
     }
     assert_eq!((answered, rig.blk.counters().misused), (50, 4));
-    assert_eq!(rig.blk.limits(), None);
+    assert_eq!(rig.blk.limits(Unit(0)), None);
     assert!(!rig.device.borrow().reaches_memory());
     assert_eq!(rig.device.borrow().status() & 4, 0);
     assert_eq!(rig.blk.deadline(), None);
@@ -169,14 +169,18 @@ fn a_device_that_comes_back_as_another_is_not_used() {
         change(&mut rig.device.borrow_mut().shape);
         rig.device.borrow_mut().mischief = Some(Mischief::UseTwice);
         each_once(&reads(&mut rig, 6), 6);
-        assert_eq!(rig.blk.limits(), None);
+        assert_eq!(rig.blk.limits(Unit(0)), None);
         assert_eq!(rig.one(request(Op::Read, 0, 1, 0)), Completion::error(Error::Offline));
     }
     let mut rig = Rig::new(full(), Via::Mmio);
     rig.device.borrow_mut().shape.config[..8].copy_from_slice(&4096u64.to_le_bytes());
     rig.device.borrow_mut().mischief = Some(Mischief::UseTwice);
     each_once(&reads(&mut rig, 6), 6);
-    assert_eq!(rig.blk.limits().unwrap().capacity, 2048, "one that grew is; its clients know nothing of that yet");
+    assert_eq!(
+        rig.blk.limits(Unit(0)).unwrap().capacity,
+        2048,
+        "one that grew is; its clients know nothing of that yet"
+    );
 }
 
 proptest! {

@@ -73,7 +73,7 @@ fn behind_an_iommu_a_device_must_not_bypass_it() {
 
 #[test]
 fn the_dma_region_must_hold_a_queue_and_be_aligned() {
-    let with = |bytes, bus| Rig::in_memory(full(), Via::Mmio, bytes, |s| s.dma_bus = bus).map(|r| r.blk.capacity(0));
+    let with = |bytes, bus| Rig::in_memory(full(), Via::Mmio, bytes, |s| s.dma_bus = bus).map(|r| r.blk.depth());
     assert_eq!(with(64 << 10, DMA_BUS), Ok(128));
     assert_eq!(with(8 << 10, DMA_BUS), Ok(32));
     assert_eq!(with(256, DMA_BUS), Err(Fault::Dma));
@@ -83,7 +83,7 @@ fn the_dma_region_must_hold_a_queue_and_be_aligned() {
 
 #[test]
 fn limits_say_what_the_device_promised() {
-    let limits = Rig::new(full(), Via::PciPin).blk.limits().unwrap();
+    let limits = Rig::new(full(), Via::PciPin).blk.limits(Unit(0)).unwrap();
     let expected = Limits {
         block: BlockSize::B512,
         physical: BlockSize::B4096,
@@ -102,7 +102,7 @@ fn limits_say_what_the_device_promised() {
     // Without the feature that makes a field valid, the field is not read: here all are garbage.
     let mut garbage = Shape::new(128, 0);
     garbage.config[8..].fill(0xff);
-    let limits = Rig::new(garbage, Via::Mmio).blk.limits().unwrap();
+    let limits = Rig::new(garbage, Via::Mmio).blk.limits(Unit(0)).unwrap();
     let plain = Limits {
         capacity: 128,
         max_blocks: 524_288,
@@ -117,7 +117,7 @@ fn limits_say_what_the_device_promised() {
 #[test]
 fn a_size_limit_of_the_device_is_a_limit_of_ours() {
     let shape = Shape::new(64, feature::SIZE_MAX).field(wire::config::SIZE_MAX, 5000u32.to_le_bytes());
-    assert_eq!(Rig::new(shape, Via::Mmio).blk.limits().unwrap().max_blocks, 9);
+    assert_eq!(Rig::new(shape, Via::Mmio).blk.limits(Unit(0)).unwrap().max_blocks, 9);
 }
 
 proptest! {
@@ -139,7 +139,7 @@ proptest! {
     fn any_configuration_is_refused_or_makes_sense(config in prop::collection::vec(any::<u8>(), 60), features: u64) {
         let shape = Shape { config, features: features | 1 << 32, ..full() };
         if let Ok(rig) = Rig::with(shape, Via::Mmio, |_| {}) {
-            let limits = rig.blk.limits().unwrap();
+            let limits = rig.blk.limits(Unit(0)).unwrap();
             prop_assert!(limits.max_blocks > 0 && limits.max_blocks << limits.block.shift() <= 256 << 20);
             prop_assert!(limits.capacity < 1 << 55 && limits.atomic_blocks == 1);
             prop_assert!(limits.physical >= limits.block);

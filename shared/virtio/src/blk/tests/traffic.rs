@@ -88,7 +88,7 @@ impl Client {
 fn run(shape: Shape, via: Via, seed: u64, depth: usize, total: usize) {
     let mut rig = Rig::new(shape, via);
     let content = rig.device.borrow().content.clone();
-    let depth = depth.min(rig.blk.capacity(0).into());
+    let depth = depth.min(rig.blk.depth().into());
     let mut client = Client { random: Random(seed), depth, flying: vec![None; depth], content, ended: 0 };
     let mut quiet = 0;
     assert_eq!(rig.next(), None);

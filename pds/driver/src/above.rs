@@ -3,12 +3,9 @@
 use crate::relay::{Origin, Relay};
 use core::fmt::Debug;
 use orion_block::{Instant, Limits};
+use orion_driver::{Engine, Unit};
 use orion_pd::links::UpperRings;
 use orion_pd::{InitError, World};
-use orion_virtio::{AnyBus, VirtioBlk};
-
-/// The device, whose requests are called by a `T`.
-pub type Disk<W, T> = VirtioBlk<AnyBus<<W as World>::Mmio>, T>;
 
 /// What stands between a driver's clients and its device.
 pub trait Above<W: World>: Debug + Sized {
@@ -23,51 +20,52 @@ pub trait Above<W: World>: Debug + Sized {
 
     /// Gives the device's answers back, if it may have any it was not yet asked for (`look`), and hands it requests; whether
     /// there may be more to do at once.
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Self::Tag>, now: Instant, look: bool) -> bool;
+    fn run<E: Engine<Self::Tag>>(&mut self, uppers: &mut UpperRings, disk: &mut E, now: Instant, look: bool) -> bool;
 
     /// Whether a request of `upper` would be taken now.
-    fn has_room(&self, upper: u8, disk: &Disk<W, Self::Tag>) -> bool;
+    fn has_room<E: Engine<Self::Tag>>(&self, upper: u8, disk: &E) -> bool;
 
     /// The client `upper` has died with requests in flight: ends those that the device has not got.
-    fn upper_gone(&mut self, _upper: u8, _uppers: &mut UpperRings, _disk: &mut Disk<W, Self::Tag>, _now: Instant) {}
+    fn upper_gone<E: Engine<Self::Tag>>(&mut self, _upper: u8, _uppers: &mut UpperRings, _disk: &mut E, _now: Instant) {
+    }
 
-    /// What is offered to all clients; `None` while nothing is.
-    fn limits(&self, disk: &Disk<W, Self::Tag>) -> Option<Limits>;
+    /// Whether clients can be told what they are offered.
+    fn is_ready<E: Engine<Self::Tag>>(&self, disk: &E) -> bool;
 
-    /// What is offered to the client `upper`.
-    fn limits_of(&self, upper: u8, all: Limits) -> Limits;
+    /// What is offered to the client `upper`; `None` while nothing is.
+    fn offer<E: Engine<Self::Tag>>(&self, upper: u8, disk: &E) -> Option<Limits>;
 
     /// Says on the console what was found, before the clients are told.
     fn report(&self, world: &mut W);
 }
 
-/// Nothing: each client has the whole device.
-#[derive(Clone, Copy, Debug)]
+/// Nothing: each client has the whole of a disk.
+#[derive(Debug)]
 pub struct Whole(Relay);
 
 impl<W: World> Above<W> for Whole {
     type Tag = Origin;
 
-    fn assemble(_: &mut W) -> Result<Self, InitError> {
-        Ok(Self(Relay::default()))
+    fn assemble(world: &mut W) -> Result<Self, InitError> {
+        Relay::new(&world.config()).map(Self)
     }
 
     #[inline]
-    fn run(&mut self, uppers: &mut UpperRings, disk: &mut Disk<W, Origin>, _: Instant, look: bool) -> bool {
+    fn run<E: Engine<Origin>>(&mut self, uppers: &mut UpperRings, disk: &mut E, _: Instant, look: bool) -> bool {
         self.0.run(uppers, disk, look);
         false
     }
 
-    fn has_room(&self, _: u8, disk: &Disk<W, Origin>) -> bool {
-        disk.has_room()
+    fn has_room<E: Engine<Origin>>(&self, upper: u8, disk: &E) -> bool {
+        disk.has_room(self.0.unit(upper, E::UNITS))
     }
 
-    fn limits(&self, disk: &Disk<W, Origin>) -> Option<Limits> {
-        disk.limits()
+    fn is_ready<E: Engine<Origin>>(&self, disk: &E) -> bool {
+        (0..E::UNITS).any(|unit| disk.limits(Unit(unit)).is_some())
     }
 
-    fn limits_of(&self, _: u8, all: Limits) -> Limits {
-        all
+    fn offer<E: Engine<Origin>>(&self, upper: u8, disk: &E) -> Option<Limits> {
+        disk.limits(self.0.unit(upper, E::UNITS))
     }
 
     fn report(&self, _: &mut W) {}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//! The PD around any driver's engine: wires clients' rings to a device.
+//!
+//! It maps its device's registers and its own DMA memory. Payload passes by name: the device reaches it, this PD not.
+//! What differs from bus to bus is a [`Driver`]: how an engine is made from the PD's configuration.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+mod above;
+mod relay;
+mod setup;
+
+pub use above::{Above, Whole};
+pub use relay::Origin;
+pub use setup::UNMAPPED;
+
+use core::fmt::Debug;
+use orion_block::{Instant, Limits};
+use orion_driver::{Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Unit};
+use orion_metrics::Counter;
+use orion_pd::config::Device;
+use orion_pd::links::{UpperRings, whole};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
+
+/// Faults that are printed: a device must not be able to flood the console.
+const PRINTED_MAX: u64 = 16;
+
+/// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
+/// and refuses nobody who was given a ring to it.
+mod right {
+    pub const READ: u16 = 1;
+    pub const WRITE: u16 = 2;
+    pub const FLUSH: u16 = 4;
+    pub const DISCARD: u16 = 8;
+    pub const ZERO: u16 = 16;
+}
+
+/// How the engine of one kind of device is made.
+pub trait Driver<W: World> {
+    /// The engine, whose requests are called by a `T`.
+    type Engine<T: Copy + Default + Debug>: Engine<T> + Debug;
+
+    /// The engine of `devices`, which are the disks behind one controller in the order of their units; at least one.
+    ///
+    /// # Errors
+    /// [`InitError`] where the controller cannot be used.
+    fn open<T: Copy + Default + Debug>(
+        devices: &[Device],
+        setup: Setup<'_>,
+        world: &mut W,
+    ) -> Result<Self::Engine<T>, InitError>;
+}
+
+/// The engine of a driver with `A` above it.
+type EngineOf<W, D, A> = <D as Driver<W>>::Engine<<A as Above<W>>::Tag>;
+
+/// The PD of a driver, with `A` between its clients and the device.
+#[derive(Debug)]
+pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
+    above: A,
+    uppers: UpperRings,
+    disk: EngineOf<W, D, A>,
+    irq: Channel,
+    /// There was an interrupt that the kernel still holds back the next for.
+    unacknowledged: bool,
+    devices: &'static [Device],
+    misbehaved: u32,
+    reporter: Reporter,
+}
+
+impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for DriverPd<W, D, A> {
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let (device, devices) = setup::devices(&world.config())?;
+        let (mut regions, irq) = ([Span::default(); REGIONS_MAX], setup::irq(device)?);
+        let setup = setup::setup(device, &mut regions, world)?;
+        let disk = D::open::<A::Tag>(devices, setup, world)?;
+        if devices.len() > EngineOf::<W, D, A>::UNITS.into() {
+            return Err(InitError("more disks behind one controller than its driver knows: give some another"));
+        }
+        for (unit, device) in (0..).map(Unit).zip(devices).filter(|(unit, _)| disk.limits(*unit).is_some()) {
+            world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(&disk, unit)));
+        }
+        let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
+        Ok(Self { above, uppers, disk, irq, unacknowledged: false, devices, misbehaved: 0, reporter })
+    }
+
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        if self.reporter.asked(from) {
+            self.asked(from, world);
+        }
+        self.uppers.wake(from);
+        let interrupted = from.contains(self.irq);
+        if interrupted {
+            // Before completions are drained: one that comes later must be able to interrupt again.
+            self.disk.interrupted();
+        }
+        // What it completed since it was last asked, it says by an interrupt.
+        let mut look = interrupted;
+        loop {
+            // What came after it was looked for shows as this, or as an interrupt.
+            let more = self.run(look, world);
+            look = self.disk.expire();
+            self.report(world);
+            if !look && !more {
+                break;
+            }
+            if self.uppers.any_left() {
+                self.forget(world);
+            }
+        }
+        let deadline = self.disk.deadline();
+        self.unacknowledged |= interrupted;
+        // A device that holds nothing has nothing to say. To acknowledge together with the next wait costs nothing, together with
+        // the answers it would be one more call of the kernel.
+        if self.unacknowledged && deadline.is_some() {
+            self.unacknowledged = false;
+            world.irq_ack(self.irq);
+        }
+        deadline
+    }
+}
+
+impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
+    /// Takes what the device completed, hands it what the clients ask; whether there may be more to do at once.
+    fn run(&mut self, look: bool, world: &mut W) -> bool {
+        let now = world.now();
+        self.disk.set_time(now);
+        let moved = self.above.run(&mut self.uppers, &mut self.disk, now, look);
+        self.disk.kick();
+        let news = !self.uppers.announced() && self.announce(world);
+        let (above, disk) = (&self.above, &self.disk);
+        let quiet = self.uppers.settle(world, news, |upper| above.has_room(upper, disk));
+        moved || !quiet
+    }
+
+    /// What the supervisor and the manager ask.
+    #[cold]
+    #[inline(never)]
+    fn asked(&mut self, from: ChannelSet, world: &mut W) {
+        if self.reporter.answer(from) {
+            self.show(world);
+        }
+    }
+
+    /// Ends what clients have asked that died since, as far as the device has not got it.
+    #[cold]
+    #[inline(never)]
+    fn forget(&mut self, world: &mut W) {
+        while let Some(upper) = self.uppers.left() {
+            self.above.upper_gone(upper, &mut self.uppers, &mut self.disk, world.now());
+        }
+    }
+
+    /// Shows the manager its figures.
+    #[cold]
+    #[inline(never)]
+    fn show(&mut self, world: &mut W) {
+        let figures = &mut self.reporter.figures;
+        *figures = self.disk.figures();
+        figures.set(Counter::Malformed, self.uppers.malformed());
+        figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
+        self.reporter.publish(world, []);
+    }
+
+    /// Tells the clients what they are offered, once that is known.
+    #[cold]
+    #[inline(never)]
+    fn announce(&mut self, world: &mut W) -> bool {
+        let Self { above, disk, uppers, .. } = self;
+        if !above.is_ready(disk) {
+            return false;
+        }
+        above.report(world);
+        uppers.announce_each(|upper| above.offer(upper, disk).map(|limits| (limits, whole(&limits, rights(&limits)))));
+        true
+    }
+
+    #[inline]
+    fn report(&mut self, world: &mut W) {
+        if let Some(what) = self.disk.take_fault() {
+            self.report_fault(what, world);
+        }
+        if self.uppers.misbehaved() > self.misbehaved {
+            self.report_client(world);
+        }
+    }
+
+    /// The controller, by its first disk.
+    fn name(&self) -> &'static str {
+        self.devices.first().map_or("", |device| device.name.as_str())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_client(&mut self, world: &mut W) {
+        world.print(format_args!("{}: a client broke the ring protocol; its connection is closed", self.name()));
+        self.misbehaved = self.uppers.misbehaved();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn report_fault(&self, what: &str, world: &mut W) {
+        let Counters { misused, timeouts, .. } = self.disk.counters();
+        let serves = (0..).map(Unit).zip(self.devices).any(|(unit, _)| self.disk.limits(unit).is_some());
+        let state = if serves { "reset, and serves again" } else { "offline" };
+        let last = misused + timeouts == PRINTED_MAX;
+        let rest = if last { "; further faults are only counted" } else { "" };
+        // That it is offline is said in any case: it is the last word.
+        if misused + timeouts <= PRINTED_MAX || !serves {
+            world.print(format_args!(
+                "{}: {what}; the disk is {state} ({misused} protocol errors, {timeouts} timeouts so far){rest}",
+                self.name(),
+            ));
+        }
+    }
+}
+
+fn rights(limits: &Limits) -> u16 {
+    let write = if limits.read_only { 0 } else { right::WRITE | right::DISCARD | right::ZERO };
+    right::READ | right::FLUSH | write
+}

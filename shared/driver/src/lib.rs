@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//! What drivers of all buses share: the engine as its PD sees it, the memory that it may name, its tables.
+//!
+//! An engine is a bottom layer whose lower side is a hardware queue. It is sans-IO as every layer is: it is given its
+//! registers, its DMA memory and the time, never reads a clock, never sleeps, never allocates.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+mod bottom;
+mod counters;
+mod engine;
+mod health;
+mod registers;
+mod setup;
+mod slots;
+
+pub use bottom::Bottom;
+pub use counters::{Counters, SAMPLED};
+pub use engine::{Describe, Engine, Unit};
+pub use health::{ATTRIBUTES_MAX, Attribute, Health, Text};
+pub use registers::Registers;
+pub use setup::{REGIONS_MAX, Setup, Span};
+pub use slots::{Done, Free};
