@@ -9,10 +9,12 @@
 extern crate std;
 
 mod above;
+mod function;
 mod relay;
 mod setup;
 
 pub use above::{Above, Whole};
+pub use function::function;
 pub use relay::Origin;
 pub use setup::UNMAPPED;
 

@@ -188,7 +188,7 @@ pub struct Grant {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Device {
-    /// 0: virtio-mmio; 1: PCI.
+    /// 0: virtio-mmio; 1: PCI; 2: PCI, and the window holds ports.
     pub transport: U16,
     /// Channel of the interrupt.
     pub irq: U16,
@@ -204,9 +204,9 @@ pub struct Device {
     pub bar_bus: U64,
     /// PCI: bytes of that window.
     pub bar_size: U64,
-    /// MSI-X message address; 0: no MSI-X, use the INTx pin.
+    /// Address of its message interrupt (MSI-X, else MSI); 0: none, use the INTx pin.
     pub msi_address: U64,
-    /// MSI-X message data.
+    /// Data of that message.
     pub msi_data: U32,
     /// Milliseconds after which a request is given up.
     pub timeout_ms: U32,

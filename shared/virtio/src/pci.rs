@@ -6,41 +6,19 @@
 //! device says about itself (BAR sizes, capability offsets, notify offsets) is checked to stay within the window.
 use crate::mmio::halves;
 use crate::{Bus, Fault};
+pub use orion_pci::Message as Msi;
+use orion_pci::{Function, Identity};
 use orion_region::Mmio;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{PhysAddr, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-mod bars;
 mod capabilities;
-mod msix;
 
 use capabilities::Capabilities;
 
 #[cfg(test)]
 mod tests;
-
-/// Offsets in the configuration page (PCI 3.0, section 6.1).
-mod cfg {
-    pub const VENDOR: usize = 0x00;
-    pub const DEVICE: usize = 0x02;
-    pub const COMMAND: usize = 0x04;
-    pub const STATUS: usize = 0x06;
-    pub const HEADER_TYPE: usize = 0x0e;
-    pub const BARS: usize = 0x10;
-    pub const SUBSYSTEM: usize = 0x2e;
-    pub const ROM: usize = 0x30;
-    pub const CAPABILITIES: usize = 0x34;
-    /// Bytes of a function's configuration that every PCI function has.
-    pub const LEN: usize = 0x100;
-}
-
-/// Bits of the command register.
-mod command {
-    pub const MEMORY: u16 = 1 << 1;
-    pub const MASTER: u16 = 1 << 2;
-    pub const NO_INTX: u16 = 1 << 10;
-}
 
 /// Offsets in the common configuration (virtio 1.2, 4.1.4.3).
 mod common {
@@ -66,15 +44,6 @@ const NO_VECTOR: u16 = 0xffff;
 /// Queues whose doorbell is kept.
 const QUEUES: usize = 4;
 
-/// Where the device's one message interrupt goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Msi {
-    /// Address of the message.
-    pub address: u64,
-    /// What is written there.
-    pub data: u32,
-}
-
 /// A virtio device behind one PCI function.
 #[derive(Debug)]
 pub struct PciTransport<M> {
@@ -95,14 +64,12 @@ impl<M: Mmio> PciTransport<M> {
     /// [`Fault::NotVirtio`], [`Fault::WrongType`], [`Fault::Registers`], [`Fault::Capabilities`], [`Fault::Window`] or
     /// [`Fault::NoMsix`].
     pub fn new(config: M, bars: M, bars_bus: u64, msi: Option<Msi>) -> core::result::Result<Self, Fault> {
-        let device_type = identify(&config)?;
-        let intx = if msi.is_some() { command::NO_INTX } else { 0 };
-        config.write16(cfg::COMMAND, intx);
-        let places = bars::place(&config, bars_bus, bars.len())?;
-        let caps = capabilities::find(&config, &places)?;
-        config.write16(cfg::COMMAND, intx | command::MEMORY);
-        msix::set_up(&config, &bars, caps.msix, msi)?;
-        Ok(Self { config, bars, caps, device_type, msi: msi.is_some(), doorbells: [None; QUEUES], fault: None })
+        let function = Function::new(config, bars, bars_bus, msi).map_err(fault)?;
+        let device_type = device_type(function.identity())?;
+        let caps = capabilities::find(&function)?;
+        let msi = function.messages();
+        let (config, bars) = function.into_parts();
+        Ok(Self { config, bars, caps, device_type, msi, doorbells: [None; QUEUES], fault: None })
     }
 
     fn common(&self, offset: usize) -> usize {
@@ -141,17 +108,23 @@ impl<M: Mmio> PciTransport<M> {
     }
 }
 
-fn identify(config: &impl Mmio) -> core::result::Result<DeviceType, Fault> {
-    if config.len() < cfg::LEN {
-        return Err(Fault::Registers);
+/// Why the function is of no use to us, in virtio's words.
+fn fault(fault: orion_pci::Fault) -> Fault {
+    use orion_pci::Fault as Pci;
+    match fault {
+        Pci::Page => Fault::Registers,
+        Pci::Absent | Pci::Kind => Fault::NotVirtio,
+        Pci::Size | Pci::Capability | Pci::NoBar => Fault::Capabilities,
+        Pci::Window => Fault::Window,
+        Pci::NoMessage => Fault::NoMsix,
     }
-    if config.read16(cfg::VENDOR) != 0x1af4 || config.read8(cfg::HEADER_TYPE) & 0x7f != 0 {
-        return Err(Fault::NotVirtio);
-    }
+}
+
+fn device_type(identity: Identity) -> core::result::Result<DeviceType, Fault> {
     // 4.1.2: modern ids are 0x1040 and the type; of a transitional device, the subsystem id is the type.
-    let number = match config.read16(cfg::DEVICE) {
-        id @ 0x1040..=0x107f => id - 0x1040,
-        0x1000..=0x103f => config.read16(cfg::SUBSYSTEM),
+    let number = match (identity.vendor, identity.device) {
+        (0x1af4, id @ 0x1040..=0x107f) => id - 0x1040,
+        (0x1af4, 0x1000..=0x103f) => identity.subsystem,
         _ => return Err(Fault::NotVirtio),
     };
     DeviceType::try_from(number).map_err(|_| Fault::WrongType)
@@ -159,9 +132,7 @@ fn identify(config: &impl Mmio) -> core::result::Result<DeviceType, Fault> {
 
 impl<M: Mmio> Bus for PciTransport<M> {
     fn set_dma(&mut self, on: bool) {
-        let old = self.config.read16(cfg::COMMAND) & !command::MASTER;
-        let master = if on { command::MASTER } else { 0 };
-        self.config.write16(cfg::COMMAND, old | master);
+        orion_pci::set_dma(&self.config, on);
     }
 
     fn messages(&self) -> bool {

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Finding the register groups of a virtio function (virtio 1.2, section 4.1.4).
-use super::bars::Places;
-use super::{cfg, common};
+use super::common;
 use crate::Fault;
 use crate::bus::Part;
+use orion_pci::Function;
 use orion_region::Mmio;
 
 const VENDOR_SPECIFIC: u8 = 0x09;
-const MSIX: u8 = 0x11;
-/// Bit of the status register: the function has capabilities.
-const HAS_CAPABILITIES: u16 = 1 << 4;
-/// Most capabilities that fit: 192 bytes, four each. Bounds the walk where the list is a loop.
-const MOST: usize = 48;
 
-/// Where the register groups lie in the window, and the MSI-X capability in the configuration page.
+/// Where the register groups lie in the window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Capabilities {
     pub common: Part,
@@ -21,35 +16,20 @@ pub struct Capabilities {
     pub notify_multiplier: u32,
     pub isr: Part,
     pub device: Part,
-    pub msix: Option<Msix>,
-}
-
-/// The MSI-X capability.
-#[derive(Clone, Copy, Debug)]
-pub struct Msix {
-    /// Its offset in the configuration page.
-    pub at: usize,
-    /// Where its table lies in the window.
-    pub table: Part,
 }
 
 /// Walks the capability list. Of each kind the first counts, as 4.1.4 asks.
-pub fn find(config: &impl Mmio, places: &Places) -> Result<Capabilities, Fault> {
-    if config.read16(cfg::STATUS) & HAS_CAPABILITIES == 0 {
-        return Err(Fault::Legacy);
-    }
+pub fn find<M: Mmio>(function: &Function<M>) -> Result<Capabilities, Fault> {
+    let mut any = false;
     let mut caps = Capabilities::default();
-    let mut at = usize::from(config.read8(cfg::CAPABILITIES) & !3);
-    for _ in 0..MOST {
-        if at < 0x40 {
-            break;
+    for capability in function.capabilities() {
+        any = true;
+        if capability.id == VENDOR_SPECIFIC {
+            vendor(function, capability.at, &mut caps);
         }
-        match config.read8(at) {
-            VENDOR_SPECIFIC => vendor(config, at, places, &mut caps),
-            MSIX if caps.msix.is_none() => caps.msix = Some(msix(config, at, places)?),
-            _ => {}
-        }
-        at = usize::from(config.read8(at + 1) & !3);
+    }
+    if !any {
+        return Err(Fault::Legacy);
     }
     let whole = caps.common.len >= common::LEN && caps.notify.len >= 2 && caps.isr.len >= 1;
     let aligned = caps.common.base % 4 == 0 && caps.notify.base % 2 == 0 && caps.device.base % 4 == 0;
@@ -57,9 +37,10 @@ pub fn find(config: &impl Mmio, places: &Places) -> Result<Capabilities, Fault> 
 }
 
 /// One `virtio_pci_cap`. A type or BAR that is not known is passed over (4.1.4.1), and so is one outside its BAR.
-fn vendor(config: &impl Mmio, at: usize, places: &Places, caps: &mut Capabilities) {
+fn vendor<M: Mmio>(function: &Function<M>, at: usize, caps: &mut Capabilities) {
+    let config = function.config();
     let bar = usize::from(config.read8(at + 4));
-    let Some(part) = within(places, bar, config.read32(at + 8), config.read32(at + 12)) else {
+    let Some(part) = within(function, bar, config.read32(at + 8), config.read32(at + 12)) else {
         return;
     };
     let group = match config.read8(at + 3) {
@@ -78,18 +59,9 @@ fn vendor(config: &impl Mmio, at: usize, places: &Places, caps: &mut Capabilitie
     }
 }
 
-fn msix(config: &impl Mmio, at: usize, places: &Places) -> Result<Msix, Fault> {
-    let entries = u32::from(config.read16(at + 2) & 0x7ff) + 1;
-    let table = config.read32(at + 4);
-    let bar = usize::try_from(table & 7).unwrap_or(usize::MAX);
-    let table = within(places, bar, table & !7, entries * 16).ok_or(Fault::Capabilities)?;
-    Ok(Msix { at, table })
-}
-
 /// `len` bytes at `offset` of a BAR, as a part of the window; `None` where the BAR doesn't hold them.
-fn within(places: &Places, bar: usize, offset: u32, len: u32) -> Option<Part> {
-    let place = places.get(bar).copied().flatten()?;
+fn within<M: Mmio>(function: &Function<M>, bar: usize, offset: u32, len: u32) -> Option<Part> {
     let (offset, len) = (usize::try_from(offset).ok()?, usize::try_from(len).ok()?);
-    let base = place.at(offset, len).ok()?;
+    let base = function.place(bar)?.at(offset, len)?;
     Some(Part { base, len })
 }

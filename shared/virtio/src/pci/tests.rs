@@ -90,7 +90,7 @@ fn a_function_that_cannot_be_used_is_refused_with_its_reason() {
     assert_eq!(fault(|m| m.page[0..4].fill(0xff)), Fault::NotVirtio);
     assert_eq!(fault(|m| m.page[0x0e] = 1), Fault::NotVirtio);
     assert_eq!(fault(|m| m.page[2] = 0x7e), Fault::WrongType);
-    assert_eq!(fault(|m| m.page[6] = 0), Fault::Legacy);
+    assert_eq!(open(&function(|m| m.page[6] = 0), None).map(|_| ()).unwrap_err(), Fault::Legacy);
     assert_eq!(fault(|m| m.page.truncate(0xff)), Fault::Registers);
     // No common configuration; one that leaves its BAR; one that is too short; one in a BAR that is absent.
     assert_eq!(fault(|m| m.page[0x84 + 3] = 9), Fault::Capabilities);
@@ -119,7 +119,7 @@ fn a_capability_list_that_is_a_loop_ends() {
     (page[0x34], page[0x70 + 1]) = (0x84, 0x84);
     let (config, accesses) = plain(page, vec![0xff; 4096]);
     assert!(PciTransport::new(config, plain(vec![], vec![]).0, BUS, None).is_err());
-    assert!((50..600).contains(&accesses.get()), "{} accesses", accesses.get());
+    assert!((50..800).contains(&accesses.get()), "{} accesses", accesses.get());
 }
 
 #[test]
@@ -248,7 +248,7 @@ proptest! {
         bars.truncate(len);
         let opened = PciTransport::new(config, plain(bars, vec![]).0, BUS, message.then_some(MSI));
         // Finding, sizing and placing are bounded, also where the list of capabilities is a loop.
-        prop_assert!(accesses.get() < 600, "{} accesses", accesses.get());
+        prop_assert!(accesses.get() < 800, "{} accesses", accesses.get());
         if let Ok(mut transport) = opened {
             let caps = transport.caps;
             for part in [caps.common, caps.notify, caps.isr, caps.device] {
