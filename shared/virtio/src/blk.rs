@@ -5,16 +5,20 @@
 //! which virtio does not have, is a write and then a flush, and completes after both. A device that breaks the
 //! protocol, or lets a request wait past its deadline, is reset: everything outstanding is answered with an error,
 //! and the device is used again if it came back as the same one.
-use crate::queue::{Layout, Misused, Payload, Queue, SLOTS_MAX, Used};
+use crate::queue::{Layout, Queue, Ring, SLOTS_MAX, Terms, Used, Wishes};
 use crate::{Bus, Fault};
-use orion_block::{Completion, Error, Instant, Op};
+use orion_block::{Completion, Error, Instant};
 use orion_driver::{Counters, Done, Free, REGIONS_MAX, Setup, Span};
 use orion_metrics::Figures;
 
 mod admit;
+mod ask;
+mod change;
 mod engine;
 mod figures;
+mod follow;
 mod properties;
+mod restart;
 mod slots;
 mod start;
 #[cfg(test)]
@@ -22,21 +26,16 @@ mod tests;
 pub mod wire;
 
 use properties::Properties;
-use slots::Slot;
+use slots::{Rest, Slot};
 
 /// Requests at most.
 const MOST: usize = SLOTS_MAX as usize;
 
-/// Resets in a row, without a request that succeeded between them, after which the device is left alone.
-const RESETS_MAX: u8 = 3;
-/// The one queue that is used.
-const QUEUE: u16 = 0;
-
-/// A virtio block device. `T` is what the caller calls its requests by.
+/// A virtio block device. `T` is what the caller calls its requests by, `Q` the shape of its queue.
 // What each request needs comes first, the tables last: what is near is reached without arithmetic.
 #[repr(C)]
 #[derive(Debug)]
-pub struct VirtioBlk<B, T = u32> {
+pub struct VirtioBlk<B, T = u32, Q = Queue> {
     now: Instant,
     /// Of a request that is submitted now.
     deadline: Instant,
@@ -52,29 +51,54 @@ pub struct VirtioBlk<B, T = u32> {
     counters: Counters,
     fault: Option<&'static str>,
     properties: Properties,
-    queue: Queue,
+    queue: Q,
     free: Free<MOST>,
     regions: [Span; REGIONS_MAX],
     bus: B,
     slots: [Slot<T>; MOST],
     figures: Figures,
     done: Done<T, MOST>,
+    rests: [Rest; MOST],
+    wishes: Wishes,
+    terms: Terms,
+    asked: ask::Asked,
+    /// The limits changed since this was last asked.
+    changed: bool,
+    generation: u32,
+    /// `ended` when the device was last found to have nothing.
+    ended_then: u64,
 }
 
 impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
-    /// Resets the device, whatever it was doing, and makes it ready.
+    /// Resets the device, whatever it was doing, and makes it ready, with one split ring.
     ///
     /// # Errors
     /// [`Fault`] where the device cannot be used; it is left reset, without access to memory.
-    pub fn new(mut bus: B, setup: Setup<'_>) -> Result<Self, Fault> {
+    pub fn new(bus: B, setup: Setup<'_>) -> Result<Self, Fault> {
+        Self::with(bus, setup, Wishes::default())
+    }
+
+    /// The shape of the queue.
+    pub fn layout(&self) -> Layout {
+        self.queue.layout()
+    }
+}
+
+impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
+    /// Resets the device, whatever it was doing, and makes it ready, with the queues that it has of those wished for.
+    ///
+    /// # Errors
+    /// [`Fault`] where the device cannot be used; it is left reset, without access to memory.
+    pub fn with(mut bus: B, setup: Setup<'_>, wishes: Wishes) -> Result<Self, Fault> {
         let mut regions = [Span::default(); REGIONS_MAX];
         regions.iter_mut().zip(setup.regions).for_each(|(to, from)| *to = from.sound());
         let (iommu, read_only, timeout_ns) = (setup.iommu, setup.read_only, setup.timeout_ns);
-        let started = start::first(&mut bus, setup);
-        let (properties, queue) = started.inspect_err(|_| start::abandon(&mut bus))?;
+        let started = start::first(&mut bus, setup, wishes);
+        let start::Started::<Q> { properties, queue, terms, generation } =
+            started.inspect_err(|_| start::abandon(&mut bus))?;
         Ok(Self {
             bus,
-            free: Free::new(queue.layout().slots()),
+            free: Free::new(queue.slots()),
             queue,
             regions,
             properties,
@@ -92,6 +116,13 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
             ended: 0,
             figures: Figures::EMPTY,
             fault: None,
+            rests: [Rest::default(); MOST],
+            wishes,
+            terms,
+            asked: ask::Asked::default(),
+            changed: false,
+            generation,
+            ended_then: 0,
         })
     }
 
@@ -99,7 +130,7 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
     #[cold]
     #[inline(never)]
     fn overdue(&mut self) -> bool {
-        if self.queue.pending() {
+        if self.queue.pending() || self.look_at_generation() {
             return true;
         }
         self.watch = self.oldest();
@@ -116,11 +147,6 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         self.queue.held().count()
     }
 
-    /// The shape of the queue.
-    pub fn layout(&self) -> Layout {
-        self.queue.layout()
-    }
-
     /// What the use of a slot means for its request: its answer, unless it goes on.
     #[inline]
     fn used(&mut self, used: Used) -> Option<(T, Completion)> {
@@ -128,12 +154,11 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         let result = judge(record.reads, used);
         if result.is_ok() {
             self.resets = 0;
-            if record.flush_after {
-                self.flush(used.slot);
-                return None;
+            if record.follows {
+                return self.go_on(used.slot);
             }
-        } else {
-            self.failed();
+        } else if self.failed(used.slot) {
+            return None;
         }
         self.ended = self.ended.wrapping_add(1);
         if self.ended.is_multiple_of(orion_driver::SAMPLED) {
@@ -143,64 +168,10 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))
     }
 
-    /// The second half of a write with FUA.
-    #[inline(never)]
-    fn flush(&mut self, slot: u16) {
-        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
-            record.flush_after = false;
-            record.reads = 0;
-            self.queue.stage(slot, wire::header(Op::Flush, 0), Payload::NONE);
-        }
-    }
-
     fn oldest(&self) -> Instant {
         let held = self.queue.held();
         let deadlines = (0..).zip(&self.slots).filter(|(slot, _)| held.contains(*slot));
         deadlines.map(|(_, record)| record.deadline).min().unwrap_or(Instant(u64::MAX))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn misused(&mut self, Misused(what): Misused) {
-        self.counters.misused += 1;
-        self.restart(what, Error::Io);
-    }
-
-    /// Resets the device, answers everything that it held with `error`, and makes it ready again if it may be.
-    #[cold]
-    #[inline(never)]
-    fn restart(&mut self, what: &'static str, error: Error) {
-        self.fault = Some(what);
-        self.resets = self.resets.saturating_add(1);
-        let held = self.queue.held();
-        // Only after the reset may buffers be given back: until then the device may write into them.
-        if let Err(fault) = self.again() {
-            start::abandon(&mut self.bus);
-            self.queue.forget();
-            self.alive = false;
-            self.fault = Some(fault.text());
-        }
-        for (slot, record) in (0..).zip(&self.slots).filter(|(slot, _)| held.contains(*slot)) {
-            self.free.give(slot);
-            self.done.push(record.tag, Completion::error(error));
-        }
-    }
-
-    fn again(&mut self) -> Result<(), Fault> {
-        let features = start::negotiate(&mut self.bus, self.iommu)?;
-        if self.resets > RESETS_MAX {
-            return Err(Fault::Misbehaves);
-        }
-        let now = start::properties(&self.bus, features, self.read_only)?;
-        let old = self.queue.layout();
-        if !self.properties.outlives(&now) || start::most_entries(&mut self.bus) < old.size().into() {
-            return Err(Fault::Changed);
-        }
-        if start::indirect(features) != old.indirect() {
-            return Err(Fault::Changed);
-        }
-        self.queue.reset(old, start::event_idx(features));
-        start::go(&mut self.bus, &self.queue)
     }
 }
 

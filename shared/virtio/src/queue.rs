@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 use orion_region::{Fixed, Table, Window};
 
 mod layout;
+mod ring;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod threads;
 
 use layout::{DESCRIPTOR, EXTRA, HEADER, STATUS, TABLE};
 pub use layout::{Layout, SLOTS_MAX};
+pub use ring::{Place, QUEUES_MAX, Ring, Terms, WORDS, Wishes};
 
 /// Descriptor flags (2.7.5).
 mod flags {
@@ -92,6 +94,17 @@ impl Held {
 /// The device broke the rules of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misused(pub &'static str);
+
+/// What came of asking for an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Armed {
+    /// The device was asked.
+    Now,
+    /// It knew already: nothing was taken since it was last asked.
+    Already,
+    /// It used something meanwhile, so that the caller must look again.
+    Late,
+}
 
 /// What each request touches of the DMA region.
 #[derive(Debug)]
@@ -224,11 +237,25 @@ impl Queue {
         self.used_head(Ordering::Acquire).1 != self.taken
     }
 
-    /// Lays 16 bytes for the device into `slot`: the payload for the [`stage`](Self::stage) that follows.
-    pub fn words(&mut self, slot: u16, words: [u64; 2]) -> Payload {
+    /// Lays words for the device into `slot`, of which it reads `len` bytes: the payload for the [`stage`](Self::stage) that
+    /// follows.
+    pub fn words(&mut self, slot: u16, words: [u64; WORDS], len: u32) -> Payload {
         let at = self.layout.slot(slot) + EXTRA;
         self.put(at, words);
-        Payload::to_device(self.bus.wrapping_add(at as u64), 16)
+        Payload::to_device(self.bus.wrapping_add(at as u64), len)
+    }
+
+    /// Room in `slot` for `len` bytes of the device's: the payload for the [`stage`](Self::stage) that follows.
+    pub fn blank(&mut self, slot: u16, len: u32) -> Payload {
+        let at = self.layout.slot(slot) + EXTRA;
+        self.put(at, [0; WORDS]);
+        Payload::from_device(self.bus.wrapping_add(at as u64), len)
+    }
+
+    /// What the device wrote there.
+    pub fn written(&self, slot: u16) -> [u64; WORDS] {
+        let words = self.memory.longs::<WORDS>(self.layout.slot(slot) + EXTRA);
+        words.map_or([0; WORDS], |words| words.each_ref().map(|word| u64::from_le(word.load(Ordering::Relaxed))))
     }
 
     /// Hands the request in `slot` to the device, which sees it at the next [`publish`](Self::publish). The slot must
@@ -319,9 +346,9 @@ impl Queue {
         Ok(fresh != 0)
     }
 
-    /// Asks the device for an interrupt at its next completion; whether one came meanwhile, so that the caller must
-    /// look again.
-    pub fn arm(&mut self) -> bool {
+    /// Asks the device for an interrupt at its next completion.
+    pub fn arm(&mut self) -> Armed {
+        let mut asked = Armed::Already;
         if self.event_idx && self.armed != Some(self.taken) {
             let event = u32::from(self.taken);
             if let [Some(word), _] = &self.tables.events {
@@ -330,8 +357,9 @@ impl Queue {
             self.armed = Some(self.taken);
             // 2.7.7.2: the used index is read after the event index was written, or an interrupt may be lost.
             fence(Ordering::SeqCst);
+            asked = Armed::Now;
         }
-        self.pending()
+        if self.pending() { Armed::Late } else { asked }
     }
 
     /// The flags and the index of the used ring: both are in its first word.

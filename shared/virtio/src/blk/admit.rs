@@ -3,10 +3,10 @@
 use super::slots::Slot;
 use super::{VirtioBlk, wire};
 use crate::Bus;
-use crate::queue::Payload;
-use orion_block::{Completion, Error, Op, Request};
+use crate::queue::{Payload, Ring};
+use orion_block::{Error, Op, Request};
 
-impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
+impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     /// Checks a request against what the device can do, and stages it. What it is refused for is its answer.
     #[inline]
     pub(super) fn admit(&mut self, tag: T, req: &Request) -> Result<(), Error> {
@@ -26,59 +26,22 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         Ok(())
     }
 
-    /// Operations without payload: rare enough to be kept out of the others' way.
-    #[inline(never)]
-    fn admit_other(&mut self, tag: T, req: &Request) -> Result<(), Error> {
-        if req.op == Op::Flush {
-            if !self.properties.flush {
-                // 5.2.6.2: a device without FLUSH completes a write only when it is durable.
-                self.done.push(tag, Completion::ok(0));
-                return Ok(());
-            }
-            let slot = self.take(tag, req, 0)?;
-            self.queue.stage(slot, wire::header(Op::Flush, 0), Payload::NONE);
-            return Ok(());
-        }
-        let (words, slot) = (self.segment(req)?, self.take(tag, req, 0)?);
-        let payload = self.queue.words(slot, words);
-        self.queue.stage(slot, wire::header(req.op, 0), payload);
-        Ok(())
-    }
-
-    /// What the device is told of a discard or a write of zeroes.
-    fn segment(&self, req: &Request) -> Result<[u64; 2], Error> {
-        let limits = &self.properties.limits;
-        let (offered, most) = match req.op {
-            // A discard may be ignored, so what is too much of one is.
-            Op::Discard => (limits.discard_granularity != 0, self.properties.discard_blocks),
-            _ => (limits.write_zeroes, limits.max_blocks),
-        };
-        if limits.read_only {
-            return Err(Error::ReadOnly);
-        }
-        if !offered {
-            return Err(Error::Unsupported);
-        }
-        let sector = self.sector(req)?;
-        Ok(wire::segment(sector, req.blocks.min(most) << (limits.block.shift() - 9)))
-    }
-
     /// A slot for a request, of which the device must write `reads` bytes of payload.
     #[inline]
-    fn take(&mut self, tag: T, req: &Request, reads: u32) -> Result<u16, Error> {
+    pub(super) fn take(&mut self, tag: T, req: &Request, reads: u32) -> Result<u16, Error> {
         if self.free.is_full() {
             self.watch = self.deadline;
         }
         let slot = self.free.take().ok_or(Error::Again)?;
         if let Some(record) = self.slots.get_mut(usize::from(slot)) {
-            let flush_after = req.fua && req.op.modifies() && self.properties.limits.volatile_cache;
-            *record = Slot { tag, blocks: req.blocks, reads, flush_after, deadline: self.deadline };
+            let follows = req.fua && req.op.modifies() && self.properties.limits.volatile_cache;
+            *record = Slot { tag, blocks: req.blocks, reads, follows, deadline: self.deadline };
         }
         Ok(slot)
     }
 
     /// The first sector, if the device has the blocks.
-    fn sector(&self, req: &Request) -> Result<u64, Error> {
+    pub(super) fn sector(&self, req: &Request) -> Result<u64, Error> {
         let limits = &self.properties.limits;
         if req.blocks == 0 || req.blocks > limits.max_blocks {
             return Err(Error::Invalid);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! The driver as the PD around it sees it.
-use super::{QUEUE, VirtioBlk};
+use super::VirtioBlk;
 use crate::Bus;
+use crate::queue::{Armed, Ring};
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
-use orion_driver::{Counters, Engine, Unit};
+use orion_driver::{Counters, Engine, Health, Unit};
 use orion_metrics::Figures;
+use virtio_drivers::transport::InterruptStatus;
 
-impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
+impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
     const UNITS: u8 = 1;
 
     fn set_time(&mut self, now: Instant) {
@@ -16,13 +18,13 @@ impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
     }
 
     fn interrupted(&mut self) {
-        if !self.bus.messages() {
-            self.bus.ack_interrupt();
+        if !self.bus.messages() && self.bus.ack_interrupt().contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT) {
+            self.reconfigured();
         }
     }
 
     fn limits(&self, _: Unit) -> Option<Limits> {
-        let queue_depth = self.queue.layout().slots();
+        let queue_depth = self.queue.slots();
         self.alive.then_some(Limits { queue_depth, ..self.properties.limits })
     }
 
@@ -54,8 +56,12 @@ impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
                         return Some(done);
                     }
                 }
-                Ok(None) if self.queue.arm() => {}
-                Ok(None) => return None,
+                Ok(None) => match self.queue.arm() {
+                    Armed::Late => {}
+                    Armed::Now => return None,
+                    Armed::Already if self.idle() => {}
+                    Armed::Already => return None,
+                },
                 Err(misused) => self.misused(misused),
             }
         }
@@ -66,10 +72,11 @@ impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
     }
 
     fn kick(&mut self) {
-        if self.queue.publish() {
-            self.counters.kicks += 1;
-            self.bus.notify(QUEUE);
-        }
+        let Self { queue, counters, bus, .. } = self;
+        queue.show(|nth| {
+            counters.kicks += 1;
+            bus.notify(nth);
+        });
     }
 
     #[inline]
@@ -82,7 +89,7 @@ impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
     }
 
     fn depth(&self) -> u16 {
-        self.queue.layout().slots()
+        self.queue.slots()
     }
 
     fn figures(&self) -> Figures {
@@ -97,16 +104,29 @@ impl<B: Bus, T: Copy + Default> Engine<T> for VirtioBlk<B, T> {
         self.fault.take()
     }
 
+    fn take_change(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
+    fn refresh(&mut self) {
+        self.ask();
+        self.kick();
+    }
+
+    fn health(&self, _: Unit) -> Option<&Health> {
+        self.asked.health()
+    }
+
     fn describe(&self, _: Unit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (limits, layout) = (self.properties.limits, self.queue.layout());
+        let limits = self.properties.limits;
         let word = |yes, word| if yes { word } else { "" };
         write!(
             f,
             "virtio-blk, {} blocks of {} bytes, {} requests in flight{}{}{}{}",
             limits.capacity,
             limits.block.bytes(),
-            layout.slots(),
-            word(layout.indirect(), ", indirect descriptors"),
+            self.queue.slots(),
+            self.queue.shape(),
             word(limits.volatile_cache, ", volatile cache"),
             word(limits.discard_granularity != 0, ", discard"),
             word(limits.read_only, ", read-only"),

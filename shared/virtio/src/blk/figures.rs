@@ -2,11 +2,12 @@
 //! What is counted of requests: how many ended, and of one in 64 how long it took, so that a request costs an addition.
 use super::VirtioBlk;
 use crate::Bus;
+use crate::queue::Ring;
 use orion_block::Instant;
 use orion_driver::SAMPLED;
 use orion_metrics::{Counter, Figures, Kind};
 
-impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
+impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     /// What was counted so far. How long requests took, and how much they moved, is that of one in 64; times are
     /// as fine as the calls of `set_time`.
     pub(super) fn counted(&self) -> Figures {
@@ -39,12 +40,5 @@ impl<B: Bus, T: Copy + Default> VirtioBlk<B, T> {
         self.figures.record(kind, self.now.0.saturating_sub(began.0));
         let sectors = u64::from(record.blocks) << self.properties.limits.block.shift().saturating_sub(9);
         self.figures.add(Counter::Sectors, sectors * SAMPLED);
-    }
-
-    /// The device could not do a request.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn failed(&mut self) {
-        self.figures.add(Counter::Errors, 1);
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What a block device says about itself, read once after each reset and checked.
+use super::slots::Clear;
 use super::wire::{config, feature};
 use crate::{Bus, Fault};
 use orion_block::{BlockSize, DiscardReads, Limits};
@@ -10,10 +11,12 @@ use virtio_drivers::device::common::Feature;
 const REQUEST_BYTES: u32 = 256 << 20;
 /// A device that writes fewer zeroes at a time is not worth asking.
 const LEAST_ZEROES: u32 = 64 << 10;
+/// Segments that a slot has room for.
+const SEGMENTS: u8 = 2;
 /// How often the configuration is read anew because it changed meanwhile.
 const TRIES: u32 = 8;
 
-/// Features that the driver can use, with and without an IOMMU.
+/// Features that the driver can use with any ring, with and without an IOMMU.
 pub fn wanted(iommu: bool) -> u64 {
     let common = Feature::VERSION_1 | Feature::RING_INDIRECT_DESC | Feature::RING_EVENT_IDX;
     let platform = if iommu { Feature::ACCESS_PLATFORM } else { Feature::empty() };
@@ -27,6 +30,33 @@ pub fn wanted(iommu: bool) -> u64 {
         | feature::CONFIG_WCE
         | feature::DISCARD
         | feature::WRITE_ZEROES
+        | feature::LIFETIME
+        | feature::SECURE_ERASE
+}
+
+/// How much the device clears at once, in one of the ways to clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clearing {
+    /// Most blocks of a segment; 0 where it does not clear in this way.
+    pub most: u32,
+    /// Most segments of a request; at least 1.
+    pub segments: u8,
+    /// Blocks of which parts should begin at a multiple; at least 1.
+    pub align: u32,
+}
+
+impl Clearing {
+    /// Blocks of the segment that begins at `lba`, of `left` that are to be cleared: where more follow, it ends at a multiple of
+    /// the alignment if it reaches one.
+    pub fn next(&self, lba: u64, left: u32) -> u32 {
+        let most = self.most.max(1);
+        if left <= most {
+            return left;
+        }
+        let end = lba.saturating_add(most.into());
+        let over = u32::try_from(end % u64::from(self.align.max(1))).unwrap_or(0);
+        if over < most { most - over } else { most }
+    }
 }
 
 /// What the device is.
@@ -36,8 +66,9 @@ pub struct Properties {
     pub limits: Limits,
     /// Whether it can flush. If not, a completed write is durable (5.2.6.2).
     pub flush: bool,
-    /// Most blocks of one discard.
-    pub discard_blocks: u32,
+    discard: Clearing,
+    zeroes: Clearing,
+    erase: Clearing,
 }
 
 impl Properties {
@@ -58,39 +89,44 @@ impl Properties {
 
     fn read_once(config: &Config<'_, impl Bus>) -> Result<Self, Fault> {
         let block = BlockSize::from_bytes(config.blk_size()?).ok_or(Fault::Config)?;
-        let sectors_shift = block.shift() - 9;
-        let most = most_bytes(config)?;
-        let zeroes = config.if_offered(feature::WRITE_ZEROES, config::MAX_WRITE_ZEROES_SECTORS)?;
-        let zeroes = zeroes.saturating_mul(512);
-        let write_zeroes = zeroes >= LEAST_ZEROES;
-        let most = if write_zeroes { most.min(zeroes) } else { most } >> block.shift();
+        let shift = block.shift() - 9;
+        let most = most_bytes(config)? >> block.shift();
+        if most == 0 {
+            return Err(Fault::Config);
+        }
         let flush = config.has(feature::FLUSH);
+        let discard = config.clearing(feature::DISCARD, config::MAX_DISCARD_SECTORS, shift)?;
+        let mut zeroes = config.clearing(feature::WRITE_ZEROES, config::MAX_WRITE_ZEROES_SECTORS, shift)?;
+        // What stands behind the number of segments is no alignment here.
+        zeroes.align = 1;
+        let erase = config.clearing(feature::SECURE_ERASE, config::MAX_SECURE_ERASE_SECTORS, shift)?;
         let limits = Limits {
             block,
             physical: config.physical(block)?,
-            capacity: config.capacity()? >> sectors_shift,
+            capacity: config.capacity()? >> shift,
             max_blocks: most,
             boundary: 0,
             optimal_blocks: config.if_offered(feature::TOPOLOGY, config::OPT_IO_SIZE)?,
             atomic_blocks: 1,
             queue_depth: 0,
-            discard_granularity: 0,
+            discard_granularity: if discard.most == 0 { 0 } else { discard.align },
             discard_reads: DiscardReads::Undefined,
             stable_writes: false,
             volatile_cache: flush && config.writeback()?,
             fua: true,
-            write_zeroes,
+            write_zeroes: zeroes.most >= LEAST_ZEROES >> block.shift(),
             read_only: config.has(feature::RO),
         };
-        let discard_blocks = config.if_offered(feature::DISCARD, config::MAX_DISCARD_SECTORS)? >> sectors_shift;
-        let discard_granularity = match discard_blocks {
-            0 => 0,
-            _ => (config.if_offered(feature::DISCARD, config::DISCARD_SECTOR_ALIGNMENT)? >> sectors_shift).max(1),
-        };
-        if most == 0 {
-            return Err(Fault::Config);
+        Ok(Self { limits, flush, discard, zeroes, erase })
+    }
+
+    /// How much is cleared at once.
+    pub fn clearing(&self, how: Clear) -> &Clearing {
+        match how {
+            Clear::Discard => &self.discard,
+            Clear::Zeroes => &self.zeroes,
+            Clear::Erase => &self.erase,
         }
-        Ok(Self { limits: Limits { discard_granularity, ..limits }, flush, discard_blocks })
     }
 
     /// Whether a device with the properties `now` can serve those who were told `self`.
@@ -112,9 +148,11 @@ fn most_bytes(config: &Config<'_, impl Bus>) -> Result<u32, Fault> {
 }
 
 /// The configuration space, with the features that say which of its fields are valid.
-struct Config<'a, B> {
-    bus: &'a B,
-    features: u64,
+pub struct Config<'a, B> {
+    /// Where it is read.
+    pub bus: &'a B,
+    /// The features.
+    pub features: u64,
 }
 
 impl<B: Bus> Config<'_, B> {
@@ -128,6 +166,24 @@ impl<B: Bus> Config<'_, B> {
 
     fn byte(&self, offset: usize) -> Result<u8, Fault> {
         self.bus.read_config_space(offset).map_err(|_| Fault::Config)
+    }
+
+    /// Of a way to clear: most sectors of a segment at `offset`, most segments and the alignment in sectors behind it.
+    fn clearing(&self, feature: u64, offset: usize, shift: u8) -> Result<Clearing, Fault> {
+        let most = self.if_offered(feature, offset)? >> shift;
+        let segments = self.if_offered(feature, offset + 4)?.clamp(1, SEGMENTS.into());
+        let align = (self.if_offered(feature, offset + 8)? >> shift).max(1);
+        Ok(Clearing { most, segments: u8::try_from(segments).unwrap_or(1), align })
+    }
+
+    /// Request queues; at least 1.
+    pub fn queues(&self) -> Result<u16, Fault> {
+        if !self.has(feature::MQ) {
+            return Ok(1);
+        }
+        let queues = self.bus.read_config_space(config::NUM_QUEUES).map(u16::from_le).map_err(|_| Fault::Config)?;
+        // 5.2.5.2: it is at least 1 where the feature is offered.
+        if queues == 0 { Err(Fault::Config) } else { Ok(queues) }
     }
 
     /// The word at `offset`, 0 where the feature that makes it valid was not negotiated.

@@ -1,26 +1,39 @@
 // SPDX-License-Identifier: MIT
 //! Bringing the device up from any state (virtio 1.2, section 3.1.1), in steps that a restart shares.
-use super::QUEUE;
-use super::properties::{self, Properties};
-use crate::queue::{Layout, Queue};
+use super::properties::{self, Config, Properties};
+use crate::queue::{Place, QUEUES_MAX, Ring, Terms, Wishes};
 use crate::{Bus, Fault};
-use orion_block::Limits;
 use orion_driver::Setup;
-use orion_region::Window;
 use virtio_drivers::device::common::Feature;
 use virtio_drivers::transport::{DeviceStatus, DeviceType};
 
 /// How often the status is read until the device must have reset. One read takes 0.1 to 10 microseconds.
 const RESET_READS: u32 = 100_000;
 
+/// A device that runs.
+pub struct Started<Q> {
+    /// What it is.
+    pub properties: Properties,
+    /// Its queue.
+    pub queue: Q,
+    /// What was agreed on for that.
+    pub terms: Terms,
+    /// The generation of its configuration.
+    pub generation: u32,
+}
+
 /// Makes the device ready for the first time.
-pub fn first(bus: &mut impl Bus, setup: Setup<'_>) -> Result<(Properties, Queue), Fault> {
-    let features = negotiate(bus, setup.iommu)?;
-    let properties = properties(bus, features, setup.read_only)?;
-    let layout = layout(bus, &setup.dma, setup.dma_bus, features)?;
-    let queue = Queue::new(setup.dma, setup.dma_bus, layout, event_idx(features));
+pub fn first<Q: Ring>(bus: &mut impl Bus, setup: Setup<'_>, wishes: Wishes) -> Result<Started<Q>, Fault> {
+    let (terms, generation) = negotiate::<Q>(bus, setup.iommu, wishes)?;
+    let properties = properties(bus, terms.features, setup.read_only)?;
+    let mapped = setup.dma.base().addr().get().is_multiple_of(64);
+    let ends = setup.dma_bus.checked_add(setup.dma.len() as u64).is_some();
+    if !mapped || !setup.dma_bus.is_multiple_of(4096) || !ends {
+        return Err(Fault::Dma);
+    }
+    let queue = Q::new(setup.dma, setup.dma_bus, terms)?;
     go(bus, &queue)?;
-    Ok((properties, queue))
+    Ok(Started { properties, queue, terms, generation })
 }
 
 /// Leaves a device alone that cannot be used: marked as failed (3.1.1), and without access to memory.
@@ -30,8 +43,9 @@ pub fn abandon(bus: &mut impl Bus) {
     bus.set_dma(false);
 }
 
-/// Resets the device, whatever it was doing, and agrees on features.
-pub fn negotiate(bus: &mut impl Bus, iommu: bool) -> Result<u64, Fault> {
+/// Resets the device, whatever it was doing, and agrees on features; what was agreed on, and the generation of the
+/// configuration before any of it was read.
+pub fn negotiate<Q: Ring>(bus: &mut impl Bus, iommu: bool, wishes: Wishes) -> Result<(Terms, u32), Fault> {
     if bus.device_type() != DeviceType::Block {
         return Err(Fault::WrongType);
     }
@@ -39,10 +53,16 @@ pub fn negotiate(bus: &mut impl Bus, iommu: bool) -> Result<u64, Fault> {
     let known = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
     bus.set_status(known);
     let offered = bus.read_device_features();
-    let features = choose(offered, iommu)?;
+    let features = choose(offered, iommu, Q::features(wishes))?;
     bus.write_driver_features(features);
     bus.set_status(known | DeviceStatus::FEATURES_OK);
-    if bus.get_status().contains(DeviceStatus::FEATURES_OK) { Ok(features) } else { Err(Fault::Features) }
+    if !bus.get_status().contains(DeviceStatus::FEATURES_OK) {
+        return Err(Fault::Features);
+    }
+    let generation = bus.read_config_generation();
+    let queues = Config { bus, features }.queues()?.min(wishes.queues).clamp(1, QUEUES_MAX);
+    let most = (0..queues).map(|queue| bus.max_queue_size(queue)).min().unwrap_or(0);
+    Ok((Terms { features, most, queues }, generation))
 }
 
 /// Resets the device and waits until it has.
@@ -54,8 +74,8 @@ fn reset(bus: &mut impl Bus) -> Result<(), Fault> {
     Err(Fault::Reset)
 }
 
-fn choose(offered: u64, iommu: bool) -> Result<u64, Fault> {
-    let features = offered & properties::wanted(iommu);
+fn choose(offered: u64, iommu: bool, ring: u64) -> Result<u64, Fault> {
+    let features = offered & (properties::wanted(iommu) | ring);
     if features & Feature::VERSION_1.bits() == 0 {
         return Err(Fault::Legacy);
     }
@@ -68,43 +88,17 @@ fn choose(offered: u64, iommu: bool) -> Result<u64, Fault> {
 
 /// Reads what the device is, with what policy takes from it.
 pub fn properties(bus: &impl Bus, features: u64, read_only: bool) -> Result<Properties, Fault> {
-    let found = Properties::read(bus, features)?;
-    let limits = Limits { read_only: found.limits.read_only || read_only, ..found.limits };
-    Ok(Properties { limits, ..found })
+    let mut found = Properties::read(bus, features)?;
+    found.limits.read_only |= read_only;
+    Ok(found)
 }
 
-/// Whether indirect descriptors were agreed on.
-pub fn indirect(features: u64) -> bool {
-    features & Feature::RING_INDIRECT_DESC.bits() != 0
-}
-
-/// Whether event indices were agreed on.
-pub fn event_idx(features: u64) -> bool {
-    features & Feature::RING_EVENT_IDX.bits() != 0
-}
-
-/// Most entries of the device's queue.
-pub fn most_entries(bus: &mut impl Bus) -> u32 {
-    bus.max_queue_size(QUEUE)
-}
-
-/// The largest queue for this device and this DMA region.
-fn layout(bus: &mut impl Bus, dma: &Window, dma_bus: u64, features: u64) -> Result<Layout, Fault> {
-    let most = most_entries(bus);
-    let indirect = indirect(features);
-    let mapped = dma.base().addr().get().is_multiple_of(64);
-    let ends = dma_bus.checked_add(dma.len() as u64).is_some();
-    if !mapped || !dma_bus.is_multiple_of(4096) || !ends {
-        return Err(Fault::Dma);
+/// Gives the device its queues and lets it run.
+pub fn go(bus: &mut impl Bus, queue: &impl Ring) -> Result<(), Fault> {
+    for nth in 0..queue.queues() {
+        let Place { size, areas: [table, driver, device] } = queue.place(nth);
+        bus.queue_set(nth, size.into(), table, driver, device);
     }
-    Layout::fit(usize::MAX, most, indirect).ok_or(Fault::Queue)?;
-    Layout::fit(dma.len(), most, indirect).ok_or(Fault::Dma)
-}
-
-/// Gives the device its queue and lets it run.
-pub fn go(bus: &mut impl Bus, queue: &Queue) -> Result<(), Fault> {
-    let [table, driver, device] = queue.areas();
-    bus.queue_set(QUEUE, queue.layout().size().into(), table, driver, device);
     bus.accepted()?;
     bus.set_dma(true);
     let ready = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER | DeviceStatus::FEATURES_OK | DeviceStatus::DRIVER_OK;

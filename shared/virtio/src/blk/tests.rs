@@ -4,7 +4,7 @@ use super::wire::feature;
 use super::*;
 use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Registers, Shape, Shared};
 use crate::{AnyBus, MmioTransport, Msi, PciTransport};
-use orion_block::{BlockSize, Buf, Lba, Limits, RegionId, Request};
+use orion_block::{BlockSize, Buf, Lba, Limits, Op, RegionId, Request};
 use orion_driver::{Engine, Unit};
 use orion_region::Window;
 use std::vec;
@@ -97,12 +97,11 @@ impl Rig {
         let mut all = self.drain();
         loop {
             self.blk.kick();
-            self.device.borrow_mut().serve();
-            let some = self.drain();
-            if some.is_empty() {
+            if !self.device.borrow().is_notified() {
                 return all;
             }
-            all.extend(some);
+            self.device.borrow_mut().serve();
+            all.extend(self.drain());
         }
     }
 
@@ -209,8 +208,10 @@ fn discards_and_zeroes_keep_to_the_devices_limits() {
     let before = rig.device.borrow().content[..5 * 512].to_vec();
     assert_eq!(rig.device.borrow().content[..5 * 512], before);
     assert_eq!(rig.one(request(Op::Discard, 5, 1000, 0)), Completion::ok(1000));
-    assert_eq!(rig.device.borrow().content[5 * 512..21 * 512], [0xdd; 16 * 512]);
-    assert_eq!(rig.device.borrow().content[21 * 512..22 * 512], [0; 512]);
+    assert_eq!(rig.device.borrow().content[5 * 512..1005 * 512], [0xdd; 1000 * 512][..]);
+    assert_eq!(rig.device.borrow().content[1005 * 512..1010 * 512], [0; 5 * 512]);
+    // Up to the next multiple of the alignment, then as much as the device takes at once.
+    assert_eq!(rig.device.borrow().done[&11], 1 + (1000u64 - 11).div_ceil(16));
     let mut plain = Rig::new(Shape::new(64, 0), Via::Mmio);
     for op in [Op::Discard, Op::WriteZeroes] {
         assert_eq!(plain.one(request(op, 0, 1, 0)), Completion::error(Error::Unsupported));

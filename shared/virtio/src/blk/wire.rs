@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Numbers of the virtio block device (virtio 1.2, section 5.2).
+use super::slots::Clear;
 use orion_block::Op;
 
 /// Feature bits (5.2.3). Those that every device can have are `virtio_drivers::device::common::Feature`'s.
@@ -18,10 +19,16 @@ pub mod feature {
     pub const TOPOLOGY: u64 = 1 << 10;
     /// `writeback` is valid.
     pub const CONFIG_WCE: u64 = 1 << 11;
+    /// `num_queues` is valid.
+    pub const MQ: u64 = 1 << 12;
     /// The device can discard.
     pub const DISCARD: u64 = 1 << 13;
     /// The device can write zeroes.
     pub const WRITE_ZEROES: u64 = 1 << 14;
+    /// The device says how worn it is.
+    pub const LIFETIME: u64 = 1 << 15;
+    /// The device can erase for good.
+    pub const SECURE_ERASE: u64 = 1 << 16;
 }
 
 /// Offsets in the device's configuration (5.2.4).
@@ -40,12 +47,24 @@ pub mod config {
     pub const OPT_IO_SIZE: usize = 28;
     /// 1: the cache is volatile; 0: it is written through: u8.
     pub const WRITEBACK: usize = 32;
+    /// Request queues: u16.
+    pub const NUM_QUEUES: usize = 34;
     /// Alignment, in sectors, of what can be discarded: u32.
     pub const DISCARD_SECTOR_ALIGNMENT: usize = 44;
-    /// Most sectors of a discard: u32.
+    /// Most sectors of a segment of a discard: u32.
     pub const MAX_DISCARD_SECTORS: usize = 36;
-    /// Most sectors of a write of zeroes: u32.
+    /// Most segments of a discard: u32.
+    pub const MAX_DISCARD_SEG: usize = 40;
+    /// Most sectors of a segment of zeroes: u32.
     pub const MAX_WRITE_ZEROES_SECTORS: usize = 48;
+    /// Most segments of a write of zeroes: u32.
+    pub const MAX_WRITE_ZEROES_SEG: usize = 52;
+    /// Most sectors of a segment of a secure erase: u32.
+    pub const MAX_SECURE_ERASE_SECTORS: usize = 60;
+    /// Most segments of a secure erase: u32.
+    pub const MAX_SECURE_ERASE_SEG: usize = 64;
+    /// Alignment, in sectors, of what can be erased: u32.
+    pub const SECURE_ERASE_SECTOR_ALIGNMENT: usize = 68;
 }
 
 /// Status bytes (5.2.6).
@@ -64,6 +83,24 @@ pub const fn request_type(op: Op) -> u32 {
         Op::Flush => 4,
         Op::Discard => 11,
         Op::WriteZeroes => 13,
+    }
+}
+
+/// The request type of a question for the serial number.
+pub const GET_ID: u32 = 8;
+/// Bytes of a serial number.
+pub const ID_BYTES: u32 = 20;
+/// The request type of a question for the wear.
+pub const GET_LIFETIME: u32 = 10;
+/// Bytes of the answer.
+pub const LIFETIME_BYTES: u32 = 6;
+
+/// The request type of a way to clear blocks.
+pub(super) const fn clear_type(how: Clear) -> u32 {
+    match how {
+        Clear::Discard => request_type(Op::Discard),
+        Clear::Zeroes => request_type(Op::WriteZeroes),
+        Clear::Erase => 14,
     }
 }
 

@@ -12,7 +12,7 @@ pub const DESCRIPTOR: usize = 16;
 pub const HEADER: usize = 0;
 /// Offset of a slot's status byte, the first of a word of its own.
 pub const STATUS: usize = 16;
-/// Offset of a slot's extra payload: 16 bytes.
+/// Offset of a slot's own payload: 32 bytes.
 pub const EXTRA: usize = 32;
 /// Offset of a slot's indirect table: three descriptors.
 pub const TABLE: usize = 64;

@@ -102,7 +102,7 @@ fn driver(queue: &mut Queue, depth: u16, bells: &Bells) -> u32 {
             ended += 1;
         }
         let waits = free.is_empty() || sent == TOTAL;
-        if waits && ended == before && ended < TOTAL && !queue.arm() && !bells.sleep(DRIVER) {
+        if waits && ended == before && ended < TOTAL && queue.arm() != super::Armed::Late && !bells.sleep(DRIVER) {
             break;
         }
     }

@@ -88,7 +88,7 @@ fn limits_say_what_the_device_promised() {
         block: BlockSize::B512,
         physical: BlockSize::B4096,
         capacity: 2048,
-        max_blocks: 1024,
+        max_blocks: 524_288,
         optimal_blocks: 128,
         atomic_blocks: 1,
         queue_depth: 128,
