@@ -5,11 +5,13 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod circle;
 pub mod fixed;
 pub mod mmio;
 pub mod table;
 pub mod window;
 
+pub use circle::Circle;
 pub use fixed::Fixed;
 pub use mmio::{Mmio, Volatile};
 pub use table::Table;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The end of a connection that asks.
-use crate::counter::{Cursor, Shape, Wrap};
+use crate::counter::{Shape, Wrap};
 use crate::extension;
-use crate::lives::{EPOCH, Left, Watch};
+use crate::lives::{EPOCH, Watch, left};
 use crate::shared::{Mapped, Memory, Shared, Word};
 use crate::{Answer, AttachError, Full, Interrupted, PeerMisbehaved, Submission, codes, wire};
 use core::mem::offset_of;
@@ -25,17 +25,15 @@ pub struct Client<M = Mapped> {
     /// Most requests in flight; 0 while the connection is not open.
     limit: u32,
     /// Where the next request goes.
-    tail: Cursor,
+    tail: u32,
     /// `tail` as the server sees it.
     published: u32,
     /// The next answer.
-    head: Cursor,
+    head: u32,
     /// `head` as the server sees it.
     taken: u32,
     /// The server's tail when we last looked.
     seen: u32,
-    /// Requests pushed and not yet answered.
-    outstanding: u32,
     /// We have a page of our own, so that we can take part in the extension.
     page: bool,
     /// The server has our extension, and so have we.
@@ -72,17 +70,16 @@ impl<M: Shared> Client<M> {
     /// both begin anew.
     pub fn over(memory: M, capacity: u16, wrap: Wrap) -> Self {
         let shape = Shape::new(u32::from(capacity), wrap);
-        let Left { put: tail, took: head, sound } = Left::find(&memory, &shape, Word::RequestTail, Word::ResponseHead);
-        let outstanding = shape.distance(head.count, tail.count).filter(|_| sound);
+        let [tail, head] = left(&memory, Word::RequestTail, Word::ResponseHead);
+        let outstanding = shape.distance(head, tail);
         memory.store(AWAKE, 0, Relaxed);
         let mut client = Self {
             limit: shape.always(),
             tail,
-            published: tail.count,
+            published: tail,
             head,
-            taken: head.count,
-            seen: head.count,
-            outstanding: outstanding.unwrap_or(0),
+            taken: head,
+            seen: head,
             page: wrap == Wrap::Seamless,
             extended: false,
             halted: false,
@@ -111,7 +108,14 @@ impl<M: Shared> Client<M> {
     /// Requests that may be pushed now.
     #[inline]
     pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.outstanding) as usize
+        self.limit.saturating_sub(self.outstanding()) as usize
+    }
+
+    /// Requests pushed and not yet answered, while the connection is open: requests and answers are counted from the same
+    /// number on.
+    #[inline]
+    fn outstanding(&self) -> u32 {
+        self.tail.wrapping_sub(self.head)
     }
 
     /// Stages a request. The server sees it after [`publish`](Self::publish).
@@ -120,7 +124,7 @@ impl<M: Shared> Client<M> {
     /// [`Full`], also while the connection is not open, and for ever after the server misbehaved.
     #[inline]
     pub fn push(&mut self, submission: Submission) -> Result<(), Full> {
-        if self.outstanding >= self.limit {
+        if self.outstanding() >= self.limit {
             return Err(Full);
         }
         let request = wire::Request {
@@ -132,9 +136,8 @@ impl<M: Shared> Client<M> {
             pad1: 0,
             id: submission.id,
         };
-        self.memory.put_request(self.tail.slot, request);
-        self.tail = self.shape.next(self.tail);
-        self.outstanding += 1;
+        self.memory.put_request(self.tail, request);
+        self.tail = self.tail.wrapping_add(1);
         Ok(())
     }
 
@@ -142,10 +145,10 @@ impl<M: Shared> Client<M> {
     #[inline]
     pub fn publish(&mut self) -> bool {
         self.show_taken();
-        if self.tail.count == self.published {
+        if self.tail == self.published {
             return self.news && core::mem::take(&mut self.news);
         }
-        self.published = self.tail.count;
+        self.published = self.tail;
         self.memory.store(Word::RequestTail, self.published, Release);
         if !self.extended {
             return true;
@@ -161,13 +164,11 @@ impl<M: Shared> Client<M> {
     /// The server misbehaved, now or earlier; or it was restarted, and what is not answered yet is lost.
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<Answer>, Interrupted> {
-        if self.head.count == self.seen && !self.look()? {
+        if self.head == self.seen && !self.look()? {
             return Ok(None);
         }
-        let response = self.memory.response(self.head.slot);
-        self.head = self.shape.next(self.head);
-        // No more answers are believed than requests are outstanding.
-        self.outstanding = self.outstanding.wrapping_sub(1);
+        let response = self.memory.response(self.head);
+        self.head = self.head.wrapping_add(1);
         Ok(Some(Answer { id: response.id, status: codes::to_status(response.status), blocks: response.success_count }))
     }
 
@@ -175,8 +176,8 @@ impl<M: Shared> Client<M> {
     /// than the ring holds.
     #[inline]
     fn show_taken(&mut self) {
-        if self.taken != self.head.count {
-            self.taken = self.head.count;
+        if self.taken != self.head {
+            self.taken = self.head;
             self.memory.store(Word::ResponseHead, self.taken, Release);
         }
     }
@@ -187,12 +188,12 @@ impl<M: Shared> Client<M> {
             return self.interrupted();
         }
         let tail = self.memory.load(Word::ResponseTail, Acquire);
-        if tail == self.head.count {
+        if tail == self.head {
             return Ok(false);
         }
-        let staged = self.shape.distance(self.published, self.tail.count).unwrap_or(0);
-        match self.shape.distance(self.head.count, tail) {
-            Some(answers) if answers <= self.outstanding.saturating_sub(staged) => {
+        // No more answers are believed than requests were shown.
+        match self.shape.distance(self.head, tail) {
+            Some(answers) if answers <= self.published.wrapping_sub(self.head) => {
                 self.seen = tail;
                 Ok(true)
             }
@@ -209,8 +210,7 @@ impl<M: Shared> Client<M> {
         // Either we see the new tail, or the server, having stored it, sees that we sleep.
         self.memory.fence(SeqCst);
         let same = self.watch.quiet(self.memory.load(EPOCH, Relaxed));
-        let asleep =
-            if same { self.memory.load(Word::ResponseTail, Relaxed) == self.head.count } else { self.attend() };
+        let asleep = if same { self.memory.load(Word::ResponseTail, Relaxed) == self.head } else { self.attend() };
         if !asleep {
             self.wake();
         }
@@ -234,9 +234,9 @@ impl<M: Shared> Client<M> {
         let misbehaved = PeerMisbehaved { what };
         self.dead = Some(misbehaved);
         (self.limit, self.halted, self.watch) = (0, true, Watch::ANY);
-        self.seen = self.head.count;
+        self.seen = self.head;
         // What was not published never is.
-        (self.published, self.news) = (self.tail.count, false);
+        (self.published, self.news) = (self.tail, false);
         misbehaved
     }
 }

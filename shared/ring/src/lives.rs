@@ -6,7 +6,6 @@
 //! there when it begins. The connection is open while the client has agreed to the server's epoch and the server serves
 //! the client's life. Then requests are counted on from the client's `start`, answers from where the server stands, and
 //! nothing that was asked before is answered any more (see `docs/ring.md`).
-use crate::counter::{Cursor, Shape};
 use crate::extension::{self, SERVER};
 use crate::shared::{Shared, Word};
 use core::mem::offset_of;
@@ -57,24 +56,9 @@ impl Watch {
     }
 }
 
-/// The counters of an end, as an earlier life of it has left them.
-#[derive(Clone, Copy, Debug)]
-pub struct Left {
-    /// Where it puts the next entry.
-    pub put: Cursor,
-    /// Where it takes the next entry.
-    pub took: Cursor,
-    /// Whether these are counters at all.
-    pub sound: bool,
-}
-
-impl Left {
-    /// Reads the end's own two counters.
-    pub fn find<M: Shared>(memory: &M, shape: &Shape, put: Word, took: Word) -> Self {
-        let [put, took] = [put, took].map(|word| shape.cursor(memory.load(word, Relaxed)));
-        let sound = put.is_some() && took.is_some();
-        Self { put: put.unwrap_or_default(), took: took.unwrap_or_default(), sound }
-    }
+/// An end's own two counters, as an earlier life of it has left them: where it puts the next entry, where it takes it.
+pub fn left<M: Shared>(memory: &M, put: Word, took: Word) -> [u32; 2] {
+    [put, took].map(|word| memory.load(word, Relaxed))
 }
 
 #[cfg(test)]

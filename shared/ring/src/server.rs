@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The end of a connection that answers.
-use crate::counter::{Cursor, Shape, Wrap};
+use crate::counter::{Shape, Wrap};
 use crate::extension;
-use crate::lives::{LIFE, Left, Watch};
+use crate::lives::{LIFE, Watch, left};
 use crate::shared::{Mapped, Memory, Shared, Word};
 use crate::{Answer, AttachError, Incoming, PeerMisbehaved, Submission, codes, page, wire};
 use core::mem::offset_of;
@@ -24,18 +24,18 @@ pub struct Server<M = Mapped> {
     /// Requests beyond `seen` that may be taken without a closer look at the room for their answers.
     room: u32,
     /// The next request.
-    head: Cursor,
+    head: u32,
     /// `head` as the client sees it.
     taken: u32,
     /// Up to here there are requests, and room for their answers.
     seen: u32,
     /// Where the next answer goes.
-    tail: Cursor,
+    tail: u32,
     /// `tail` as the client sees it.
     published: u32,
     /// The client's head when we last looked.
     freed: u32,
-    /// Requests taken and not yet answered.
+    /// Requests up to `seen` that are not yet answered.
     outstanding: u32,
     /// The unit we offer.
     offered: Option<BlockSize>,
@@ -80,16 +80,16 @@ impl<M: Shared> Server<M> {
     pub fn over(memory: M, capacity: u16, wrap: Wrap) -> Self {
         let shape = Shape::new(u32::from(capacity), wrap);
         let epoch = page::begin(&memory);
-        let Left { put: tail, took: head, sound } = Left::find(&memory, &shape, Word::ResponseTail, Word::RequestHead);
+        let [tail, head] = left(&memory, Word::ResponseTail, Word::RequestHead);
         let freed = memory.load(Word::ResponseHead, Acquire);
-        let known = shape.cursor(freed).is_some() && shape.distance(freed, tail.count).is_some();
+        let known = shape.distance(freed, tail).is_some();
         let mut server = Self {
             room: 0,
             head,
-            taken: head.count,
-            seen: head.count,
+            taken: head,
+            seen: head,
             tail,
-            published: tail.count,
+            published: tail,
             freed,
             outstanding: 0,
             offered: None,
@@ -98,7 +98,7 @@ impl<M: Shared> Server<M> {
             news: false,
             watch: Watch::life(0),
             lives: lives::Lives::new(epoch),
-            foreign: !(sound && known),
+            foreign: !known,
             dead: None,
             memory,
             shape,
@@ -127,20 +127,19 @@ impl<M: Shared> Server<M> {
     /// The client misbehaved, now or earlier.
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Incoming>, PeerMisbehaved> {
-        if self.head.count == self.seen && !self.look()? {
+        if self.head == self.seen && !self.look()? {
             return Ok(None);
         }
-        let request = self.memory.request(self.head.slot);
-        self.head = self.shape.next(self.head);
-        self.outstanding += 1;
+        let request = self.memory.request(self.head);
+        self.head = self.head.wrapping_add(1);
         Ok(Some(incoming(request)))
     }
 
     /// Lets the client see what was taken: once for a batch.
     #[inline]
     fn show_taken(&mut self) {
-        if self.taken != self.head.count {
-            self.taken = self.head.count;
+        if self.taken != self.head {
+            self.taken = self.head;
             self.memory.store(Word::RequestHead, self.taken, Release);
         }
     }
@@ -152,10 +151,10 @@ impl<M: Shared> Server<M> {
             return self.interrupted();
         }
         let tail = self.memory.load(Word::RequestTail, Acquire);
-        if tail == self.head.count {
+        if tail == self.head {
             return Ok(false);
         }
-        let Some(waiting) = self.shape.distance(self.head.count, tail) else {
+        let Some(waiting) = self.shape.distance(self.head, tail) else {
             return Err(self.close("its request queue holds more than its capacity"));
         };
         if self.room == 0 && !self.look_for_room()? {
@@ -163,7 +162,8 @@ impl<M: Shared> Server<M> {
         }
         let taken = waiting.min(self.room);
         self.room -= taken;
-        self.seen = self.shape.ahead(self.head.count, taken);
+        self.outstanding += taken;
+        self.seen = self.head.wrapping_add(taken);
         Ok(true)
     }
 
@@ -178,9 +178,8 @@ impl<M: Shared> Server<M> {
         match (self.shape.distance(self.freed, head), unread) {
             (Some(taken), Some(unread)) if taken <= unread => {
                 self.freed = head;
-                let given = self.shape.distance(head, self.tail.count).unwrap_or(self.shape.capacity());
-                let promised = self.shape.distance(self.head.count, self.seen).unwrap_or(0);
-                let used = self.outstanding.saturating_add(given).saturating_add(promised);
+                let given = self.shape.distance(head, self.tail).unwrap_or(self.shape.capacity());
+                let used = self.outstanding.saturating_add(given);
                 let fits = self.shape.fits(head, used.saturating_add(1));
                 self.room = self.shape.always().saturating_sub(used).max(u32::from(fits));
                 Ok(fits)
@@ -198,8 +197,8 @@ impl<M: Shared> Server<M> {
         }
         let status = answer.status.map_or_else(|error| self.code(error), |()| codes::status::OK);
         let response = wire::Response { status, success_count: answer.blocks, pad: 0, id: answer.id };
-        self.memory.put_response(self.tail.slot, response);
-        self.tail = self.shape.next(self.tail);
+        self.memory.put_response(self.tail, response);
+        self.tail = self.tail.wrapping_add(1);
         self.outstanding -= 1;
     }
 
@@ -217,10 +216,10 @@ impl<M: Shared> Server<M> {
     #[inline]
     pub fn publish(&mut self) -> bool {
         self.show_taken();
-        if self.tail.count == self.published {
+        if self.tail == self.published {
             return self.news && core::mem::take(&mut self.news);
         }
-        self.published = self.tail.count;
+        self.published = self.tail;
         self.memory.store(Word::ResponseTail, self.published, Release);
         if !matches!(self.client, Peer::Extended(_)) {
             self.shown();
@@ -263,16 +262,16 @@ impl<M: Shared> Server<M> {
     /// Whether a request waits whose answer has room.
     #[inline]
     fn takeable(&mut self) -> bool {
-        self.waiting() && (self.seen != self.head.count || self.look_for_room().unwrap_or(false))
+        self.waiting() && (self.seen != self.head || self.look_for_room().unwrap_or(false))
     }
 
     fn waiting(&self) -> bool {
-        self.memory.load(Word::RequestTail, Relaxed) != self.head.count
+        self.memory.load(Word::RequestTail, Relaxed) != self.head
     }
 
     /// Requests taken and not yet answered.
     pub fn outstanding(&self) -> usize {
-        self.outstanding as usize
+        self.outstanding.saturating_sub(self.seen.wrapping_sub(self.head)) as usize
     }
 
     /// Whether the client misbehaved, and how.
@@ -288,7 +287,7 @@ impl<M: Shared> Server<M> {
         self.halt();
         self.outstanding = 0;
         // What was not published never is.
-        (self.published, self.news) = (self.tail.count, false);
+        (self.published, self.news) = (self.tail, false);
         misbehaved
     }
 }

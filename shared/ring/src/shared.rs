@@ -6,7 +6,7 @@
 //! checked like all that a peer says, but never undefined behaviour; and each entry is loaded once.
 use crate::{AttachError, CAPACITY_MAX, Wrap, extension, wire};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use orion_region::{Fixed, Table, Window};
+use orion_region::{Circle, Fixed, Window};
 
 /// The regions of one connection. All of them start zeroed.
 #[derive(Debug)]
@@ -47,14 +47,14 @@ pub trait Shared {
     fn store(&self, word: Word, value: u32, order: Ordering);
     /// A memory fence.
     fn fence(&self, order: Ordering);
-    /// Copies a request out of its slot; zeroes beyond the capacity.
-    fn request(&self, slot: u32) -> wire::Request;
-    /// Copies a request into its slot; nothing beyond the capacity.
-    fn put_request(&self, slot: u32, request: wire::Request);
-    /// Copies an answer out of its slot; zeroes beyond the capacity.
-    fn response(&self, slot: u32) -> wire::Response;
-    /// Copies an answer into its slot; nothing beyond the capacity.
-    fn put_response(&self, slot: u32, response: wire::Response);
+    /// Copies the request of a counter value out of its slot, which is the value modulo the entries that are used.
+    fn request(&self, count: u32) -> wire::Request;
+    /// Copies a request into the slot of a counter value.
+    fn put_request(&self, count: u32, request: wire::Request);
+    /// Copies the answer of a counter value out of its slot.
+    fn response(&self, count: u32) -> wire::Response;
+    /// Copies an answer into the slot of a counter value.
+    fn put_response(&self, count: u32, response: wire::Response);
 }
 
 /// A connection's mapped regions, found large enough.
@@ -64,8 +64,8 @@ pub struct Mapped {
     ext: Option<Fixed<{ size_of::<extension::Client>() }>>,
     request_counters: Fixed<{ wire::COUNTERS }>,
     response_counters: Fixed<{ wire::COUNTERS }>,
-    requests: Table<[AtomicU64; 4]>,
-    responses: Table<[AtomicU32; 3]>,
+    requests: Circle<[AtomicU64; 4]>,
+    responses: Circle<[AtomicU32; 3]>,
 }
 
 impl Mapped {
@@ -82,24 +82,25 @@ impl Mapped {
         let Memory { info, ext, requests, responses } = memory;
         check("request queue", &requests, requests_bytes)?;
         check("response queue", &responses, responses_bytes)?;
-        let entries = usize::from(capacity);
+        let entries = wrap(ext.as_ref()).entries(capacity.into());
         Ok(Self {
             info: fixed("server's page", &info)?,
             ext: ext.as_ref().map(|ext| fixed("client's page", ext)).transpose()?,
             request_counters: fixed("request queue", &requests)?,
             response_counters: fixed("response queue", &responses)?,
-            requests: Table::new(&requests, wire::REQUESTS, entries).ok_or(AttachError::Unaligned)?,
-            responses: Table::new(&responses, wire::RESPONSES, entries).ok_or(AttachError::Unaligned)?,
+            requests: Circle::new(&requests, wire::REQUESTS, entries).ok_or(AttachError::Unaligned)?,
+            responses: Circle::new(&responses, wire::RESPONSES, entries).ok_or(AttachError::Unaligned)?,
         })
     }
 
-    /// Where the counters wrap: two of ours agree on a better place than sDDF's.
+    /// How many entries are used: two of ours use a power of two.
     pub fn wrap(&self) -> Wrap {
-        match self.ext {
-            Some(_) => Wrap::Seamless,
-            None => Wrap::Plain,
-        }
+        wrap(self.ext.as_ref())
     }
+}
+
+fn wrap<T>(ext: Option<&T>) -> Wrap {
+    if ext.is_some() { Wrap::Seamless } else { Wrap::Plain }
 }
 
 fn check(region: &'static str, window: &Window, needed: usize) -> Result<(), AttachError> {
@@ -147,29 +148,23 @@ impl Shared for Mapped {
     }
 
     #[inline]
-    fn request(&self, slot: u32) -> wire::Request {
-        let Some([a, b, c, d]) = self.requests.get(slot as usize) else {
-            return wire::Request::default();
-        };
+    fn request(&self, count: u32) -> wire::Request {
+        let [a, b, c, d] = self.requests.at(count);
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
         zerocopy::transmute!([load(a), load(b), load(c), load(d)])
     }
 
     #[inline]
-    fn put_request(&self, slot: u32, request: wire::Request) {
+    fn put_request(&self, count: u32, request: wire::Request) {
         let words: [u64; 4] = zerocopy::transmute!(request);
-        if let Some(slot) = self.requests.get(slot as usize) {
-            for (to, word) in slot.iter().zip(words) {
-                to.store(word, Ordering::Relaxed);
-            }
+        for (to, word) in self.requests.at(count).iter().zip(words) {
+            to.store(word, Ordering::Relaxed);
         }
     }
 
     #[inline]
-    fn response(&self, slot: u32) -> wire::Response {
-        let Some([a, b, c]) = self.responses.get(slot as usize) else {
-            return wire::Response::default();
-        };
+    fn response(&self, count: u32) -> wire::Response {
+        let [a, b, c] = self.responses.at(count);
         let [status, count, id] = [a, b, c].map(|word| word.load(Ordering::Relaxed));
         // Little-endian, as both boards are: the count is the lower half of its word.
         let success_count = (count & 0xffff) as u16;
@@ -177,12 +172,10 @@ impl Shared for Mapped {
     }
 
     #[inline]
-    fn put_response(&self, slot: u32, response: wire::Response) {
+    fn put_response(&self, count: u32, response: wire::Response) {
         let words: [u32; 3] = zerocopy::transmute!(response);
-        if let Some(slot) = self.responses.get(slot as usize) {
-            for (to, word) in slot.iter().zip(words) {
-                to.store(word, Ordering::Relaxed);
-            }
+        for (to, word) in self.responses.at(count).iter().zip(words) {
+            to.store(word, Ordering::Relaxed);
         }
     }
 }

@@ -35,9 +35,9 @@ proptest! {
         let region = Region::new(64 + size);
         let size = region.window().len() - 64;
         let capacity = size as u32;
-        let last = u32::MAX - (u32::MAX % capacity + 1) % capacity;
+        let last = 2 * capacity - 1;
         for word in [0, 4] {
-            region.set(word, last - before);
+            region.set(word, last - before % (2 * capacity));
         }
         let (mut writer, mut reader) = (Writer::attach(region.window()).unwrap(), Reader::attach(region.window()).unwrap());
         let (mut oracle, mut dropped) = (VecDeque::new(), 0);

@@ -128,24 +128,24 @@ impl Shared for Side {
         }
     }
 
-    fn request(&self, slot: u32) -> wire::Request {
+    fn request(&self, count: u32) -> wire::Request {
         // SAFETY: loom reports a write at the same time.
-        self.0.requests[slot as usize].with(|entry| unsafe { *entry })
+        self.0.requests[count as usize % self.0.requests.len()].with(|entry| unsafe { *entry })
     }
 
-    fn put_request(&self, slot: u32, request: wire::Request) {
+    fn put_request(&self, count: u32, request: wire::Request) {
         // SAFETY: loom reports any access at the same time.
-        self.0.requests[slot as usize].with_mut(|entry| unsafe { *entry = request });
+        self.0.requests[count as usize % self.0.requests.len()].with_mut(|entry| unsafe { *entry = request });
     }
 
-    fn response(&self, slot: u32) -> wire::Response {
+    fn response(&self, count: u32) -> wire::Response {
         // SAFETY: loom reports a write at the same time.
-        self.0.responses[slot as usize].with(|entry| unsafe { *entry })
+        self.0.responses[count as usize % self.0.responses.len()].with(|entry| unsafe { *entry })
     }
 
-    fn put_response(&self, slot: u32, response: wire::Response) {
+    fn put_response(&self, count: u32, response: wire::Response) {
         // SAFETY: loom reports any access at the same time.
-        self.0.responses[slot as usize].with_mut(|entry| unsafe { *entry = response });
+        self.0.responses[count as usize % self.0.responses.len()].with_mut(|entry| unsafe { *entry = response });
     }
 }
 

@@ -44,7 +44,7 @@ impl<M: Shared> Client<M> {
     fn halt(&mut self) {
         (self.limit, self.halted) = (0, true);
         (self.lives.open, self.lives.restarted) = (false, false);
-        self.seen = self.head.count;
+        self.seen = self.head;
         self.watch = Watch::ANY;
     }
 
@@ -70,7 +70,7 @@ impl<M: Shared> Client<M> {
     }
 
     fn drained(&self) -> bool {
-        self.memory.load(Word::ResponseTail, Acquire) == self.head.count
+        self.memory.load(Word::ResponseTail, Acquire) == self.head
     }
 
     /// Agrees to a new life of the server's.
@@ -115,8 +115,7 @@ impl<M: Shared> Client<M> {
         self.count_restlessness()?;
         self.halt();
         // What was pushed and not answered is lost, published or not.
-        (self.extended, self.outstanding) = (true, 0);
-        self.tail = self.shape.cursor(self.published).unwrap_or_default();
+        (self.extended, self.tail) = (true, self.published);
         (self.lives.server, self.lives.unit) = (info.epoch, Some(unit));
         self.memory.store(Word::RequestTail, self.published, Relaxed);
         self.memory.store(START, self.published, Relaxed);
@@ -131,7 +130,7 @@ impl<M: Shared> Client<M> {
 
     /// A server that begins lives and never answers would keep us busy for ever.
     fn count_restlessness(&mut self) -> Result<(), &'static str> {
-        let fruitless = self.lives.server != 0 && self.head.count == self.lives.began;
+        let fruitless = self.lives.server != 0 && self.head == self.lives.began;
         self.lives.restless = if fruitless { self.lives.restless + 1 } else { 0 };
         if self.lives.restless < RESTLESS { Ok(()) } else { Err("its life changes all the time") }
     }
@@ -141,13 +140,14 @@ impl<M: Shared> Client<M> {
         if self.memory.load(SERVED, Acquire) != self.lives.own {
             return false;
         }
-        // Up to here are answers to earlier lives, of either.
-        let Some(head) = self.shape.cursor(self.memory.load(Word::ResponseTail, Acquire)) else {
-            self.close("its counter of answers is none");
+        // Whatever it answered to earlier lives, of either: to this one it answers from where requests begin.
+        let head = self.memory.load(Word::ResponseTail, Acquire);
+        if head != self.tail {
+            self.close("its answers do not begin where requests do");
             return true;
-        };
-        (self.head, self.taken, self.seen, self.lives.began) = (head, head.count, head.count, head.count);
-        self.memory.store(Word::ResponseHead, head.count, Release);
+        }
+        (self.head, self.taken, self.seen, self.lives.began) = (head, head, head, head);
+        self.memory.store(Word::ResponseHead, head, Release);
         self.lives.restarted = self.lives.known;
         (self.lives.open, self.lives.known) = (true, true);
         // Until this end was told.

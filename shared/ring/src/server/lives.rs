@@ -42,7 +42,9 @@ impl<M: Shared> Server<M> {
 
     /// Nothing is taken until it is known who asks.
     pub(super) fn halt(&mut self) {
-        (self.seen, self.room, self.halted) = (self.head.count, 0, true);
+        // What was seen and not taken is nobody's.
+        self.outstanding = u32::try_from(self.outstanding()).unwrap_or(u32::MAX);
+        (self.seen, self.room, self.halted) = (self.head, 0, true);
         (self.client, self.watch) = (Peer::Unknown, Watch::ANY);
     }
 
@@ -80,7 +82,7 @@ impl<M: Shared> Server<M> {
 
     /// A client without lives is plain sDDF: it asks on from the counters that are there.
     fn meet_plain(&mut self) -> bool {
-        if self.memory.load(Word::RequestTail, Relaxed) == self.head.count {
+        if self.memory.load(Word::RequestTail, Relaxed) == self.head {
             return true;
         }
         if self.foreign {
@@ -96,13 +98,13 @@ impl<M: Shared> Server<M> {
         if !follows(self.lives.client, life) {
             return Err("its life goes back");
         }
-        let fruitless = self.lives.client != 0 && self.head.count == self.lives.began;
+        let fruitless = self.lives.client != 0 && self.head == self.lives.began;
         self.lives.restless = if fruitless { self.lives.restless + 1 } else { 0 };
         if self.lives.restless >= RESTLESS {
             return Err("its life changes all the time");
         }
         self.lives.client = life;
-        self.lives.left = self.outstanding > 0;
+        self.lives.left = self.outstanding() > 0;
         self.lives.untold = self.lives.left;
         self.halt();
         Ok(())
@@ -112,12 +114,14 @@ impl<M: Shared> Server<M> {
     fn agree(&mut self, life: u32) -> Result<(), &'static str> {
         let start = self.memory.load(START, Acquire);
         let nothing_asked = self.memory.load(Word::RequestTail, Acquire) == start;
-        let start = self.shape.cursor(start).filter(|_| nothing_asked).ok_or("its requests begin outside the ring")?;
+        if !nothing_asked {
+            return Err("its requests begin outside the ring");
+        }
         self.greet()?;
-        (self.head, self.taken, self.seen, self.lives.began) = (start, start.count, start.count, start.count);
-        self.memory.store(Word::RequestHead, start.count, Relaxed);
-        // What was answered to an earlier life is skipped: the client begins at our tail.
-        (self.published, self.freed) = (self.tail.count, self.tail.count);
+        (self.head, self.taken, self.seen, self.lives.began) = (start, start, start, start);
+        self.memory.store(Word::RequestHead, start, Relaxed);
+        // What was answered to an earlier life is skipped: answers are counted from the number that requests are counted from.
+        (self.tail, self.published, self.freed) = (start, start, start);
         self.memory.store(Word::ResponseTail, self.published, Release);
         (self.halted, self.lives.left, self.lives.untold) = (false, false, false);
         (self.room, self.watch) = (self.shape.always(), Watch::life(life));
@@ -144,7 +148,7 @@ impl<M: Shared> Server<M> {
     /// Says once that the client has died while requests of it were under way: whoever holds some that have not reached a
     /// device should end them.
     pub fn take_left(&mut self) -> bool {
-        core::mem::take(&mut self.lives.left) && self.outstanding > 0
+        core::mem::take(&mut self.lives.left) && self.outstanding() > 0
     }
 
     /// Whether requests are taken.
