@@ -26,6 +26,9 @@ pub struct Load {
 pub struct Bench {
     load: Load,
     size: u64,
+    /// Blocks of one request, at least 1, and places where one may begin.
+    each: u64,
+    firsts: u64,
     sent: u64,
     answered: u64,
     most_in_flight: u64,
@@ -38,19 +41,19 @@ impl Bench {
         let window = server.grants.first().map_or(0, |g| g.blocks);
         let span = if load.span == 0 { window } else { load.span.min(window) };
         let load = Load { span, ..load };
-        Self { load, size: server.block(), sent: 0, answered: 0, most_in_flight: 0, failed: false }
+        let each = u64::from(load.blocks).max(1);
+        let firsts = span.saturating_sub(each) + 1;
+        Self { load, size: server.block(), each, firsts, sent: 0, answered: 0, most_in_flight: 0, failed: false }
     }
 
     /// First block of request `nth`: such that the whole request lies within the span, and at a multiple of its size,
     /// since a device below may have to copy what is not aligned.
     fn block(&self, nth: u64) -> u64 {
-        let blocks = u64::from(self.load.blocks).max(1);
-        let first_blocks = self.load.span.saturating_sub(blocks) + 1;
         let block = match self.load.stride {
             0 => mix(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             stride => stride.wrapping_mul(nth),
         };
-        block % first_blocks / blocks * blocks
+        block % self.firsts / self.each * self.each
     }
 }
 
@@ -62,8 +65,12 @@ impl Job for Bench {
         }
         let (op, block, count) = (self.load.op, self.block(self.sent), self.load.blocks);
         self.sent += 1;
-        self.most_in_flight = self.most_in_flight.max(self.sent - self.answered);
         Next::Send(Ask { op, block, count, address: slot.offset })
+    }
+
+    #[inline]
+    fn sent(&mut self) {
+        self.most_in_flight = self.most_in_flight.max(self.sent - self.answered);
     }
 
     #[inline]

@@ -108,6 +108,8 @@ pub type Say<'a> = &'a mut dyn FnMut(fmt::Arguments<'_>);
 pub trait Job {
     /// What to do with the free `slot`.
     fn next(&mut self, slot: Slot, data: &dyn Data) -> Next;
+    /// Nothing more can be sent for now.
+    fn sent(&mut self) {}
     /// Takes the answer to the request of `slot`: how it ended, and the blocks that succeeded.
     fn answered(&mut self, slot: Slot, status: Status, blocks: u16, data: &dyn Data, say: Say<'_>);
     /// Says how it ended, `elapsed` nanoseconds after its first request. Called once, when it is done.

@@ -35,11 +35,9 @@ impl Slots {
         self.free &= !(1 << slot.index);
     }
 
-    /// Frees the slot of request `id`; `None` where no such request is in flight.
-    pub fn put_back(&mut self, id: u32) -> Option<Slot> {
-        let index = usize::try_from(id).ok().filter(|&i| i < self.count)?;
-        let taken = self.free & (1 << index) == 0;
-        self.free |= 1 << index;
-        taken.then(|| self.slot(index))
+    /// Frees the slot of request `id`, which was in flight.
+    pub fn put_back(&mut self, id: u32) -> Slot {
+        self.free |= 1u64.wrapping_shl(id);
+        self.slot(usize::try_from(id).unwrap_or(0))
     }
 }

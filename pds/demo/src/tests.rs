@@ -152,9 +152,10 @@ fn run(gate: &mut Gate, settings: &[(&str, u64)], depth: u64) -> (Verdict, Vec<S
             Some((_, Next::Done)) => break,
             Some((_, Next::Wait)) | None => {}
         }
+        work.job().sent();
         let (slot, ask) = in_flight.remove(in_flight.len() / 2).expect("nothing in flight and not done");
         let done = gate.serve(ask);
-        assert!(slots.put_back(u32::try_from(slot.index).unwrap()).is_some());
+        slots.put_back(u32::try_from(slot.index).unwrap());
         let blocks = u16::try_from(done.blocks).unwrap();
         work.job().answered(slot, done.status, blocks, &gate.memory, &mut say);
     }

@@ -88,10 +88,9 @@ impl Relay {
     }
 }
 
+#[inline(always)]
 fn drain(uppers: &mut impl Uppers, device: &mut impl Engine<Origin>) {
-    while let Some((origin, done)) = device.finished() {
-        uppers.complete(origin.upper, origin.tag, done);
-    }
+    device.drain(|origin, done| uppers.complete(origin.upper, origin.tag, done));
 }
 
 #[cfg(test)]

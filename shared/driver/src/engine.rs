@@ -36,6 +36,16 @@ pub trait Engine<T> {
     /// The next request that has ended. Where there is none, the device interrupts at the next.
     fn finished(&mut self) -> Option<(T, Completion)>;
 
+    /// Hands `each` every request that has ended; the device interrupts at the next.
+    fn drain(&mut self, mut each: impl FnMut(T, Completion))
+    where
+        Self: Sized,
+    {
+        while let Some((tag, done)) = self.finished() {
+            each(tag, done);
+        }
+    }
+
     /// Whether there are answers for which the device was not needed.
     fn has_answers(&self) -> bool;
 

@@ -265,8 +265,9 @@ impl<M: Shared> Server<M> {
         self.waiting() && (self.seen != self.head || self.look_for_room().unwrap_or(false))
     }
 
+    /// Whether a request waits. Acquire: where there is one of a new life of the client's, so is its head.
     fn waiting(&self) -> bool {
-        self.memory.load(Word::RequestTail, Relaxed) != self.head
+        self.memory.load(Word::RequestTail, Acquire) != self.head
     }
 
     /// Requests taken and not yet answered.
