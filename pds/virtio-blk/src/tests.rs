@@ -79,7 +79,7 @@ fn device() -> Device {
         dma_bus: DMA_BUS.into(),
         dma_size: (DMA_LEN as u64).into(),
         unit: u32::MAX.into(),
-        pad: 0.into(),
+        options: 0.into(),
         name: Name::new("d0"),
     }
 }

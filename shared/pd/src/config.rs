@@ -219,8 +219,8 @@ pub struct Device {
     /// Which of the disks behind the controller: a namespace's number, a port's, a target's << 16 | a logical unit's; `u32::MAX`:
     /// the first that there is. A controller with several disks has a record for each, alike but for this and the name.
     pub unit: U32,
-    /// Zero.
-    pub pad: U32,
+    /// How its queues are to be: bits 0 to 7, how many (0: one); 8: packed rings; 9: in order; 10: a queue is reset alone.
+    pub options: U32,
     /// The disk's name in `system.xml`.
     pub name: Name,
 }

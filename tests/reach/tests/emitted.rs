@@ -171,13 +171,27 @@ fn partitioned(text: &str, disk: &str) -> bool {
     partitions.flat_map(|node| node.descendants()).any(|node| node.attribute("disk") == Some(disk))
 }
 
-/// What a disk's device is to reach: its driver's memory, the payload of every client with a grant on the disk, and
-/// the page for its table of partitions, if those are volumes.
+/// The device of a disk, and all disks behind it.
+fn device(text: &str, disk: &str) -> (String, BTreeSet<String>) {
+    let document = roxmltree::Document::parse(text).unwrap();
+    let disks = document.descendants().filter(|node| node.tag_name().name() == "disk");
+    let named = |node: roxmltree::Node<'_, '_>| {
+        let name = node.attribute("name").unwrap();
+        (node.attribute("controller").unwrap_or(name).to_owned(), name.to_owned())
+    };
+    let all: Vec<(String, String)> = disks.map(named).collect();
+    let (device, _) = all.iter().find(|(_, name)| name == disk).unwrap().clone();
+    let behind = all.into_iter().filter(|(other, _)| *other == device).map(|(_, name)| name).collect();
+    (device, behind)
+}
+
+/// What a disk's device is to reach: its driver's memory, the payload of every client with a grant on a disk behind it, and
+/// the pages for their tables of partitions, if those are volumes.
 fn needed(case: &Case, disk: &str) -> BTreeSet<String> {
-    let granted = grants(&case.text);
-    let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| grant.disk == disk));
-    let table = partitioned(&case.text, disk).then(|| format!("table_{disk}"));
-    clients.map(|(client, _)| format!("data_{client}")).chain([format!("dma_{disk}")]).chain(table).collect()
+    let (granted, (device, behind)) = (grants(&case.text), device(&case.text, disk));
+    let clients = granted.iter().filter(|(_, list)| list.iter().any(|grant| behind.contains(&grant.disk)));
+    let tables = behind.iter().filter(|disk| partitioned(&case.text, disk)).map(|disk| format!("table_{disk}"));
+    clients.map(|(client, _)| format!("data_{client}")).chain([format!("dma_{device}")]).chain(tables).collect()
 }
 
 #[test]
@@ -188,7 +202,7 @@ fn devices_reach_what_their_board_lets_them_reach() {
         for disk in &case.plan.disks {
             let driver = case.reach.iter().find(|reach| reach.pd == disk.driver).unwrap();
             let device = driver.devices.iter().find(|device| device.disk).unwrap();
-            assert_eq!(device.name, disk.name);
+            assert_eq!(device.name, self::device(&case.text, &disk.name).0);
             let pci = matches!(disk.slot, Slot::Pci(_));
             assert_eq!(device.messages, pci && case.plan.board != Board::Host, "{}", case.name);
             match (&device.dma, case.plan.board, case.plan.iommu) {

@@ -63,7 +63,7 @@ fn devices(case: &Case, capdl: &Capdl<'_>) {
     let spaces = capdl.spaces();
     for disk in &case.plan.disks {
         let driver = case.reach.iter().find(|reach| reach.pd == disk.driver).unwrap();
-        let device = driver.devices.iter().find(|device| device.name == disk.name).unwrap();
+        let device = driver.devices.iter().find(|device| device.disk).unwrap();
         let Slot::Pci(number) = disk.slot else { continue };
         match (&device.dma, spaces.get(&format!("0:{number:x}.0"))) {
             (Dma::Regions(regions), Some(mapped)) => {

@@ -8,6 +8,7 @@ use crate::problem::{Problems, suggest};
 use orion_caps::CAPABILITIES_MAX;
 use std::collections::BTreeMap;
 
+mod controllers;
 mod sddf;
 
 /// Priority of the clock.
@@ -65,6 +66,7 @@ pub fn check(system: &System, problems: &mut Problems) {
     }
     overlaps(system, problems);
     useless_settings(system, &clients, problems);
+    controllers::check(system, problems);
     sddf::check(system, problems);
     if let (Some(at), false) = (system.scheduling_domains, system.disks.is_empty()) {
         let what = "scheduling domains beside disks are not in this version of Orion";
@@ -92,7 +94,7 @@ fn reserved_names(system: &System, problems: &mut Problems) {
 /// Whether a PD of this name is derived from what the system has.
 fn derives(name: &str, system: &System) -> bool {
     let named = |prefix: &str, of: &str| name.strip_prefix(prefix) == Some(of);
-    let disk = |disk: &Disk| named("blk_", &disk.name) || named("part_", &disk.name) || named("export_", &disk.name);
+    let disk = |disk: &Disk| named("blk_", disk.device()) || named("part_", &disk.name) || named("export_", &disk.name);
     let volume = |volume: &crate::model::Volume| named("export_", &volume.name);
     RESERVED.contains(&name) || system.disks.iter().any(disk) || system.volumes.iter().any(volume)
 }

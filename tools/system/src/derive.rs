@@ -12,6 +12,7 @@ mod audit;
 mod build;
 mod clients;
 mod controls;
+mod device;
 mod disks;
 mod ladder;
 mod limits;
@@ -19,6 +20,7 @@ mod manager;
 mod partitions;
 mod sddf;
 mod services;
+mod slots;
 mod space;
 mod supervision;
 

@@ -138,13 +138,13 @@ fn io_spaces(plan: &Plan, w: &mut Writer) {
     w.comment("What each device may reach.");
     let taken: BTreeSet<u64> = plan.own.iter().filter_map(|e| digits(e.value("domain_id")?)).collect();
     let mut free = (1_u64..).filter(|id| !taken.contains(id)).map(|id| id.to_string());
-    for disk in &plan.disks {
+    for (disk, _) in plan.devices() {
         let Slot::Pci(device) = disk.slot else { continue };
-        let (name, peripheral) = (format!("io_{}", disk.name), format!("0:{device:x}.0"));
+        let (name, peripheral) = (format!("io_{}", disk.device), format!("0:{device:x}.0"));
         let id = free.next().unwrap_or_default();
         w.open("io_address_space", &[("name", &name), ("peripheral_id", &peripheral), ("domain_id", &id)]);
         w.deeper(|w| {
-            for region in plan.regions.iter().filter(|region| region.dma_by.contains(&disk.name)) {
+            for region in plan.regions.iter().filter(|region| region.dma_by.contains(&disk.device)) {
                 let address = hex(region.bus.unwrap_or(0));
                 w.empty("iomap", &[("mr", &region.name), ("iovaddr", &address), ("perms", "rw")]);
             }

@@ -91,7 +91,7 @@ fn disks(system: &System, plan: &Plan) -> String {
             let timeout = system.disk(&disk.name).map_or(0, |disk| disk.timeout_ms);
             vec![
                 disk.name.clone(),
-                disk.bus.clone(),
+                format!("{} {}", disk.bus, disk.bus.unit_name(disk.unit)).trim_end().to_owned(),
                 slot,
                 disk.driver.clone(),
                 disk.size.map_or("any".into(), bytes),

@@ -114,7 +114,8 @@ fn drivers<'a>(system: &'a System, plan: &'a Plan) -> Vec<Column<'a>> {
         .map(|pd| {
             let lines = vec![under(pd)];
             let volume = volume_of(system, pd).map_or(0.0, |name| text_width(name, 12.0) + 70.0);
-            let width = box_width(pd, &lines).max(RING_INSET + 14.0 + volume.max(100.0));
+            let names = plan.driven_by(&pd.name).map(|disk| text_width(&disk.name, 15.0) + 12.0).sum::<f64>() + 32.0;
+            let width = box_width(pd, &lines).max(RING_INSET + 14.0 + volume.max(100.0)).max(names);
             Column { x: 0.0, width, pd, lines, grants: Vec::new(), entries: ring(pd, Role::Server) }
         })
         .collect()
@@ -269,7 +270,11 @@ fn driver(canvas: &mut Canvas, system: &System, plan: &Plan, column: &Column<'_>
     };
     canvas.text((x + 14.0, below + 22.0), &slot, 10.0, "#8a94a0", false);
     canvas.disk((column.x, below + DISK_WIRE), (column.width, DISK_HEIGHT));
-    canvas.text((column.x + 16.0, below + DISK_WIRE + 36.0), &disk.name, 15.0, "#2f3a45", true);
+    let mut from = column.x + 16.0;
+    for disk in plan.driven_by(&column.pd.name) {
+        canvas.text((from, below + DISK_WIRE + 36.0), &disk.name, 15.0, "#2f3a45", true);
+        from += text_width(&disk.name, 15.0) + 12.0;
+    }
     let bytes = disk.size.map_or(String::new(), |bytes| format!(" \u{b7} {}", size(bytes)));
     let line = format!("{}{bytes}{}", disk.bus, if disk.read_only { " \u{b7} read-only" } else { "" });
     canvas.text((column.x + 16.0, below + DISK_WIRE + 52.0), &line, 11.0, "#55606c", false);

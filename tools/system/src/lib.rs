@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod base;
+pub mod bus;
 mod calls;
 mod check;
 mod derive;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A `system.xml` as it was understood: Microkit's parts that we have to know, and ours.
+use crate::bus::Bus;
 use crate::element::{Element, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,7 +180,11 @@ pub struct Disk {
     /// Where it stands.
     pub at: Position,
     /// The kind of device.
-    pub bus: String,
+    pub bus: Bus,
+    /// The controller that it shares with the other disks that name it, and where that stands.
+    pub controller: Option<(String, Position)>,
+    /// Which of the disks behind its controller it is, and where that stands.
+    pub unit: Option<(u32, Position)>,
     /// Bytes that it must have at least.
     pub size: Option<u64>,
     /// Whether it is attached read-only.
@@ -192,10 +197,27 @@ pub struct Disk {
     pub timeout_ms: u32,
     /// Most requests that it is given at once.
     pub queue: Option<u16>,
+    /// Queues of requests that its driver is to use.
+    pub queues: Option<(u8, Position)>,
+    /// Whether those queues are packed rings, of virtio.
+    pub packed: bool,
     /// Microseconds that a place is kept free for who is first by weight and about to ask, and where that is said.
     pub grace_us: Option<(u16, Position)>,
     /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
     pub driver: Option<(String, Position)>,
+}
+
+impl Disk {
+    /// What its driver, its registers and its memory are called by: the controller, or the disk itself where it has one of its
+    /// own.
+    pub fn device(&self) -> &str {
+        self.controller.as_ref().map_or(&self.name, |(name, _)| name)
+    }
+
+    /// How its queues are to be, as its driver is told.
+    pub fn options(&self) -> u32 {
+        u32::from(self.queues.map_or(0, |(queues, _)| queues)) | u32::from(self.packed) << 8
+    }
 }
 
 /// A name of something that blocks lie on, and where it stands.
@@ -279,6 +301,11 @@ impl System {
     /// The disk called `name`.
     pub fn disk(&self, name: &str) -> Option<&Disk> {
         self.disks.iter().find(|disk| disk.name == name)
+    }
+
+    /// The disks behind the device of this name, as they stand.
+    pub fn behind<'a>(&'a self, device: &'a str) -> impl Iterator<Item = &'a Disk> {
+        self.disks.iter().filter(move |disk| disk.device() == device)
     }
 
     /// The volume called `name`.

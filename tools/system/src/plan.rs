@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A system made concrete for one board: every PD, region, channel, address and configuration.
+use crate::bus::Bus;
 use crate::element::Element;
 
 /// Where a plan runs.
@@ -76,7 +77,7 @@ pub struct Pd {
     pub irqs: Vec<Irq>,
     /// Ranges of I/O ports (x86-64): channel-like id, first port, count.
     pub ioports: Vec<(u8, u16, u16)>,
-    /// The disk it drives, by name.
+    /// The disk it drives, by name; of several behind one controller, the first.
     pub disk: Option<String>,
     /// Its configuration blob; empty for a user's own PD that has no link to us, and for a plain sDDF component.
     pub config: Vec<u8>,
@@ -146,7 +147,7 @@ pub struct Region {
     pub phys: Option<u64>,
     /// The one address by which every device that may touch it names it.
     pub bus: Option<u64>,
-    /// The disks whose devices may reach it.
+    /// The devices that may reach it, by the names that disks have for them.
     pub dma_by: Vec<String>,
 }
 
@@ -186,7 +187,7 @@ pub enum IrqSource {
         /// masked pin is lost for ever (82093AA, 3.2.4): only for devices that interrupt again by themselves.
         edge: bool,
     },
-    /// Host: the device's MSI-X message rings the PD's event descriptor.
+    /// Host: the device's message, or its pin, rings the PD's event descriptor.
     Event,
 }
 
@@ -201,13 +202,45 @@ pub struct Channel {
     pub calls: Option<char>,
 }
 
+impl Plan {
+    /// The disks that `pd` drives, by name.
+    pub fn driven_by<'a>(&'a self, pd: &'a str) -> impl Iterator<Item = &'a Disk> {
+        self.disks.iter().filter(move |disk| disk.driver == pd)
+    }
+
+    /// The disk that a client of the driver `pd` reaches over a link that says `volume`.
+    pub fn disk_over(&self, pd: &str, volume: &str) -> Option<&Disk> {
+        let behind = |disk: &&Disk| disk.driver == pd;
+        let named = self.disks.iter().filter(behind).find(|disk| disk.name == volume);
+        named.or_else(|| self.disks.iter().find(behind))
+    }
+
+    /// The devices, each by the first disk behind it, and the disks behind it.
+    pub fn devices(&self) -> Vec<(&Disk, Vec<&Disk>)> {
+        let mut devices: Vec<(&Disk, Vec<&Disk>)> = Vec::new();
+        for disk in &self.disks {
+            match devices.iter_mut().find(|(first, _)| first.device == disk.device) {
+                Some((_, all)) => all.push(disk),
+                None => devices.push((disk, vec![disk])),
+            }
+        }
+        devices
+    }
+}
+
 /// A disk of the system.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// Its name.
     pub name: String,
-    /// The kind of device: `virtio-blk`.
-    pub bus: String,
+    /// The kind of device.
+    pub bus: Bus,
+    /// What its device is called by: its controller, or itself where it has one of its own.
+    pub device: String,
+    /// Which of the disks behind that device it is, as its driver is told; [`FIRST_UNIT`](crate::bus::FIRST_UNIT): the first.
+    pub unit: u32,
+    /// How its queues are to be, as its driver is told.
+    pub options: u32,
     /// The PD that drives it.
     pub driver: String,
     /// How the driver reaches it.

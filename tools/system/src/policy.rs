@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Our elements: disks, volumes, grants.
-use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element};
 use crate::microkit::twice;
-use crate::model::{
-    AUDITOR, DEFAULT_TIMEOUT_MS, Disk, GRACE_MAX_US, Grant, Manager, Partition, System, Target, Transport, Volume,
-    WINDOWS,
-};
+use crate::model::{AUDITOR, Grant, Manager, Partition, System, Target, Volume, WINDOWS};
 use crate::problem::{Problems, suggest};
 use crate::read::{self, tag};
 use orion_caps::Rights;
+
+mod disk;
 
 /// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
 pub const MAX_NAME: usize = 40;
@@ -28,10 +26,6 @@ pub const RIGHTS: [(&str, u16); 8] = [
     ("derive", Rights::DERIVE.bits()),
     ("admin", Rights::ADMIN.bits()),
 ];
-/// Kinds of devices of the mission that have no driver yet.
-const LATER_BUSES: &[&str] =
-    &["nvme", "ahci", "sata", "scsi", "virtio-scsi", "iscsi", "nbd", "usb", "sas", "file", "ram"];
-
 /// The names of the rights in `bits`.
 pub fn rights_text(bits: u16) -> String {
     let names: Vec<&str> = RIGHTS.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| *name).collect();
@@ -42,7 +36,7 @@ pub fn rights_text(bits: u16) -> String {
 pub fn read(root: &Element, system: &mut System, problems: &mut Problems) {
     for element in root.children.iter().filter(|child| child.ours) {
         match element.name.as_str() {
-            "disk" => system.disks.extend(disk(element, problems)),
+            "disk" => system.disks.extend(disk::disk(element, problems)),
             "volume" => system.volumes.extend(volume(element, problems)),
             "grant" => {
                 system.named_clients.extend(element.value("client").map(str::to_owned));
@@ -85,53 +79,6 @@ fn unique(system: &System, problems: &mut Problems) {
             twice("disk or volume", b, *at, *first, problems);
         }
     }
-}
-
-fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
-    let name = read::name(element, MAX_NAME, problems);
-    let bus = read::required(element, "bus", problems).and_then(|a| bus(a, problems));
-    let slot = element.attribute("slot");
-    let slot = slot.and_then(|a| Some((u8::try_from(read::number(a, 0, 31, problems)?).ok()?, a.at)));
-    let transport = element.attribute("transport").and_then(|a| read::choice(a, &["mmio", "pci"], problems));
-    let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
-    let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
-    let queue = element.attribute("queue").and_then(|a| read::number(a, 1, u64::from(DRIVER_QUEUE_MAX), problems));
-    let grace = element.attribute("grace");
-    let grace = grace.and_then(|a| Some((read::microseconds(a, GRACE_MAX_US, problems)?, a.at)));
-    if let (Some(a), None) = (element.attribute("grace"), element.attribute("queue")) {
-        let what = "a grace, and the disk takes as many requests as there are: no place is kept free";
-        problems.add(a.at, what, "write queue=\"n\" beside it, or remove it");
-    }
-    let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
-    let driver = element.attribute("driver").map(|a| (a.value.clone(), a.at));
-    Some(Disk {
-        name: name?.to_owned(),
-        at: element.at,
-        bus: bus.unwrap_or("virtio-blk").to_owned(),
-        size,
-        read_only,
-        slot,
-        transport: transport.map(|t| if t == "pci" { Transport::Pci } else { Transport::Mmio }),
-        timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
-        queue: queue.and_then(|queue| u16::try_from(queue).ok()),
-        grace_us: grace,
-        driver,
-    })
-}
-
-fn bus<'a>(attribute: &'a Attribute, problems: &mut Problems) -> Option<&'a str> {
-    let value = attribute.value.as_str();
-    if value == "virtio-blk" {
-        return Some(value);
-    }
-    if LATER_BUSES.contains(&value) {
-        let what = format!("bus {value:?} is not there yet in this version of Orion");
-        problems.add(attribute.at, what, "use bus=\"virtio-blk\"");
-    } else {
-        let what = format!("bus {value:?} is not known");
-        problems.add(attribute.at, what, "use bus=\"virtio-blk\", the one of this version of Orion");
-    }
-    None
 }
 
 fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {

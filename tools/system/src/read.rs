@@ -21,7 +21,11 @@ pub fn required<'a>(element: &'a Element, name: &str, problems: &mut Problems) -
 
 /// A name: a letter or `_`, then letters, digits, `_`, `-`; at most `max` characters.
 pub fn name<'a>(element: &'a Element, max: usize, problems: &mut Problems) -> Option<&'a str> {
-    let attribute = required(element, "name", problems)?;
+    name_of(required(element, "name", problems)?, max, problems)
+}
+
+/// A name, as above, that any attribute gives.
+pub fn name_of<'a>(attribute: &'a Attribute, max: usize, problems: &mut Problems) -> Option<&'a str> {
     let name = attribute.value.as_str();
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');

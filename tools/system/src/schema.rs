@@ -38,6 +38,22 @@ const PD_ATTRIBUTES: &[&str] = &[
 ];
 const PD_CHILDREN: &[&str] =
     &["program_image", "map", "irq", "setvar", "protection_domain", "virtual_machine", "ioport", "cspace"];
+const DISK_ATTRIBUTES: &[&str] = &[
+    "name",
+    "bus",
+    "controller",
+    "unit",
+    "size",
+    "readonly",
+    "slot",
+    "transport",
+    "timeout",
+    "queue",
+    "queues",
+    "ring",
+    "grace",
+    "driver",
+];
 const IRQ_ATTRIBUTES: &[&str] =
     &["irq", "id", "trigger", "setvar_id", "pin", "vector", "ioapic", "polarity", "pcidev", "handle"];
 
@@ -79,7 +95,7 @@ const MICROKIT: &[Rule] = &[
 ];
 
 const OURS: &[Rule] = &[
-    leaf("disk", &["name", "bus", "size", "readonly", "slot", "transport", "timeout", "queue", "grace", "driver"]),
+    leaf("disk", DISK_ATTRIBUTES),
     Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),

@@ -3,7 +3,7 @@
 use super::build::{Build, LARGE_PAGE, PAGE, STACK, memory};
 use crate::check::{AUDITOR_PRIORITY, GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIORITY};
 use crate::element::Position;
-use crate::model::{AUDITOR, DEFAULT_QUEUE, Grant, Target, WINDOWS};
+use crate::model::{AUDITOR, DEFAULT_QUEUE, Disk, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use orion_caps::Rights;
 use orion_pd::config::{self, NONE, Name, Setting};
@@ -212,7 +212,7 @@ impl Build<'_> {
                 region.page = LARGE_PAGE;
             }
             let align = if client.data % LARGE_PAGE == 0 { LARGE_PAGE } else { PAGE };
-            region.dma_by = client.disks().into_iter().map(str::to_owned).collect();
+            region.dma_by = self.devices_below(client);
             region.bus = self.bus_address(name, client.data, align);
             region.phys = self.fixed(region.bus);
             let bus = region.bus.unwrap_or(0);
@@ -223,6 +223,13 @@ impl Build<'_> {
             let known = self.name_region(GATEKEEPER, &region_name, 0, bus);
             debug_assert_eq!(usize::from(known), index);
         }
+    }
+
+    /// The devices that the grants of a client come down to.
+    fn devices_below(&self, client: &Client) -> Vec<String> {
+        let disks = client.disks().into_iter().filter_map(|disk| self.system.disk(disk));
+        let names: BTreeSet<&str> = disks.map(Disk::device).collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// A bus address for `size` bytes on behalf of `pd`.

@@ -64,7 +64,7 @@ impl Build<'_> {
         let mut region = memory(&format!("table_{}", disk.name), RegionKind::Dma, PAGE);
         region.bus = self.bus_address(pd, PAGE, PAGE);
         region.phys = self.fixed(region.bus);
-        region.dma_by = vec![disk.name.clone()];
+        region.dma_by = vec![disk.device().to_owned()];
         let (name, bus) = (region.name.clone(), region.bus.unwrap_or(0));
         self.region(region);
         let vaddr = self.map(pd, &name, true);

@@ -5,7 +5,7 @@
 //! On aarch64 its `.device_resources` say where they are. On x86-64 the driver has all of it built in
 //! (`drivers/blk/virtio/block.c` and `virtio/transport/pci.c` of sDDF 0.7.0), the firmware's choice of a BAR included.
 use super::build::{Build, PAGE, memory};
-use super::disks::{BUSES_PER_PAGE, virtio_mmio};
+use super::disks::{BUSES_PER_PAGE, planned, virtio_mmio};
 use crate::model::{Disk, Transport};
 use crate::plan::{self, Board, Irq, IrqSource, Map, RegionKind, Slot};
 use crate::sddf::{Region, Resources};
@@ -57,15 +57,8 @@ impl Build<'_> {
             part.pd.disk = Some(disk.name.clone());
         }
         let forced = self.options.disks.get(&disk.name).copied().unwrap_or_default();
-        self.disks.push(plan::Disk {
-            name: disk.name.clone(),
-            bus: disk.bus.clone(),
-            driver: pd.to_owned(),
-            slot,
-            size: forced.size.or(disk.size),
-            read_only: disk.read_only,
-            sddf: true,
-        });
+        let size = forced.size.or(disk.size);
+        self.disks.push(plan::Disk { driver: pd.to_owned(), slot, size, sddf: true, ..planned(disk) });
     }
 
     fn sddf_limits(&mut self, disk: &Disk, slot: Slot) {

@@ -112,7 +112,7 @@ impl Build<'_> {
             dma_bus: 0.into(),
             dma_size: 0.into(),
             unit: u32::MAX.into(),
-            pad: 0.into(),
+            options: 0.into(),
             name: Name::new("uart"),
         };
         if let Some(part) = self.pds.get_mut(SERIAL) {

@@ -77,12 +77,14 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
             blocks.extend(parts.iter().filter(|part| part.client == pd.name).map(|part| part.blocks(&server.name)));
             continue;
         }
-        match plan.disks.iter().find(|disk| disk.driver == server.name) {
+        match reached(pd, server, plan) {
             // A driver refuses nothing but what changes a read-only disk.
-            Some(disk) => blocks.push(whole(&disk.name, allowed(disk), Some(&server.name))),
-            None if !config.grants.is_empty() => blocks.extend(granted(&pd.name, server, &config, (system, plan))),
+            disks if !disks.is_empty() => {
+                blocks.extend(disks.iter().map(|disk| whole(&disk.name, allowed(disk), Some(&server.name))));
+            }
+            _ if !config.grants.is_empty() => blocks.extend(granted(&pd.name, server, &config, (system, plan))),
             // Of any other server nothing is known but what it could do itself.
-            None => blocks.extend(self::blocks(server, system, plan)),
+            _ => blocks.extend(self::blocks(server, system, plan)),
         }
     }
     blocks.sort_by(|a, b| (&a.server, &a.disk, a.first, a.grant).cmp(&(&b.server, &b.disk, b.first, b.grant)));
@@ -92,6 +94,13 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
 fn whole(disk: &str, rights: u16, server: Option<&str>) -> Blocks {
     let (disk, server) = (disk.to_owned(), server.map(str::to_owned));
     Blocks { disk, volume: None, partition: None, first: 0, count: None, rights, server, grant: None }
+}
+
+/// The disks of the driver `server` that its client `pd` reaches.
+fn reached<'a>(pd: &Pd, server: &Pd, plan: &'a Plan) -> Vec<&'a Disk> {
+    let links = config(pd).map_or(&[][..], |config| config.links);
+    let to_server = links.iter().filter(|link| link.role() == Role::Client && link.peer.as_str() == server.name);
+    to_server.filter_map(|link| plan.disk_over(&server.name, link.volume.as_str())).collect()
 }
 
 /// A partition that a PD gives to a client of its own.
@@ -112,7 +121,7 @@ impl Part<'_> {
 
 /// The partitions that `server` gives away: it is the driver of their disk, or stands over it.
 fn partitions<'a>(server: &'a Pd, config: &Config<'a>, plan: &'a Plan) -> Vec<Part<'a>> {
-    let driver = |link: &Link| plan.disks.iter().find(|disk| disk.driver == link.peer.as_str());
+    let driver = |link: &'a Link| plan.disk_over(link.peer.as_str(), link.volume.as_str());
     let below = plan.disks.iter().find(|disk| disk.driver == server.name);
     let Some(disk) = below.or_else(|| config.links_as(Role::Client).find_map(|(_, link)| driver(link))) else {
         return Vec::new();
@@ -186,14 +195,16 @@ pub fn orders(pd: &Pd, plan: &Plan) -> Vec<Order> {
     let mut orders = Vec::new();
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server) else { continue };
-        if let Some(disk) = plan.disks.iter().find(|disk| disk.driver == server.name) {
+        if plan.driven_by(&server.name).next().is_some() {
+            let disks = reached(pd, server, plan);
+            let Some(disk) = disks.first() else { continue };
             // sDDF's drivers believe whatever address they are given.
             let regions = match disk.sddf {
                 true => plan.regions.iter().map(|region| region.name.clone()).collect(),
                 false => config.regions.iter().map(|region| region.name.as_str().to_owned()).collect(),
             };
             let regions = sorted(regions);
-            orders.push(Order { disk: disk.name.clone(), driver: server.name.clone(), regions });
+            orders.push(Order { disk: disk.device.clone(), driver: server.name.clone(), regions });
         } else if config.grants.is_empty() {
             // A layer between passes addresses on as they are, if it knows a region that they lie in.
             let known = |name: &String| config.regions.iter().any(|region| region.name.as_str() == name);

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// A device that a PD programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// The disk; of registers of the user's own, their region.
+    /// The disk, or the controller that disks share; of registers of the user's own, their region.
     pub name: String,
     /// Whether it is a disk of `system.xml`.
     pub disk: bool,
@@ -28,12 +28,12 @@ pub enum Dma {
 /// The devices that `pd` programs.
 pub fn devices(pd: &Pd, plan: &Plan) -> Vec<Device> {
     let mut devices = Vec::new();
-    for disk in plan.disks.iter().filter(|disk| pd.disk.as_ref() == Some(&disk.name)) {
+    for (disk, _) in plan.devices().into_iter().filter(|(disk, _)| pd.disk.is_some() && disk.driver == pd.name) {
         let pci = matches!(disk.slot, Slot::Pci(_));
         devices.push(Device {
-            name: disk.name.clone(),
+            name: disk.device.clone(),
             disk: true,
-            dma: dma(plan, &disk.name),
+            dma: dma(plan, &disk.device),
             messages: pci && plan.board != Board::Host,
         });
     }
@@ -59,12 +59,12 @@ const fn ram(board: Board) -> Range<u64> {
     }
 }
 
-/// What the device of the disk `disk` could reach. QEMU's device on the host has no other memory than these regions.
-fn dma(plan: &Plan, disk: &str) -> Dma {
+/// What the device `device` could reach. QEMU's device on the host has no other memory than these regions.
+fn dma(plan: &Plan, device: &str) -> Dma {
     if plan.board != Board::Host && !plan.iommu {
         return Dma::Everything;
     }
-    let reached = plan.regions.iter().filter(|region| region.dma_by.iter().any(|by| by == disk));
+    let reached = plan.regions.iter().filter(|region| region.dma_by.iter().any(|by| by == device));
     Dma::Regions(reached.map(|region| region.name.clone()).collect())
 }
 

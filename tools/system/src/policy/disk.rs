@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//! A disk: on which bus, behind which controller, which of its disks.
+use super::MAX_NAME;
+use crate::bus::Bus;
+use crate::derive::DRIVER_QUEUE_MAX;
+use crate::element::{Attribute, Element, Position};
+use crate::model::{DEFAULT_TIMEOUT_MS, Disk, GRACE_MAX_US, Transport};
+use crate::problem::{Problems, suggest};
+use crate::read;
+
+/// Kinds of devices of the mission that have no driver yet.
+const LATER_BUSES: &[&str] = &["iscsi", "nbd", "usb", "sas", "file", "ram"];
+
+pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
+    let name = read::name(element, MAX_NAME, problems);
+    let bus = read::required(element, "bus", problems).and_then(|a| bus(a, problems));
+    let slot = element.attribute("slot");
+    let slot = slot.and_then(|a| Some((u8::try_from(read::number(a, 0, 31, problems)?).ok()?, a.at)));
+    let transport = element.attribute("transport");
+    let transport = transport.and_then(|a| Some((a, read::choice(a, &["mmio", "pci"], problems)?)));
+    let size = element.attribute("size").and_then(|a| read::size(a, 512, 1 << 60, problems));
+    let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
+    let queue = element.attribute("queue").and_then(|a| read::number(a, 1, u64::from(DRIVER_QUEUE_MAX), problems));
+    let grace = element.attribute("grace");
+    let grace = grace.and_then(|a| Some((read::microseconds(a, GRACE_MAX_US, problems)?, a.at)));
+    if let (Some(a), None) = (element.attribute("grace"), element.attribute("queue")) {
+        let what = "a grace, and the disk takes as many requests as there are: no place is kept free";
+        problems.add(a.at, what, "write queue=\"n\" beside it, or remove it");
+    }
+    let timeout = element.attribute("timeout").and_then(|a| read::milliseconds(a, problems));
+    let driver = element.attribute("driver").map(|a| (a.value.clone(), a.at));
+    let controller = element.attribute("controller");
+    let controller = controller.and_then(|a| Some((read::name_of(a, MAX_NAME, problems)?.to_owned(), a.at)));
+    let transport = transport.and_then(|(a, t)| self::transport(a, t, bus, problems));
+    // Of a bus that is not known, nothing is known.
+    let of_bus = |name: &str| element.attribute(name).zip(bus);
+    Some(Disk {
+        name: name?.to_owned(),
+        at: element.at,
+        bus: bus.unwrap_or_default(),
+        controller,
+        unit: of_bus("unit").and_then(|(a, bus)| unit(a, bus, problems)),
+        queues: of_bus("queues").and_then(|(a, bus)| queues(a, bus, problems)),
+        packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
+        size,
+        read_only,
+        slot,
+        transport,
+        timeout_ms: timeout.unwrap_or(DEFAULT_TIMEOUT_MS),
+        queue: queue.and_then(|queue| u16::try_from(queue).ok()),
+        grace_us: grace,
+        driver,
+    })
+}
+
+fn bus(attribute: &Attribute, problems: &mut Problems) -> Option<Bus> {
+    let value = attribute.value.as_str();
+    let found = Bus::named(value);
+    if found.is_none() {
+        let names = Bus::ALL.map(Bus::name);
+        let (what, remedy) = if LATER_BUSES.contains(&value) {
+            let what = format!("bus {value:?} is not there yet in this version of Orion");
+            (what, format!("use one of: {}", names.join(", ")))
+        } else {
+            (format!("bus {value:?} is not known"), suggest(value, names, "use bus=\"virtio-blk\""))
+        };
+        problems.add(attribute.at, what, remedy);
+    }
+    found
+}
+
+fn unit(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u32, Position)> {
+    let unit = bus.unit(&attribute.value);
+    if unit.is_none() {
+        let what = format!("{:?} names no disk behind a device on bus {:?}", attribute.value, bus.name());
+        let remedy = if bus.is_shared() { format!("write {}", bus.unit_text()) } else { "remove it".to_owned() };
+        problems.add(attribute.at, what, remedy);
+    }
+    Some((unit?, attribute.at))
+}
+
+fn queues(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u8, Position)> {
+    let queues = read::number(attribute, 1, bus.most_queues(), problems)?;
+    Some((u8::try_from(queues).ok()?, attribute.at))
+}
+
+fn packed(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
+    if bus != Bus::VirtioBlk {
+        let what = format!("a device on bus {:?} has no ring of virtio-blk's", bus.name());
+        problems.add(attribute.at, what, "remove it");
+        return false;
+    }
+    read::choice(attribute, &["split", "packed"], problems) == Some("packed")
+}
+
+fn transport(attribute: &Attribute, value: &str, bus: Option<Bus>, problems: &mut Problems) -> Option<Transport> {
+    if value == "pci" {
+        return Some(Transport::Pci);
+    }
+    if let Some(bus) = bus.filter(|bus| *bus != Bus::VirtioBlk) {
+        let what = format!("a device on bus {:?} is on PCI alone", bus.name());
+        problems.add(attribute.at, what, "remove transport=\"mmio\"");
+        return None;
+    }
+    Some(Transport::Mmio)
+}
