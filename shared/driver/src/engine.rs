@@ -33,6 +33,9 @@ pub trait Engine<T> {
     /// Takes a request, for which there must be room.
     fn start(&mut self, unit: Unit, tag: T, req: &Request);
 
+    /// The requests that follow are of this client, for engines that have a queue for each.
+    fn lane(&mut self, _client: u8) {}
+
     /// The next request that has ended. Where there is none, the device interrupts at the next.
     fn finished(&mut self) -> Option<(T, Completion)>;
 

@@ -43,6 +43,14 @@ impl Window {
         self.base
     }
 
+    /// Its first `at` bytes, a multiple of 8, and the others: for two users. `None` where it has fewer.
+    pub fn split(self, at: usize) -> Option<(Self, Self)> {
+        let rest = self.len.checked_sub(at).filter(|_| at.is_multiple_of(8))?;
+        // SAFETY: `at` lies within the window, or one past its end.
+        let base = unsafe { self.base.add(at) };
+        Some((Self { len: at, ..self }, Self { base, len: rest }))
+    }
+
     #[inline]
     fn holds<T>(&self, offset: usize) -> bool {
         let end = offset.checked_add(size_of::<T>());

@@ -137,8 +137,7 @@ impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
         if self.watch > self.now {
             return false;
         }
-        self.counters.timeouts += 1;
-        self.restart("a request took too long", Error::TimedOut);
+        self.late();
         true
     }
 

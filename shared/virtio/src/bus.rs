@@ -16,6 +16,11 @@ pub trait Bus: Transport {
         false
     }
 
+    /// Resets one queue and waits until the device has let go of it (2.6.1); whether it did. Only where RING_RESET was agreed on.
+    fn reset_queue(&mut self, _queue: u16) -> bool {
+        false
+    }
+
     /// Whether the device took everything that was set up since its last reset.
     ///
     /// # Errors
@@ -49,6 +54,9 @@ impl<M: Mmio> Bus for AnyBus<M> {
     }
     fn messages(&self) -> bool {
         either!(self, bus => bus.messages())
+    }
+    fn reset_queue(&mut self, queue: u16) -> bool {
+        either!(self, bus => bus.reset_queue(queue))
     }
     fn accepted(&self) -> core::result::Result<(), Fault> {
         either!(self, bus => bus.accepted())

@@ -23,3 +23,4 @@ pub use bus::{AnyBus, Bus};
 pub use fault::Fault;
 pub use mmio::MmioTransport;
 pub use pci::{Msi, PciTransport};
+pub use queue::{Many, Wishes};

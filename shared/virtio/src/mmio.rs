@@ -12,6 +12,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Bytes of one device's registers.
 pub const LEN: usize = 0x200;
+/// How often a register is read until a queue must have been reset.
+pub(crate) const QUEUE_RESET_READS: u32 = 100_000;
 /// "virt".
 const MAGIC_VALUE: u32 = 0x7472_6976;
 
@@ -35,6 +37,7 @@ mod reg {
     pub const QUEUE_DESC: usize = 0x080;
     pub const QUEUE_DRIVER: usize = 0x090;
     pub const QUEUE_DEVICE: usize = 0x0a0;
+    pub const QUEUE_RESET: usize = 0x0c0;
     pub const CONFIG_GENERATION: usize = 0x0fc;
     pub const CONFIG: usize = 0x100;
 }
@@ -93,7 +96,15 @@ pub(crate) const fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 
-impl<M: Mmio> Bus for MmioTransport<M> {}
+impl<M: Mmio> Bus for MmioTransport<M> {
+    fn reset_queue(&mut self, queue: u16) -> bool {
+        self.write(reg::QUEUE_SEL, queue.into());
+        self.write(reg::QUEUE_RESET, 1);
+        let done = (0..QUEUE_RESET_READS).any(|_| self.read(reg::QUEUE_RESET) == 0);
+        // A device without the register has not reset, whatever it offered: then its queue is ready still.
+        done && self.read(reg::QUEUE_READY) == 0
+    }
+}
 
 impl<M: Mmio> Transport for MmioTransport<M> {
     fn device_type(&self) -> DeviceType {

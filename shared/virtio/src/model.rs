@@ -22,6 +22,7 @@ use std::vec::Vec;
 
 mod device;
 mod mmio;
+mod packed;
 mod pci;
 mod registers;
 mod ring;
@@ -71,6 +72,10 @@ pub enum Mischief {
     Status(u8),
     /// It loses a request.
     Lose,
+    /// It has finished and does not interrupt.
+    Silent,
+    /// It resets a queue without letting go of what it holds, and says so by leaving it enabled.
+    KeepQueue,
 }
 
 /// What the device is.
@@ -80,7 +85,9 @@ pub struct Shape {
     pub device_type: u32,
     /// Features that it offers.
     pub features: u64,
-    /// Most entries of its queue.
+    /// Queues that it has.
+    pub queues: u16,
+    /// Most entries of each.
     pub queue_max: u16,
     /// Its configuration space.
     pub config: Vec<u8>,
@@ -97,11 +104,12 @@ pub struct Shape {
 impl Shape {
     /// A good device with `sectors` sectors and `features` beside VERSION_1.
     pub fn new(sectors: usize, features: u64) -> Self {
-        let mut config = vec![0; 60];
+        let mut config = vec![0; 96];
         config[..8].copy_from_slice(&(sectors as u64).to_le_bytes());
         Self {
             device_type: 2,
             features: features | 1 << 32,
+            queues: 1,
             queue_max: 256,
             config,
             sectors,
@@ -109,6 +117,16 @@ impl Shape {
             stuck: false,
             unsteady: false,
         }
+    }
+
+    /// Offers what a driver may wish for: several queues, packed rings, use in order, resets of queues.
+    #[must_use]
+    pub fn offering(mut self, wishes: crate::Wishes) -> Self {
+        let offered = [(wishes.queues > 1, 12), (wishes.packed, 34), (wishes.in_order, 35), (wishes.queue_reset, 40)];
+        self.features |= offered.into_iter().filter(|(on, _)| *on).map(|(_, bit)| 1 << bit).sum::<u64>();
+        self.queues = wishes.queues.max(1);
+        let queues = self.queues;
+        self.field(crate::blk::wire::config::NUM_QUEUES, queues.to_le_bytes())
     }
 
     /// Sets a field of the configuration space.
@@ -119,13 +137,31 @@ impl Shape {
     }
 }
 
-/// One queue's registers.
-#[derive(Clone, Copy, Debug, Default)]
-struct QueueRegisters {
+/// One queue.
+#[derive(Clone, Debug)]
+struct QueueState {
     size: u16,
     ready: bool,
     areas: [u64; 3],
     vector: u16,
+    position: ring::Position,
+    kicked: bool,
+    /// With IN_ORDER: what was taken and not used yet, and the bytes written of what is done.
+    order: std::collections::VecDeque<ring::Held>,
+}
+
+impl QueueState {
+    fn new() -> Self {
+        Self {
+            size: 0,
+            ready: false,
+            areas: [0; 3],
+            vector: 0xffff,
+            position: ring::Position::default(),
+            kicked: false,
+            order: std::collections::VecDeque::new(),
+        }
+    }
 }
 
 /// The device.
@@ -154,11 +190,15 @@ pub struct Model {
     memory: Vec<(u64, Window)>,
     driver_features: u64,
     selects: [u32; 2],
+    selected: u16,
     status: u8,
-    queue: QueueRegisters,
-    position: ring::Position,
+    queues: Vec<QueueState>,
     isr: u8,
-    kicked: bool,
+    config_vector: u16,
+    /// What it says of its wear: the spare blocks, and two kinds of cells.
+    pub wear: [u16; 3],
+    /// Queues that were reset alone.
+    pub queue_resets: u64,
     raised: bool,
     generation: core::cell::Cell<u32>,
     /// Whether the bus lets the device reach memory.
@@ -172,7 +212,7 @@ impl Model {
     /// A device that sees `memory`: bus addresses and bytes.
     pub fn new(shape: Shape, memory: Vec<(u64, Window)>) -> Shared {
         let content: Vec<u8> = (0..shape.sectors * 512).map(|i| (i / 512 * 7 + i) as u8).collect();
-        let stuck = shape.stuck;
+        let (stuck, queues) = (shape.stuck, shape.queues);
         Rc::new(RefCell::new(Self {
             durable: content.clone(),
             content,
@@ -188,10 +228,12 @@ impl Model {
             driver_features: 0,
             selects: [0; 2],
             status: if stuck { 4 } else { 0 },
-            queue: QueueRegisters::default(),
-            position: ring::Position::default(),
+            queues: (0..queues).map(|_| QueueState::new()).collect(),
+            selected: 0,
             isr: 0,
-            kicked: false,
+            config_vector: 0xffff,
+            wear: [0; 3],
+            queue_resets: 0,
             raised: false,
             generation: core::cell::Cell::new(0),
             master: true,
@@ -207,7 +249,37 @@ impl Model {
 
     /// Whether it was notified of requests that it has not taken.
     pub fn is_notified(&self) -> bool {
-        self.kicked
+        self.queues.iter().any(|queue| queue.kicked)
+    }
+
+    /// Whether the queue `nth` is notified.
+    pub fn is_queue_notified(&self, nth: u16) -> bool {
+        self.queues[usize::from(nth)].kicked
+    }
+
+    /// Gives the device another size, and says so.
+    pub fn resize(&mut self, sectors: usize) {
+        self.content.resize(sectors * 512, 0);
+        self.durable.resize(sectors * 512, 0);
+        self.shape.config[..8].copy_from_slice(&(sectors as u64).to_le_bytes());
+        self.reconfigured();
+    }
+
+    /// Says that the configuration changed.
+    pub fn reconfigured(&mut self) {
+        self.generation.set((self.generation.get() + 1) & 0xff);
+        match self.message {
+            Some(message) if self.config_vector == 0 => self.messages.push(message),
+            Some(_) => return,
+            None => self.isr |= 2,
+        }
+        self.raised = true;
+    }
+
+    /// Says that it needs a reset.
+    pub fn needs_reset(&mut self) {
+        self.status |= 64;
+        self.reconfigured();
     }
 
     /// The driver's status, as the device sees it.
@@ -223,6 +295,12 @@ impl Model {
     /// Whether the device can reach memory.
     pub fn reaches_memory(&self) -> bool {
         self.master
+    }
+
+    /// The registers of the queue that is selected.
+    fn queue(&mut self) -> &mut QueueState {
+        let nth = usize::from(self.selected);
+        self.queues.get_mut(nth).expect("a queue that does not exist")
     }
 
     fn negotiated_has(&self, bit: u32) -> bool {

@@ -4,7 +4,7 @@
 //! The driver holds its function's configuration page and a window of bus addresses for the BARs, nothing else. It
 //! places the BARs itself, so that nothing depends on firmware, and programs one MSI-X vector. Everything that the
 //! device says about itself (BAR sizes, capability offsets, notify offsets) is checked to stay within the window.
-use crate::mmio::halves;
+use crate::mmio::{QUEUE_RESET_READS, halves};
 use crate::{Bus, Fault};
 pub use orion_pci::Message as Msi;
 use orion_pci::{Function, Identity};
@@ -38,11 +38,13 @@ mod common {
     pub const QUEUE_DRIVER: usize = 40;
     pub const QUEUE_DEVICE: usize = 48;
     pub const LEN: usize = 56;
+    /// Only where RING_RESET was agreed on.
+    pub const QUEUE_RESET: usize = 58;
 }
 
 const NO_VECTOR: u16 = 0xffff;
 /// Queues whose doorbell is kept.
-const QUEUES: usize = 4;
+const QUEUES: usize = crate::queue::QUEUES_MAX as usize;
 
 /// A virtio device behind one PCI function.
 #[derive(Debug)]
@@ -139,6 +141,18 @@ impl<M: Mmio> Bus for PciTransport<M> {
         self.msi
     }
 
+    fn reset_queue(&mut self, queue: u16) -> bool {
+        if self.caps.common.len < common::QUEUE_RESET + 2 {
+            return false;
+        }
+        self.select(queue);
+        self.bars.write16(self.common(common::QUEUE_RESET), 1);
+        let reads = |register| self.bars.read16(self.common(register));
+        let done = (0..QUEUE_RESET_READS).any(|_| reads(common::QUEUE_RESET) == 0);
+        // 4.1.4.3.1: a queue that was reset is not enabled. One that is was not reset, whatever the device offered.
+        done && reads(common::QUEUE_ENABLE) == 0
+    }
+
     fn accepted(&self) -> core::result::Result<(), Fault> {
         self.fault.map_or(Ok(()), Err)
     }
@@ -193,7 +207,9 @@ impl<M: Mmio> Transport for PciTransport<M> {
     }
 
     fn queue_set(&mut self, queue: u16, size: u32, table: PhysAddr, driver: PhysAddr, device: PhysAddr) {
-        self.bars.write16(self.common(common::CONFIG_VECTOR), NO_VECTOR);
+        // Changes of the configuration come by the same message. A device that has no vector for them is no worse than none
+        // that changes: its configuration is looked at now and then.
+        self.bars.write16(self.common(common::CONFIG_VECTOR), if self.msi { 0 } else { NO_VECTOR });
         self.select(queue);
         self.bars.write16(self.common(common::QUEUE_SIZE), u16::try_from(size).unwrap_or(0));
         self.set_vector();

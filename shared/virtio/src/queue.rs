@@ -11,16 +11,25 @@ use crate::mmio::halves;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 use orion_region::{Fixed, Table, Window};
 
+mod any;
+mod cursor;
+mod fifo;
 mod layout;
+mod many;
+mod ordered;
+mod packed;
 mod ring;
+mod slots;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod threads;
 
+pub use any::AnyQueue;
 use layout::{DESCRIPTOR, EXTRA, HEADER, STATUS, TABLE};
 pub use layout::{Layout, SLOTS_MAX};
-pub use ring::{Place, QUEUES_MAX, Ring, Terms, WORDS, Wishes};
+pub use many::Many;
+pub use ring::{Place, QUEUES_MAX, RING_RESET, Ring, Terms, WORDS, Wishes};
 
 /// Descriptor flags (2.7.5).
 mod flags {
@@ -83,6 +92,11 @@ impl Held {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.iter().filter(|held| **held).count()
+    }
+
+    /// Puts `slot` in.
+    pub fn add(&mut self, slot: u16) {
+        self.set(slot, true);
     }
 
     /// Puts `slot` in or takes it out; whether that changed anything.

@@ -41,6 +41,11 @@ impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
     }
 
     #[inline]
+    fn lane(&mut self, client: u8) {
+        self.queue.lane(client);
+    }
+
+    #[inline]
     fn finished(&mut self) -> Option<(T, Completion)> {
         loop {
             if let Some(done) = self.done.pop() {
@@ -122,14 +127,24 @@ impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
         let word = |yes, word| if yes { word } else { "" };
         write!(
             f,
-            "virtio-blk, {} blocks of {} bytes, {} requests in flight{}{}{}{}",
+            "virtio-blk, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}",
             limits.capacity,
             limits.block.bytes(),
             self.queue.slots(),
+            Queues(self.queue.queues()),
             self.queue.shape(),
             word(limits.volatile_cache, ", volatile cache"),
             word(limits.discard_granularity != 0, ", discard"),
             word(limits.read_only, ", read-only"),
         )
+    }
+}
+
+/// Queues, where there are several.
+struct Queues(u16);
+
+impl fmt::Display for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 1 { write!(f, ", {} queues", self.0) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 //! What is done about a device that breaks the rules or takes too long: it is reset, and used again if it is the same.
 use super::slots::Rest;
 use super::{VirtioBlk, start};
-use crate::queue::{Misused, Ring};
+use crate::queue::{Held, Misused, RING_RESET, Ring};
 use crate::{Bus, Fault};
 use orion_block::{Completion, Error};
 
@@ -16,6 +16,47 @@ impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     pub(super) fn misused(&mut self, Misused(what): Misused) {
         self.counters.misused += 1;
         self.restart(what, Error::Io);
+    }
+
+    /// A request took too long.
+    pub(super) fn late(&mut self) {
+        self.counters.timeouts += 1;
+        if !self.reset_queues() {
+            self.restart("a request took too long", Error::TimedOut);
+        }
+    }
+
+    /// Resets the queues that hold what took too long, and leaves the others at work (2.6.1); whether the device could.
+    fn reset_queues(&mut self) -> bool {
+        if self.terms.features & RING_RESET == 0 || self.resets >= RESETS_MAX {
+            return false;
+        }
+        self.resets += 1;
+        (0..self.queue.queues()).all(|queue| !self.is_late(queue) || self.reset_queue(queue))
+    }
+
+    fn is_late(&self, queue: u16) -> bool {
+        let held = self.queue.held();
+        let mut records = (0..).zip(&self.slots);
+        records.any(|(slot, record)| {
+            held.contains(slot) && self.queue.queue_of(slot) == Some(queue) && record.deadline <= self.now
+        })
+    }
+
+    /// Resets one queue, answers what it held, and makes it ready again.
+    fn reset_queue(&mut self, queue: u16) -> bool {
+        if !self.bus.reset_queue(queue) {
+            return false;
+        }
+        let held = self.queue.held();
+        let lost = |ring: &Q, slot: &u16| held.contains(*slot) && ring.queue_of(*slot) == Some(queue);
+        let mut slots = Held::NONE;
+        (0..self.queue.slots()).filter(|slot| lost(&self.queue, slot)).for_each(|slot| slots.add(slot));
+        let Ok(place) = self.queue.renew(queue) else { return false };
+        (0..self.queue.slots()).filter(|slot| slots.contains(*slot)).for_each(|slot| self.lose(slot, Error::TimedOut));
+        self.fault = Some("a request took too long and its queue was reset");
+        start::give(&mut self.bus, queue, place);
+        self.bus.accepted().is_ok()
     }
 
     /// Resets the device, answers everything that it held with `error`, and makes it ready again if it may be.

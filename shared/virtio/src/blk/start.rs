@@ -53,7 +53,7 @@ pub fn negotiate<Q: Ring>(bus: &mut impl Bus, iommu: bool, wishes: Wishes) -> Re
     let known = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
     bus.set_status(known);
     let offered = bus.read_device_features();
-    let features = choose(offered, iommu, Q::features(wishes))?;
+    let features = Q::agree(choose(offered, iommu, Q::features(wishes))?);
     bus.write_driver_features(features);
     bus.set_status(known | DeviceStatus::FEATURES_OK);
     if !bus.get_status().contains(DeviceStatus::FEATURES_OK) {
@@ -93,11 +93,15 @@ pub fn properties(bus: &impl Bus, features: u64, read_only: bool) -> Result<Prop
     Ok(found)
 }
 
+/// Gives the device one queue.
+pub fn give(bus: &mut impl Bus, nth: u16, Place { size, areas: [table, driver, device] }: Place) {
+    bus.queue_set(nth, size.into(), table, driver, device);
+}
+
 /// Gives the device its queues and lets it run.
 pub fn go(bus: &mut impl Bus, queue: &impl Ring) -> Result<(), Fault> {
     for nth in 0..queue.queues() {
-        let Place { size, areas: [table, driver, device] } = queue.place(nth);
-        bus.queue_set(nth, size.into(), table, driver, device);
+        give(bus, nth, queue.place(nth));
     }
     bus.accepted()?;
     bus.set_dma(true);

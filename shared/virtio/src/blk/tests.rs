@@ -3,14 +3,17 @@
 use super::wire::feature;
 use super::*;
 use crate::model::{self, MmioModel, Model, PciBars, PciConfig, Registers, Shape, Shared};
-use crate::{AnyBus, MmioTransport, Msi, PciTransport};
+use crate::{AnyBus, Many, MmioTransport, Msi, PciTransport};
 use orion_block::{BlockSize, Buf, Lba, Limits, Op, RegionId, Request};
 use orion_driver::{Engine, Unit};
 use orion_region::Window;
 use std::vec;
 use std::vec::Vec;
 
+mod changes;
+mod clearing;
 mod hostile;
+mod rings;
 mod setup;
 mod traffic;
 
@@ -47,8 +50,8 @@ fn bus(device: &Shared, via: Via) -> Result<Bus, Fault> {
 }
 
 /// A driver, its device, and the client's payload.
-struct Rig {
-    blk: VirtioBlk<Bus>,
+struct Rig<Q = Queue> {
+    blk: VirtioBlk<Bus, u32, Q>,
     device: Shared,
     data: Window,
     dma: Window,
@@ -64,6 +67,23 @@ impl Rig {
     }
 
     fn in_memory(shape: Shape, via: Via, dma: usize, change: impl FnOnce(&mut Setup<'_>)) -> Result<Self, Fault> {
+        Self::wishing(shape, via, Wishes::default(), dma, change)
+    }
+}
+
+impl<Q: Ring> Rig<Q> {
+    /// A driver that gets what it wishes for.
+    fn granted(shape: Shape, via: Via, wishes: Wishes) -> Self {
+        Self::wishing(shape.offering(wishes), via, wishes, 64 << 10, |_| {}).unwrap()
+    }
+
+    fn wishing(
+        shape: Shape,
+        via: Via,
+        wishes: Wishes,
+        dma: usize,
+        change: impl FnOnce(&mut Setup<'_>),
+    ) -> Result<Self, Fault> {
         let [dma, dma_device, dma_test] = model::memory(dma);
         let [data, data_device] = model::memory(DATA_LEN);
         let device = Model::new(shape, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
@@ -72,7 +92,7 @@ impl Rig {
         let mut setup =
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: 5 * SECOND };
         change(&mut setup);
-        let blk = VirtioBlk::new(bus(&device, via)?, setup)?;
+        let blk = VirtioBlk::with(bus(&device, via)?, setup, wishes)?;
         Ok(Self { blk, device, data, dma: dma_test })
     }
 
@@ -120,6 +140,14 @@ impl Rig {
     }
 }
 
+/// What a driver may wish for, in every combination, with one queue and with several.
+fn wishes() -> impl Iterator<Item = Wishes> {
+    (0..8u8).map(|n| {
+        let queues = if n & 4 != 0 { 4 } else { 1 };
+        Wishes { queues, packed: n & 1 != 0, in_order: n & 2 != 0, queue_reset: false }
+    })
+}
+
 fn request(op: Op, lba: u64, blocks: u32, offset: u64) -> Request {
     Request { op, fua: false, lba: Lba(lba), blocks, buf: Buf { region: REGION, offset } }
 }
@@ -141,18 +169,24 @@ fn full() -> Shape {
 fn reads_and_writes_reach_the_medium_over_every_transport_and_ring_shape() {
     for via in VIAS {
         for offered in [0, INDIRECT, EVENT, INDIRECT | EVENT] {
-            let mut rig = Rig::new(Shape::new(64, feature::FLUSH | offered), via);
+            let shape = || Shape::new(64, feature::FLUSH | offered);
+            let rig = Rig::new(shape(), via);
             assert_eq!(rig.blk.layout().indirect(), offered & INDIRECT != 0);
-            assert_eq!(rig.one(request(Op::Read, 3, 5, 4096)), Completion::ok(5));
-            assert_eq!(rig.payload(4096, 2560), rig.device.borrow().content[3 * 512..8 * 512]);
-            assert!(rig.data.copy_in(0, &[0xa5; 1024]));
-            assert_eq!(rig.one(request(Op::Write, 62, 2, 0)), Completion::ok(2));
-            assert_eq!(rig.device.borrow().content[62 * 512..], [0xa5; 1024]);
-            assert_ne!(rig.device.borrow().durable[62 * 512..], [0xa5; 1024]);
-            assert_eq!(rig.one(request(Op::Flush, 0, 0, 0)), Completion::ok(0));
-            assert_eq!(rig.device.borrow().durable[62 * 512..], [0xa5; 1024]);
+            reads_and_writes(rig);
+            wishes().for_each(|wishes| reads_and_writes(Rig::<Many>::granted(shape(), via, wishes)));
         }
     }
+}
+
+fn reads_and_writes<Q: Ring>(mut rig: Rig<Q>) {
+    assert_eq!(rig.one(request(Op::Read, 3, 5, 4096)), Completion::ok(5));
+    assert_eq!(rig.payload(4096, 2560), rig.device.borrow().content[3 * 512..8 * 512]);
+    assert!(rig.data.copy_in(0, &[0xa5; 1024]));
+    assert_eq!(rig.one(request(Op::Write, 62, 2, 0)), Completion::ok(2));
+    assert_eq!(rig.device.borrow().content[62 * 512..], [0xa5; 1024]);
+    assert_ne!(rig.device.borrow().durable[62 * 512..], [0xa5; 1024]);
+    assert_eq!(rig.one(request(Op::Flush, 0, 0, 0)), Completion::ok(0));
+    assert_eq!(rig.device.borrow().durable[62 * 512..], [0xa5; 1024]);
 }
 
 #[test]

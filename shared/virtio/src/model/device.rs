@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the block device does: its status, its requests, its interrupts.
-use super::ring::{Part, Position, Taken};
-use super::{Mischief, Model, QueueRegisters};
+use super::ring::{Part, Taken};
+use super::{Mischief, Model, QueueState};
 use std::vec;
 use std::vec::Vec;
 
@@ -24,7 +24,7 @@ impl Model {
             self.status &= !FEATURES_OK;
         }
         if status & DRIVER_OK != 0 {
-            assert!(self.queue.ready && self.status & FEATURES_OK != 0, "DRIVER_OK before the device was set up");
+            assert!(self.queues[0].ready && self.status & FEATURES_OK != 0, "DRIVER_OK before the device was set up");
         }
     }
 
@@ -32,31 +32,49 @@ impl Model {
         self.resets += u64::from(self.status != 0);
         self.status = 0;
         self.driver_features = 0;
-        self.queue = QueueRegisters { vector: 0xffff, ..QueueRegisters::default() };
-        self.position = Position::default();
+        self.queues.iter_mut().for_each(|queue| *queue = QueueState::new());
+        self.config_vector = 0xffff;
         self.taken.clear();
-        (self.isr, self.kicked, self.raised) = (0, false, false);
+        (self.isr, self.raised) = (0, false);
+    }
+
+    /// Resets the selected queue alone.
+    pub(super) fn reset_queue(&mut self) {
+        assert!(self.negotiated_has(40), "a reset of a queue that was not negotiated");
+        if self.mischief == Some(Mischief::KeepQueue) {
+            self.mischief = None;
+            return;
+        }
+        let nth = self.selected;
+        *self.queue() = QueueState::new();
+        self.taken.retain(|taken| taken.queue != nth);
+        self.queue_resets += 1;
     }
 
     pub(super) fn set_ready(&mut self) {
-        let size = self.queue.size;
-        assert!(size.is_power_of_two() && size <= self.shape.queue_max, "queue of {size} entries");
-        let [table, driver, device] = self.queue.areas;
-        assert!(table % 16 == 0 && driver % 2 == 0 && device % 4 == 0, "misaligned queue");
-        self.queue.ready = true;
+        let (packed, most) = (self.negotiated_has(34), self.shape.queue_max);
+        let queue = self.queue();
+        assert!((packed || queue.size.is_power_of_two()) && queue.size <= most, "queue of {} entries", queue.size);
+        let [table, driver, device] = queue.areas;
+        let align = if packed { 4 } else { 2 };
+        assert!(table % 16 == 0 && driver % align == 0 && device % 4 == 0, "misaligned queue");
+        assert!(!queue.ready, "a queue that is enabled already");
+        queue.ready = true;
     }
 
     pub(super) fn notified(&mut self, queue: u32) {
-        assert!(queue == 0 && self.status & DRIVER_OK != 0, "a notification before DRIVER_OK");
+        assert!(self.status & DRIVER_OK != 0, "a notification before DRIVER_OK");
         self.notifications += 1;
-        self.kicked = true;
+        let queue = &mut self.queues[queue as usize];
+        assert!(queue.ready, "a notification of a queue that is not enabled");
+        queue.kicked = true;
     }
 
-    pub(super) fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self, queue: u16) {
         self.interrupts += 1;
         self.raised = true;
         match self.message {
-            Some(message) if self.queue.vector == 0 => self.messages.push(message),
+            Some(message) if self.queues[usize::from(queue)].vector == 0 => self.messages.push(message),
             _ => self.isr |= 1,
         }
     }
@@ -70,14 +88,20 @@ impl Model {
 
     /// Takes new requests, if it was notified of any.
     pub fn take(&mut self) {
-        if core::mem::take(&mut self.kicked) {
-            self.take_available();
+        for nth in 0..self.shape.queues {
+            if core::mem::take(&mut self.queues[usize::from(nth)].kicked) {
+                if self.negotiated_has(34) {
+                    self.take_packed(nth);
+                } else {
+                    self.take_available(nth);
+                }
+            }
         }
     }
 
     /// Carries out and answers the `nth` request that it has taken.
     pub fn finish(&mut self, nth: usize) {
-        let Taken { head, parts } = self.taken.remove(nth);
+        let Taken { queue, head, parts } = self.taken.remove(nth);
         if self.mischief == Some(Mischief::Lose) {
             self.mischief = None;
             return;
@@ -93,7 +117,7 @@ impl Model {
             }
             _ => self.store(last.bus, &[status]),
         }
-        self.give_back(head, moved + 1);
+        self.give_back(queue, head, moved + 1);
     }
 
     /// Serves everything at once.
@@ -119,8 +143,12 @@ impl Model {
                 assert!(sector == 0 && payload.is_empty() && self.negotiated_has(9), "a flush that is none");
                 (self.flush(), 0)
             }
-            11 => (self.clear(payload, None), 0),
-            13 => (self.clear(payload, Some(0)), 0),
+            8 => self.tell(payload, b"model of a disk\0\0\0\0\0"),
+            10 if self.negotiated_has(15) => {
+                let wear = self.wear;
+                self.tell(payload, wear.map(u16::to_le_bytes).as_flattened())
+            }
+            11 | 13 | 14 => (self.clear(kind, payload), 0),
             _ => (2, 0),
         }
     }
@@ -182,20 +210,39 @@ impl Model {
         self.change(self.range(sector, bytes.len()), |content| content.copy_from_slice(&bytes))
     }
 
-    /// A discard (`fill` is nothing: the content becomes arbitrary) or a write of zeroes.
-    fn clear(&mut self, payload: &[Part], fill: Option<u8>) -> u8 {
-        let segment: [u8; 16] = self.load(payload[0].bus);
-        assert!(payload.len() == 1 && payload[0].len == 16 && !payload[0].write);
+    /// Answers a question about itself.
+    fn tell(&self, payload: &[Part], answer: &[u8]) -> (u8, u32) {
+        assert!(payload.len() == 1 && payload[0].write && payload[0].len as usize == answer.len());
+        self.store(payload[0].bus, answer);
+        (0, payload[0].len)
+    }
+
+    /// A discard (the content becomes arbitrary), a write of zeroes or a secure erase, by virtio's request type.
+    fn clear(&mut self, kind: u32, payload: &[Part]) -> u8 {
+        let (feature, limits_at, fill) = match kind {
+            11 => (13, 36, 0xdd),
+            13 => (14, 48, 0),
+            _ => (16, 60, 0xee),
+        };
+        assert!(self.negotiated_has(feature));
+        let limit = |at: usize| u32::from_le_bytes(self.shape.config[at..at + 4].try_into().unwrap());
+        let (most, segments) = (limit(limits_at), limit(limits_at + 4).max(1));
+        assert!(payload.len() == 1 && payload[0].len.is_multiple_of(16) && !payload[0].write);
+        let count = payload[0].len / 16;
+        assert!(count > 0 && count <= segments, "{count} segments, more than the device clears at once");
+        (0..count).map(|nth| self.clear_segment(kind, payload[0].bus + 16 * u64::from(nth), most, fill)).max().unwrap()
+    }
+
+    fn clear_segment(&mut self, kind: u32, at: u64, most: u32, fill: u8) -> u8 {
+        let segment: [u8; 16] = self.load(at);
         let sector = u64::from_le_bytes(segment[..8].try_into().unwrap());
         let sectors = u32::from_le_bytes(segment[8..12].try_into().unwrap());
-        let limit_at = if fill.is_some() { 48 } else { 36 };
-        let limit = u32::from_le_bytes(self.shape.config[limit_at..limit_at + 4].try_into().unwrap());
-        assert!(sectors <= limit, "{sectors} sectors, more than the device clears at once");
-        assert!(self.negotiated_has(if fill.is_some() { 14 } else { 13 }));
+        assert!(sectors > 0 && sectors <= most, "{sectors} sectors, more than the device clears at once");
+        assert_eq!(segment[12..], [0; 4], "flags");
         if let Some(medium) = &mut self.medium {
-            return u8::from(!medium.clear(sector, sectors, fill.is_some()));
+            return u8::from(!medium.clear(sector, sectors, kind == 13));
         }
-        self.change(self.range(sector, sectors as usize * 512), |content| content.fill(fill.unwrap_or(0xdd)))
+        self.change(self.range(sector, sectors as usize * 512), |content| content.fill(fill))
     }
 
     /// Changes the content, and what a loss of power leaves where there is no volatile cache.

@@ -46,8 +46,10 @@ impl Mmio for MmioModel {
             0x04 => 2,
             0x08 => model.shape.device_type,
             0x10 => (model.shape.features >> (32 * model.selects[0])) as u32,
+            0x34 if model.selected >= model.shape.queues => 0,
             0x34 => model.shape.queue_max.into(),
-            0x44 => model.queue.ready.into(),
+            0x44 => model.queues[usize::from(model.selected)].ready.into(),
+            0xc0 => 0,
             0x60 => model.isr.into(),
             0x70 => model.status.into(),
             0xfc => model.generation(),
@@ -77,13 +79,14 @@ impl Mmio for MmioModel {
                 let high = model.selects[1] == 1;
                 half(&mut model.driver_features, high);
             }
-            0x30 => assert_eq!(value, 0, "a queue that does not exist"),
-            0x38 => model.queue.size = value as u16,
+            0x30 => model.selected = value as u16,
+            0x38 => model.queue().size = value as u16,
             0x44 => model.set_ready(),
             0x50 => model.notified(value),
             0x64 => model.isr &= !(value as u8),
             0x70 => model.set_status(value as u8),
-            0x80..=0xa4 => half(&mut model.queue.areas[(register - 0x80) / 0x10], register & 4 != 0),
+            0xc0 => model.reset_queue(),
+            0x80..=0xa4 => half(&mut model.queue().areas[(register - 0x80) / 0x10], register & 4 != 0),
             _ => panic!("write of register {register:#x}"),
         }
     }

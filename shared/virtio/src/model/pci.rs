@@ -119,10 +119,13 @@ impl PciModel {
             (4, 4) => (device.shape.features >> (32 * device.selects[0])) as u32,
             (20, 1) => device.status.into(),
             (21, 1) => device.generation(),
-            (24, 2) => if device.queue.ready { device.queue.size } else { device.shape.queue_max }.into(),
-            (26, 2) => device.queue.vector.into(),
-            (28, 2) => device.queue.ready.into(),
-            (30, 2) => 3,
+            (24, 2) if device.selected >= device.shape.queues => 0,
+            (24, 2) if device.queue().ready => device.queue().size.into(),
+            (24, 2) => device.shape.queue_max.into(),
+            (26, 2) => device.queue().vector.into(),
+            (28, 2) => device.queue().ready.into(),
+            (30, 2) => 3 + u32::from(device.selected),
+            (58, 2) => 0,
             (0x1000, 1) => core::mem::take(&mut device.isr).into(),
             (0x2000.., _) => {
                 let bytes = device.shape.config.iter().skip(at - 0x2000).take(width);
@@ -152,14 +155,18 @@ impl PciModel {
                 let high = device.selects[1] == 1;
                 half(&mut device.driver_features, high);
             }
-            (16, 2) => assert_eq!(value, 0xffff, "no vector for changes of the configuration"),
+            (16, 2) => device.config_vector = if self.no_vector { 0xffff } else { value as u16 },
             (20, 1) => device.set_status(value as u8),
-            (22, 2) => assert_eq!(value, 0, "a queue that does not exist"),
-            (24, 2) => device.queue.size = value as u16,
-            (26, 2) => device.queue.vector = if self.no_vector { 0xffff } else { value as u16 },
+            (22, 2) => device.selected = value as u16,
+            (24, 2) => device.queue().size = value as u16,
+            (26, 2) => device.queue().vector = if self.no_vector { 0xffff } else { value as u16 },
             (28, 2) => device.set_ready(),
-            (32..=52, 4) => half(&mut device.queue.areas[(at - 32) / 8], at & 4 != 0),
-            (0x300c, 2) => device.notified(value),
+            (32..=52, 4) => half(&mut device.queue().areas[(at - 32) / 8], at & 4 != 0),
+            (58, 2) => device.reset_queue(),
+            (0x300c..0x302c, 2) => {
+                assert_eq!(at - 0x300c, 4 * value as usize, "another queue's doorbell");
+                device.notified(value);
+            }
             _ => panic!("{width}-byte write at {at:#x}"),
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The device's side of the split virtqueue, written from the specification and not from the driver.
+//! The device's side of the split virtqueue, and what both kinds share; written from the specification and not from the driver.
 use super::{Mischief, Model};
 use std::vec::Vec;
 
@@ -10,6 +10,8 @@ pub struct Position {
     pub avail: u16,
     /// Next entry of the used ring.
     pub used: u16,
+    /// Of a packed ring: laps begun for each of the two.
+    pub laps: [u16; 2],
 }
 
 /// A buffer of a request.
@@ -26,10 +28,23 @@ pub struct Part {
 /// A request that the device has taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// The descriptor that heads it.
+    /// The queue that it came by.
+    pub queue: u16,
+    /// The descriptor that heads it; in a packed ring, its id.
     pub head: u16,
     /// Its buffers.
     pub parts: Vec<Part>,
+}
+
+/// A request that the device has not used yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// As in [`Taken`].
+    pub head: u16,
+    /// Entries of the ring that it takes.
+    pub entries: u16,
+    /// Bytes written, once it is done.
+    pub done: Option<u32>,
 }
 
 const NEXT: u16 = 1;
@@ -38,35 +53,48 @@ const INDIRECT: u16 = 4;
 
 impl Model {
     /// Takes all new requests from the available ring.
-    pub(super) fn take_available(&mut self) {
-        let [table, avail, used] = self.queue.areas;
+    pub(super) fn take_available(&mut self, nth: u16) {
+        let [table, avail, used] = self.queues[usize::from(nth)].areas;
+        let size = self.queues[usize::from(nth)].size;
         loop {
             let index = u16::from_le_bytes(self.load(avail + 2));
-            assert!(index.wrapping_sub(self.position.avail) <= self.queue.size, "the driver ran over the ring");
-            while self.position.avail != index {
-                let slot = u64::from(self.position.avail % self.queue.size);
+            let mut position = self.queues[usize::from(nth)].position.avail;
+            assert!(index.wrapping_sub(position) <= size, "the driver ran over the ring");
+            while position != index {
+                let slot = u64::from(position % size);
                 let head = u16::from_le_bytes(self.load(avail + 4 + 2 * slot));
-                assert!(self.taken.iter().all(|t| t.head != head), "the driver offered a request twice");
-                let parts = self.chain(table, head);
-                self.taken.push(Taken { head, parts });
-                self.position.avail = self.position.avail.wrapping_add(1);
+                if self.negotiated_has(35) {
+                    // 2.7.9: descriptors in the order of the table; here each request is one.
+                    assert_eq!(head, position % size, "a descriptor out of order");
+                }
+                let parts = self.chain(table, head, size);
+                self.hold(nth, Held { head, entries: 1, done: None }, parts);
+                position = position.wrapping_add(1);
+                self.queues[usize::from(nth)].position.avail = position;
             }
             // Ask for a notification of the next one, then look whether it came meanwhile.
             if self.negotiated_has(29) {
-                let event = used + 4 + 8 * u64::from(self.queue.size);
-                self.store(event, &self.position.avail.to_le_bytes());
+                self.store(used + 4 + 8 * u64::from(size), &position.to_le_bytes());
             }
-            if u16::from_le_bytes(self.load(avail + 2)) == self.position.avail {
+            if u16::from_le_bytes(self.load(avail + 2)) == position {
                 return;
             }
         }
     }
 
-    fn chain(&self, table: u64, head: u16) -> Vec<Part> {
-        assert!(head < self.queue.size);
+    /// Remembers a request that was taken.
+    pub(super) fn hold(&mut self, nth: u16, held: Held, parts: Vec<Part>) {
+        let queue = &mut self.queues[usize::from(nth)];
+        assert!(queue.order.iter().all(|h| h.head != held.head), "the driver offered a request twice");
+        queue.order.push_back(held);
+        self.taken.push(Taken { queue: nth, head: held.head, parts });
+    }
+
+    fn chain(&self, table: u64, head: u16, size: u16) -> Vec<Part> {
+        assert!(head < size);
         let (bus, len, flags, _) = self.descriptor(table, head);
         if flags & INDIRECT == 0 {
-            return self.walk(table, head, self.queue.size);
+            return self.walk(table, head, size);
         }
         assert!(self.negotiated_has(28), "an indirect table that was not negotiated");
         assert!(flags == INDIRECT && len % 16 == 0 && len > 0);
@@ -99,44 +127,75 @@ impl Model {
         (bus, len, flags, next)
     }
 
-    /// Puts a request into the used ring, and interrupts the driver if it wants that.
-    pub(super) fn give_back(&mut self, head: u16, written: u32) {
-        let (mut id, mut written) = (u32::from(head), written);
-        match self.mischief {
-            Some(Mischief::UseId(other)) => id = other,
-            Some(Mischief::ShortLength) => written -= 1,
-            Some(Mischief::UseTwice) => {
-                self.mischief = None;
-                self.put(id, written, 1);
-            }
-            _ => {}
+    /// Gives a request back that is done: at once, or with IN_ORDER when all before it are, and then perhaps many as one.
+    pub(super) fn give_back(&mut self, nth: u16, head: u16, written: u32) {
+        let in_order = self.negotiated_has(35);
+        let queue = &mut self.queues[usize::from(nth)];
+        let place = queue.order.iter().position(|held| held.head == head).expect("it was taken");
+        if !in_order {
+            let held = queue.order.remove(place).unwrap();
+            return self.use_up(nth, head, written, held.entries, 1);
         }
-        match self.mischief {
-            Some(Mischief::Advance(by)) => self.put(id, written, by),
-            _ => self.put(id, written, 1),
+        queue.order[place].done = Some(written);
+        let ready = queue.order.iter().take_while(|held| held.done.is_some()).count();
+        let batch: Vec<Held> = queue.order.drain(..ready).collect();
+        // One entry for all of them, or one for each: both are allowed.
+        if ready > 1 && self.done.values().sum::<u64>() % 2 == 0 {
+            let last = batch.last().unwrap();
+            let entries = batch.iter().map(|held| held.entries).sum();
+            return self.use_up(nth, last.head, last.done.unwrap(), entries, ready as u16);
         }
-        if matches!(self.mischief, Some(Mischief::UseId(_) | Mischief::ShortLength | Mischief::Advance(_))) {
-            self.mischief = None;
-        }
+        batch.iter().for_each(|held| self.use_up(nth, held.head, held.done.unwrap(), held.entries, 1));
     }
 
-    fn put(&mut self, id: u32, written: u32, advance: u16) {
-        let [_, avail, used] = self.queue.areas;
-        let entry = used + 4 + 8 * u64::from(self.position.used % self.queue.size);
+    /// Uses `count` requests that take `entries` of a packed ring, of which the last is `head`, with what mischief there is.
+    fn use_up(&mut self, nth: u16, head: u16, written: u32, entries: u16, count: u16) {
+        let (mut id, mut written) = (u32::from(head), written);
+        let mischief = self.mischief;
+        let done = matches!(
+            mischief,
+            Some(
+                Mischief::UseId(_)
+                    | Mischief::ShortLength
+                    | Mischief::Advance(_)
+                    | Mischief::UseTwice
+                    | Mischief::Silent
+            )
+        );
+        if done {
+            self.mischief = None;
+        }
+        match mischief {
+            Some(Mischief::UseId(other)) => id = other,
+            Some(Mischief::ShortLength) => written -= 1,
+            Some(Mischief::UseTwice) => self.put(nth, id, written, (entries, count), true),
+            Some(Mischief::Advance(by)) => return self.put(nth, id, written, (by.min(entries.max(by)), by), true),
+            _ => {}
+        }
+        self.put(nth, id, written, (entries, count), mischief != Some(Mischief::Silent));
+    }
+
+    fn put(&mut self, nth: u16, id: u32, written: u32, (entries, advance): (u16, u16), speak: bool) {
+        if self.negotiated_has(34) {
+            return self.put_packed(nth, u16::try_from(id).unwrap_or(u16::MAX), written, entries, speak);
+        }
+        let [_, avail, used] = self.queues[usize::from(nth)].areas;
+        let (size, old) = (self.queues[usize::from(nth)].size, self.queues[usize::from(nth)].position.used);
+        let entry = used + 4 + 8 * u64::from(old % size);
         self.store(entry, &id.to_le_bytes());
         self.store(entry + 4, &written.to_le_bytes());
-        let old = self.position.used;
-        self.position.used = old.wrapping_add(advance);
-        self.store(used + 2, &self.position.used.to_le_bytes());
+        let new = old.wrapping_add(advance);
+        self.queues[usize::from(nth)].position.used = new;
+        self.store(used + 2, &new.to_le_bytes());
         let wanted = if self.negotiated_has(29) {
-            let event = u16::from_le_bytes(self.load(avail + 4 + 2 * u64::from(self.queue.size)));
+            let event = u16::from_le_bytes(self.load(avail + 4 + 2 * u64::from(size)));
             // The index passes the event: counted one by one, to share no arithmetic with the driver.
             (0..advance).any(|step| old.wrapping_add(step) == event)
         } else {
             u16::from_le_bytes(self.load(avail)) & 1 == 0
         };
-        if wanted {
-            self.interrupt();
+        if wanted && speak {
+            self.interrupt(nth);
         }
     }
 }

@@ -16,7 +16,8 @@ pub const STATUS: usize = 16;
 pub const EXTRA: usize = 32;
 /// Offset of a slot's indirect table: three descriptors.
 pub const TABLE: usize = 64;
-const SLOT: usize = 128;
+/// Bytes of a slot.
+pub const SLOT: usize = 128;
 
 /// The shape of a queue. Offsets that each request needs are kept, the others are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,6 +53,11 @@ pub trait Ring: Debug + Sized {
     /// Features that it can use, beyond indirect descriptors and event indices.
     fn features(wishes: Wishes) -> u64;
 
+    /// What it would have of the features that are offered and wished for.
+    fn agree(features: u64) -> u64 {
+        features
+    }
+
     /// Empty, in `memory`, which the device names by the bus address `bus`. The device must be reset.
     ///
     /// # Errors
@@ -71,6 +76,19 @@ pub trait Ring: Debug + Sized {
     /// Queues of the device that it is made of.
     fn queues(&self) -> u16 {
         1
+    }
+
+    /// The one that holds the request in `slot`.
+    fn queue_of(&self, _slot: u16) -> Option<u16> {
+        Some(0)
+    }
+
+    /// Empties one of them after it alone was reset; where it lies.
+    ///
+    /// # Errors
+    /// [`Fault`] where this ring knows no such reset.
+    fn renew(&mut self, _queue: u16) -> Result<Place, Fault> {
+        Err(Fault::Queue)
     }
 
     /// Where one of them lies.
@@ -119,6 +137,8 @@ pub trait Ring: Debug + Sized {
     fn lane(&mut self, _client: u8) {}
 }
 
+/// VIRTIO_F_RING_RESET: one queue can be reset (6).
+pub const RING_RESET: u64 = 1 << 40;
 /// Queues at most.
 pub const QUEUES_MAX: u16 = 8;
 /// Words of a slot's own payload: enough for two segments to clear, or a serial number.

@@ -6,7 +6,7 @@ use crate::model::Mischief;
 use proptest::prelude::*;
 
 /// Submits `n` reads and lets the device serve them.
-fn reads(rig: &mut Rig, n: u32) -> Vec<(u32, Completion)> {
+fn reads<Q: Ring>(rig: &mut Rig<Q>, n: u32) -> Vec<(u32, Completion)> {
     (0..n).for_each(|tag| rig.submit(tag, Op::Read, u64::from(tag), 1, u64::from(tag) * 512));
     let mut done = rig.finish();
     // What the device lost is answered at the deadline.
@@ -34,21 +34,25 @@ fn a_device_that_uses_what_it_does_not_hold_is_reset_and_used_again() {
             Mischief::Advance(200),
             Mischief::Advance(0xffff),
         ] {
-            let mut rig = Rig::new(full(), via);
-            assert!(reads(&mut rig, 4).iter().all(|(_, done)| done.status.is_ok()));
-            rig.device.borrow_mut().mischief = Some(mischief);
-            let done = reads(&mut rig, 8);
-            each_once(&done, 8);
-            let errors = [Error::Io, Error::TimedOut].map(Completion::error);
-            assert!(done.iter().any(|(_, d)| errors.contains(d)), "{mischief:?}");
-            let counters = rig.blk.counters();
-            assert_eq!((rig.device.borrow().resets, counters.misused + counters.timeouts), (1, 1), "{mischief:?}");
-            assert!(rig.blk.take_fault().is_some() && rig.blk.take_fault().is_none());
-            let done = reads(&mut rig, 16);
-            each_once(&done, 16);
-            assert!(done.iter().all(|(_, d)| *d == Completion::ok(1)), "the device serves again");
+            is_reset_after(mischief, Rig::new(full(), via));
+            wishes().for_each(|wishes| is_reset_after(mischief, Rig::<Many>::granted(full(), via, wishes)));
         }
     }
+}
+
+fn is_reset_after<Q: Ring>(mischief: Mischief, mut rig: Rig<Q>) {
+    assert!(reads(&mut rig, 4).iter().all(|(_, done)| done.status.is_ok()));
+    rig.device.borrow_mut().mischief = Some(mischief);
+    let done = reads(&mut rig, 8);
+    each_once(&done, 8);
+    let errors = [Error::Io, Error::TimedOut].map(Completion::error);
+    assert!(done.iter().any(|(_, d)| errors.contains(d)), "{mischief:?}");
+    let counters = rig.blk.counters();
+    assert_eq!((rig.device.borrow().resets, counters.misused + counters.timeouts), (1, 1), "{mischief:?}");
+    assert!(rig.blk.take_fault().is_some() && rig.blk.take_fault().is_none());
+    let done = reads(&mut rig, 16);
+    each_once(&done, 16);
+    assert!(done.iter().all(|(_, d)| *d == Completion::ok(1)), "the device serves again");
 }
 
 #[test]
@@ -181,35 +185,51 @@ fn a_device_that_comes_back_as_another_is_not_used() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     /// A device that scribbles over its queue: no panic, and each request ends exactly once.
     #[test]
     fn scribbles_end_in_answers(
         noise in prop::collection::vec((0usize..32 << 10, any::<[u8; 4]>()), 1..64),
         rings in prop::collection::vec((any::<u16>(), any::<u32>(), any::<u32>()), 0..16),
         indirect: bool,
+        nth in prop::option::of(0usize..8),
     ) {
         let offered = if indirect { INDIRECT | EVENT } else { EVENT };
-        let mut rig = Rig::new(Shape::new(64, offered), Via::Mmio);
-        let n = 20;
-        let mut done = Vec::new();
-        (0..n).for_each(|tag| rig.submit(tag, Op::Read, u64::from(tag), 1, 0));
-        rig.blk.kick();
-        let used = (rig.blk.queue.areas()[2] - DMA_BUS) as usize;
-        for (index, id, len) in rings {
+        let shape = Shape::new(64, offered);
+        match nth.and_then(|nth| wishes().nth(nth)) {
+            None => scribbled(Rig::new(shape, Via::Mmio), noise, rings),
+            Some(wishes) => scribbled(Rig::<Many>::granted(shape, Via::Mmio, wishes), noise, rings),
+        }
+    }
+}
+
+fn scribbled<Q: Ring>(mut rig: Rig<Q>, noise: Vec<(usize, [u8; 4])>, rings: Vec<(u16, u32, u32)>) {
+    let n = 20;
+    let mut done = Vec::new();
+    (0..n).for_each(|tag| rig.submit(tag, Op::Read, u64::from(tag), 1, 0));
+    rig.blk.kick();
+    let [ring, _, used] = rig.blk.queue.place(0).areas.map(|area| (area - DMA_BUS) as usize);
+    let packed = rig.device.borrow().negotiated() & 1 << 34 != 0;
+    for (index, id, len) in rings {
+        if packed {
+            // A used descriptor of either lap, of any id.
+            let flags = if len & 1 == 0 { 0x8080u32 } else { 0 };
+            rig.dma.write(ring + 16 * usize::from(index % 32) + 8, len);
+            rig.dma.write(ring + 16 * usize::from(index % 32) + 12, (id % 140) | (flags << 16));
+        } else {
             rig.dma.write(used + 4 + 8 * usize::from(index % 32), id % 140);
             rig.dma.write(used + 8 + 8 * usize::from(index % 32), len);
             rig.dma.write(used + 2, index % 40);
-            done.extend(rig.drain());
         }
-        for (at, bytes) in noise {
-            rig.dma.copy_in(at, &bytes);
-            done.extend(rig.drain());
-        }
-        rig.blk.set_time(Instant(10 * SECOND));
-        while rig.blk.expire() {
-            done.extend(rig.drain());
-        }
-        each_once(&done, n);
+        done.extend(rig.drain());
     }
+    for (at, bytes) in noise {
+        rig.dma.copy_in(at, &bytes);
+        done.extend(rig.drain());
+    }
+    rig.blk.set_time(Instant(10 * SECOND));
+    while rig.blk.expire() {
+        done.extend(rig.drain());
+    }
+    each_once(&done, n);
 }

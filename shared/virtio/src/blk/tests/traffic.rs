@@ -39,7 +39,7 @@ impl Client {
     }
 
     /// Submits a random request if a slot is free; whether it did.
-    fn submit(&mut self, rig: &mut Rig) -> bool {
+    fn submit<Q: Ring>(&mut self, rig: &mut Rig<Q>) -> bool {
         let Some(slot) = self.flying.iter().take(self.depth).position(Option::is_none) else {
             return false;
         };
@@ -68,7 +68,7 @@ impl Client {
         true
     }
 
-    fn ended(&mut self, rig: &Rig, tag: u32, done: Completion) {
+    fn ended<Q: Ring>(&mut self, rig: &Rig<Q>, tag: u32, done: Completion) {
         let req = self.flying[tag as usize].take().expect("answered once");
         assert_eq!(done, Completion::ok(req.blocks), "{req:?}");
         let start = req.lba.0 as usize * 512;
@@ -85,8 +85,7 @@ impl Client {
 
 /// Runs `total` requests. The device looks only after a notification, the driver only after an interrupt or when it has
 /// something to submit: where one loses a wake-up, nothing moves any more.
-fn run(shape: Shape, via: Via, seed: u64, depth: usize, total: usize) {
-    let mut rig = Rig::new(shape, via);
+fn run<Q: Ring>(mut rig: Rig<Q>, seed: u64, depth: usize, total: usize) {
     let content = rig.device.borrow().content.clone();
     let depth = depth.min(rig.blk.depth().into());
     let mut client = Client { random: Random(seed), depth, flying: vec![None; depth], content, ended: 0 };
@@ -95,6 +94,7 @@ fn run(shape: Shape, via: Via, seed: u64, depth: usize, total: usize) {
     while client.ended < total {
         let wants = client.random.below(3) == 0 || client.flying.iter().all(Option::is_none);
         let most = if wants { 1 + client.random.below(depth) } else { 0 };
+        rig.blk.lane(client.random.below(3) as u8);
         let submitted = (0..most).filter(|_| client.submit(&mut rig)).count();
         rig.blk.kick();
         device_works(rig.device.borrow_mut(), &mut client.random);
@@ -129,8 +129,16 @@ fn shape(offered: u64) -> Shape {
         .field(wire::config::MAX_WRITE_ZEROES_SECTORS, 1024u32.to_le_bytes())
 }
 
+/// The driver of either kind, on a device that offers what it wishes for.
+fn run_any(shape: Shape, via: Via, wishes: Option<Wishes>, seed: u64, depth: usize, total: usize) {
+    match wishes {
+        None => run(Rig::new(shape, via), seed, depth, total),
+        Some(wishes) => run(Rig::<Many>::granted(shape, via, wishes), seed, depth, total),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn every_request_ends_once_and_right_and_no_wake_up_is_lost(
         seed: u64,
@@ -140,10 +148,12 @@ proptest! {
         event: bool,
         flush: bool,
         queue_max in prop::sample::select(vec![4u16, 8, 64, 256, 1024]),
+        nth in prop::option::of(0usize..8),
     ) {
         let offered = if indirect { INDIRECT } else { 0 } | if event { EVENT } else { 0 };
         let offered = offered | if flush { feature::FLUSH } else { 0 };
-        run(Shape { queue_max, ..shape(offered) }, via, seed, depth, 600);
+        let wishes = nth.and_then(|nth| wishes().nth(nth));
+        run_any(Shape { queue_max, ..shape(offered) }, via, wishes, seed, depth, 600);
     }
 }
 
@@ -151,6 +161,9 @@ proptest! {
 fn no_wake_up_is_lost_where_the_ring_indices_wrap() {
     // Each index wraps twice: reads and writes of one block, at depths that hit the wrap differently.
     for (seed, depth) in [(1, 1), (2, 3), (3, 64)] {
-        run(shape(INDIRECT | EVENT), Via::Mmio, seed, depth, 140_000 / if depth == 3 { 4 } else { 1 });
+        run_any(shape(INDIRECT | EVENT), Via::Mmio, None, seed, depth, 140_000 / if depth == 3 { 4 } else { 1 });
     }
+    // The index of a split ring that is used in order.
+    let in_order = Wishes { in_order: true, ..Wishes::default() };
+    run_any(shape(INDIRECT | EVENT), Via::Mmio, Some(in_order), 4, 64, 140_000);
 }
