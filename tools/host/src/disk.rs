@@ -1,35 +1,62 @@
 // SPDX-License-Identifier: MIT
-//! A disk through all the lives of its driver and of its device: the QEMU that is its model, and the connection to it.
+//! A device through all the lives of its driver and of itself: the QEMU that is its model, and the connection to it.
 use crate::ground::Ground;
-use crate::qemu::{Aio, Image, Line, Machine, Qemu};
+use crate::qemu::{Aio, Image, Line, Machine, Medium, Qemu};
 use crate::qtest::Qtest;
 use orion_pd::Config;
+use orion_system::bus::Bus;
 use orion_system::plan::{Disk, Slot};
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
-/// A disk.
+/// How a disk's file is opened again.
+#[derive(Debug)]
+struct Source {
+    disk: String,
+    path: PathBuf,
+    read_only: bool,
+    aio: Aio,
+    inject: Option<PathBuf>,
+}
+
+/// A device, with all disks behind it.
 #[derive(Debug)]
 pub struct Drive {
-    /// Its name.
+    /// Its name: that of its disk, or of the controller that disks share.
     pub name: String,
     /// The PD that drives it.
     pub driver: String,
-    /// How its file is opened again.
-    file: (PathBuf, bool, Aio, Option<PathBuf>),
+    /// Whether a doorbell of it always gets the same value, and may so be rung late: by an event counter.
+    pub virtio: bool,
+    sources: Vec<Source>,
     /// `None` where it has ended.
     device: Option<(Qemu, Line)>,
 }
 
 impl Drive {
-    /// Starts the device of `disk`.
+    /// Starts the device of `disks`, whose files are among `images`, by the disks' names.
     ///
     /// # Errors
     /// A message for people.
-    pub fn start(ground: &Ground, disk: &Disk, image: Image) -> Result<Self, String> {
-        let file = (image.path.clone(), image.read_only, image.aio, image.inject.clone());
-        let device = Some(machine(ground, disk, image)?);
-        Ok(Self { name: disk.name.clone(), driver: disk.driver.clone(), file, device })
+    pub fn start(ground: &Ground, disks: &[&Disk], images: &mut BTreeMap<String, Image>) -> Result<Self, String> {
+        let first = disks.first().ok_or("a device has no disk")?;
+        let mut media = Vec::new();
+        for disk in disks {
+            let image = images.remove(&disk.name).ok_or_else(|| format!("disk `{}` has no file", disk.name))?;
+            media.push(Medium { name: disk.name.clone(), unit: disk.unit, image });
+        }
+        let source = |Medium { name, image, .. }: &Medium| Source {
+            disk: name.clone(),
+            path: image.path.clone(),
+            read_only: image.read_only,
+            aio: image.aio,
+            inject: image.inject.clone(),
+        };
+        let sources = media.iter().map(source).collect();
+        let device = Some(machine(ground, first, media)?);
+        let virtio = matches!(first.bus, Bus::VirtioBlk | Bus::VirtioScsi);
+        Ok(Self { name: first.device.clone(), driver: first.driver.clone(), virtio, sources, device })
     }
 
     /// The connection, where the device runs.
@@ -59,18 +86,27 @@ impl Drive {
         }
         // Only when it has ended is the file free.
         self.device = None;
-        let (path, read_only, aio, inject) = self.file.clone();
-        let shown = path.display().to_string();
-        let image = Image::open(path, read_only, aio, inject)
-            .map_err(|error| format!("disk `{}`: {shown} cannot be opened again: {error}", self.name))?;
-        let disk = ground.plan.disks.iter().find(|disk| disk.name == self.name);
-        let disk = disk.ok_or_else(|| format!("the plan has no disk `{}`", self.name))?;
-        self.device = Some(machine(ground, disk, image)?);
+        let disks: Vec<&Disk> = ground.plan.disks.iter().filter(|disk| disk.device == self.name).collect();
+        let media = self.sources.iter().map(|source| source.open(&disks)).collect::<Result<Vec<_>, _>>()?;
+        let first = disks.first().ok_or_else(|| format!("the plan has no disk of `{}`", self.name))?;
+        self.device = Some(machine(ground, first, media)?);
         Ok(true)
     }
 }
 
-fn machine(ground: &Ground, disk: &Disk, image: Image) -> Result<(Qemu, Line), String> {
+impl Source {
+    fn open(&self, disks: &[&Disk]) -> Result<Medium, String> {
+        let shown = self.path.display();
+        let image = Image::open(self.path.clone(), self.read_only, self.aio, self.inject.clone())
+            .map_err(|error| format!("disk `{}`: {shown} cannot be opened again: {error}", self.disk))?;
+        let disk = disks.iter().find(|disk| disk.name == self.disk);
+        let disk = disk.ok_or_else(|| format!("the plan has no disk `{}`", self.disk))?;
+        Ok(Medium { name: disk.name.clone(), unit: disk.unit, image })
+    }
+}
+
+/// Starts the device of `disk`, with all disks behind it.
+fn machine(ground: &Ground, disk: &Disk, media: Vec<Medium>) -> Result<(Qemu, Line), String> {
     let wrong = |what: &str| format!("disk `{}`: the plan has no {what}", disk.name);
     let driver = ground.pd(&disk.driver).ok_or_else(|| wrong("driver"))?;
     let config = Config::parse(&driver.config).map_err(|_| wrong("configuration of its driver"))?;
@@ -80,11 +116,13 @@ fn machine(ground: &Ground, disk: &Disk, image: Image) -> Result<(Qemu, Line), S
         return Err(wrong("PCI slot"));
     };
     let machine = Machine {
-        name: disk.name.clone(),
+        name: disk.device.clone(),
+        bus: disk.bus,
+        options: disk.options,
         slot,
         ecam: page.phys.saturating_sub(u64::from(slot) << 15),
-        image,
-        dimms: ground.dimms(&disk.name).map_err(|error| format!("disk `{}`: {error}", disk.name))?,
+        media,
+        dimms: ground.dimms(&disk.device).map_err(|error| format!("disk `{}`: {error}", disk.name))?,
         cpus: ground.cpus.clone(),
     };
     let bell = ground.bell(&driver.name).map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 //! The files behind disks: found, checked and opened, with a message for people where that fails.
 use crate::qemu::{Aio, Image};
 use crate::sys;
+use orion_system::bus::Bus;
 use orion_system::plan::Disk;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -83,7 +84,12 @@ pub fn open(disk: &Disk, arg: Option<&DiskArg>) -> Result<Image, String> {
     let mut file = at.open(create)?;
     at.check_size(&mut file)?;
     let aio = at.choose_aio(&file, arg.and_then(|arg| arg.aio))?;
-    Ok(Image { file, path, read_only: disk.read_only, aio, inject: arg.and_then(|arg| arg.inject.clone()) })
+    Ok(Image { file, path, read_only: attached_read_only(disk), aio, inject: arg.and_then(|arg| arg.inject.clone()) })
+}
+
+/// Whether the device itself keeps the disk from being written. QEMU's ATA disks can't: there the driver alone does.
+fn attached_read_only(disk: &Disk) -> bool {
+    disk.read_only && disk.bus != Bus::Ahci
 }
 
 /// The file that we make for `disk`.
@@ -113,7 +119,7 @@ impl Place<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.create(create),
             Err(error) => return Err(self.message(format_args!("cannot be looked at: {error}"))),
         }
-        let write = !self.disk.read_only;
+        let write = !attached_read_only(self.disk);
         OpenOptions::new().read(true).write(write).open(self.path).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if write => self.not_writable(),
             _ => self.message(format_args!("cannot be opened: {error}")),
@@ -128,7 +134,7 @@ impl Place<'_> {
             return Err(self.message("is neither a file nor a block device; name one of these"));
         }
         // For root too, who could write it all the same.
-        if !self.disk.read_only && found.is_file() && found.permissions().mode() & 0o222 == 0 {
+        if !attached_read_only(self.disk) && found.is_file() && found.permissions().mode() & 0o222 == 0 {
             return Err(self.not_writable());
         }
         Ok(())

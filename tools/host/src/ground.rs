@@ -166,9 +166,9 @@ impl Ground {
         self.calls.iter().filter(|calls| calls.server.0 == pd).for_each(|calls| calls.page.close());
     }
 
-    /// The regions that the device of `disk` may reach.
-    pub(crate) fn dimms(&self, disk: &str) -> io::Result<Vec<Dimm>> {
-        let reachable = self.plan.regions.iter().filter(|region| region.dma_by.iter().any(|d| d == disk));
+    /// The regions that `device` may reach.
+    pub(crate) fn dimms(&self, device: &str) -> io::Result<Vec<Dimm>> {
+        let reachable = self.plan.regions.iter().filter(|region| region.dma_by.iter().any(|by| by == device));
         reachable
             .map(|region| {
                 let backing = self.regions.get(region.name.as_str()).ok_or_else(|| absent(&region.name))?;

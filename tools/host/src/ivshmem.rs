@@ -18,15 +18,16 @@ use std::time::{Duration, Instant};
 
 /// Offset of the doorbell register in the device's first BAR.
 pub const DOORBELL: u64 = 12;
-/// The driver PD's number among the peers. The device itself is 0.
-const DRIVER: i64 = 1;
-const DEVICE: i64 = 0;
+/// The driver PD's number among the peers: 0, so that the message that rings it has a zero above its vector. An MSI has no
+/// more than 16 bits of data.
+const DRIVER: i64 = 0;
+const DEVICE: i64 = 1;
 const PROTOCOL: i64 = 0;
 const SHARED_MEMORY: i64 = -1;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The data of the message that rings the driver's event counter.
-pub const MESSAGE: u32 = 1 << 16;
+/// The data of the message that rings the driver's event counter: its number, above its vector.
+pub const MESSAGE: u32 = 0;
 
 /// Our side of the bridge. The device forgets its peers when this is dropped.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ pub struct Launch {
     pub maps: Vec<Map>,
     /// Its device's register files.
     pub files: Vec<File>,
-    /// Its connection to the device's model, the counter that rings a doorbell, and the channel of the interrupt.
+    /// Its connection to the device's model, the counter that rings a doorbell (-1: none), and the channel of the interrupt.
     pub device: Option<(RawFd, RawFd, u8)>,
     /// The peers it may wake.
     pub peers: Vec<Peer>,

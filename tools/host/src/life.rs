@@ -100,12 +100,13 @@ impl Life {
     }
 }
 
-/// A driver's connection to its device, the counter of its doorbell, and the channel of its interrupt.
+/// A driver's connection to its device, the counter of its doorbell (-1: none), and the channel of its interrupt.
 fn device(pd: &Pd, drive: Option<&Drive>) -> io::Result<Option<(i32, i32, u8)>> {
     let Some(drive) = drive else { return Ok(None) };
     let irq = pd.irqs.iter().find(|irq| irq.source == IrqSource::Event).map_or(u8::MAX, |irq| irq.id);
     let line = drive.line().ok_or_else(|| io::Error::other("its device has gone"))?;
-    Ok(Some((line.qtest.as_raw_fd(), line.kick.as_raw_fd(), irq)))
+    let kick = if drive.virtio { line.kick.as_raw_fd() } else { -1 };
+    Ok(Some((line.qtest.as_raw_fd(), kick, irq)))
 }
 
 /// The PD's configuration, with what only this world knows: the message by which its device interrupts it.
@@ -121,7 +122,8 @@ fn configuration(pd: &Pd) -> io::Result<Vec<u8>> {
     let table = blob.get_mut(devices.offset.get() as usize..).ok_or_else(bad)?;
     let count = devices.count.get() as usize;
     let (devices, _) = <[Device]>::mut_from_prefix_with_elems(table, count).map_err(|_| bad())?;
-    for device in devices {
+    // Those whose registers are ports interrupt by their pin.
+    for device in devices.iter_mut().filter(|device| device.transport.get() != 2) {
         device.msi_address = qemu::MESSAGE.0.into();
         device.msi_data = qemu::MESSAGE.1.into();
     }

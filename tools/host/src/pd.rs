@@ -130,10 +130,16 @@ impl Held {
 
     fn device(&mut self, qtest: RawFd, kick: RawFd) -> io::Result<Rc<RefCell<Device>>> {
         self.allowed.read.push(qtest);
-        self.allowed.write.extend([qtest, kick]);
+        self.allowed.write.push(qtest);
         let socket = UnixStream::from(sys::inherited(qtest)?);
-        let kick = Kick::new(sys::inherited(kick)?.into(), qemu::BRIDGE_TABLE);
-        Ok(Rc::new(RefCell::new(Device::new(Qtest::new(socket)?, Some(kick))?)))
+        let kick = match kick {
+            -1 => None,
+            kick => {
+                self.allowed.write.push(kick);
+                Some(Kick::new(sys::inherited(kick)?.into(), qemu::BRIDGE_TABLE))
+            }
+        };
+        Ok(Rc::new(RefCell::new(Device::new(Qtest::new(socket)?, kick)?)))
     }
 
     fn bell(&mut self, launch: &Launch, irq: ChannelSet) -> io::Result<Bell> {

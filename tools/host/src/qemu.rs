@@ -6,6 +6,8 @@
 use crate::ivshmem::{self, Bridge};
 use crate::qtest::{Qtest, Width};
 use crate::sys::{self, Cpus};
+use orion_system::bus::Bus;
+use orion_system::bus::qemu::{Attached, devices};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -77,17 +79,68 @@ impl Image {
     }
 }
 
+impl Image {
+    /// The set of descriptors by which QEMU opens the file of a node.
+    fn descriptor(&self, node: &str) -> String {
+        format!("fd={},set={}", self.file.as_raw_fd(), set(node))
+    }
+
+    /// A node of QEMU's block layer that is the file.
+    fn node(&self, node: &str) -> String {
+        let switch = |on| if on { "on" } else { "off" };
+        let aio = match self.aio {
+            Aio::Threads => "aio=threads",
+            Aio::Native => "aio=native,cache.direct=on",
+        };
+        let read_only = switch(self.read_only);
+        // The one place for a comma in a path is the rules' file; QEMU doubles it.
+        let (file, rules) = match &self.inject {
+            None => ("file".to_owned(), String::new()),
+            Some(path) => {
+                let path = path.to_string_lossy().replace(',', ",,");
+                ("file.image".to_owned(), format!(",file.driver=blkdebug,file.config={path}"))
+            }
+        };
+        let aio = aio.split(',').map(|option| format!(",{file}.{option}")).collect::<String>();
+        let set = set(node);
+        format!(
+            "driver=raw,node-name={node},read-only={read_only},discard=unmap{rules},{file}.driver=file,\
+             {file}.filename=/dev/fdset/{set},{file}.locking=on{aio}"
+        )
+    }
+}
+
+/// The number of the descriptors of a node called `imageN`.
+fn set(node: &str) -> u32 {
+    node.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
+}
+
+/// A disk behind the device.
+#[derive(Debug)]
+pub struct Medium {
+    /// Its name, of which its serial number is made.
+    pub name: String,
+    /// Which of the disks behind the device it is, as its driver is told.
+    pub unit: u32,
+    /// Its file.
+    pub image: Image,
+}
+
 /// What is to be started.
 #[derive(Debug)]
 pub struct Machine {
-    /// The disk's name, which is also its serial number.
+    /// The device's name: that of its disk, or of the controller that disks share.
     pub name: String,
-    /// PCI slot of the disk's device on bus 0.
+    /// What it is.
+    pub bus: Bus,
+    /// How its queues can be, as its driver is told.
+    pub options: u32,
+    /// PCI slot of the device on bus 0.
     pub slot: u8,
     /// Bus address of the 256 MiB window on PCI configuration space.
     pub ecam: u64,
-    /// The disk's file.
-    pub image: Image,
+    /// The disks behind it.
+    pub media: Vec<Medium>,
     /// All memory that the device may reach.
     pub dimms: Vec<Dimm>,
     /// The processors it may use.
@@ -135,7 +188,8 @@ impl Machine {
         let bios = sys::constant("orion-bios", &halt(), BIOS_BYTES as u64)?;
         let (ours, theirs) = UnixStream::pair()?;
         let (bridge, device) = Bridge::new(event)?;
-        let mut keep = vec![bios.as_raw_fd(), theirs.as_raw_fd(), device.as_raw_fd(), self.image.file.as_raw_fd()];
+        let mut keep = vec![bios.as_raw_fd(), theirs.as_raw_fd(), device.as_raw_fd()];
+        keep.extend(self.media.iter().map(|medium| medium.image.file.as_raw_fd()));
         keep.extend(self.dimms.iter().map(|dimm| dimm.memory.as_raw_fd()));
         let mut command = Command::new(PROGRAM);
         command.args(MACHINE).args(["-name", &format!("orion-{}", self.name)]);
@@ -169,48 +223,34 @@ impl Machine {
     }
 
     fn disk_options(&self) -> Vec<String> {
-        let image = &self.image;
-        let switch = |on| if on { "on" } else { "off" };
-        let aio = match image.aio {
-            Aio::Threads => "aio=threads",
-            Aio::Native => "aio=native,cache.direct=on",
+        let nodes: Vec<String> = (0..self.media.len()).map(|number| format!("image{number}")).collect();
+        let attached = |(medium, node): (&Medium, &String)| {
+            [("-add-fd", medium.image.descriptor(node)), ("-blockdev", medium.image.node(node))]
         };
-        let read_only = switch(image.read_only);
-        // The one place for a comma in a path is the rules' file; QEMU doubles it.
-        let (file, rules) = match &image.inject {
-            None => ("file".to_owned(), String::new()),
-            Some(path) => {
-                let path = path.to_string_lossy().replace(',', ",,");
-                ("file.image".to_owned(), format!(",file.driver=blkdebug,file.config={path}"))
-            }
-        };
-        let aio = aio.split(',').map(|option| format!(",{file}.{option}")).collect::<String>();
-        let node = format!(
-            "driver=raw,node-name=image,read-only={read_only},discard=unmap{rules},{file}.driver=file,\
-             {file}.filename=/dev/fdset/1,{file}.locking=on{aio}"
-        );
-        let device = format!(
-            "virtio-blk-pci-non-transitional,drive=image,id=disk,addr={:#x},serial={},num-queues=1,write-cache=on,\
-             rerror=report,werror=report,ioeventfd=off",
-            self.slot,
-            self.name.chars().filter(char::is_ascii_alphanumeric).take(20).collect::<String>()
-        );
-        let fd = format!("fd={},set=1", image.file.as_raw_fd());
-        ["-add-fd".into(), fd, "-blockdev".into(), node, "-device".into(), device].into()
+        let files = self.media.iter().zip(&nodes).flat_map(attached);
+        let disks: Vec<Attached<'_>> = self
+            .media
+            .iter()
+            .zip(&nodes)
+            .map(|(medium, node)| Attached { drive: node, unit: medium.unit, name: &medium.name })
+            .collect();
+        let (place, queues) = (format!("addr={:#x}", self.slot), (self.options & 0xff, self.options & 1 << 8 != 0));
+        let devices = devices(self.bus, (&self.name, &place), &disks, queues, false);
+        files.chain(devices.into_iter().map(|device| ("-device", device))).flat_map(|(k, v)| [k.into(), v]).collect()
     }
 
     /// Assigns what firmware would: the configuration window, and the bridge's doorbell.
     fn set_up(self, mut qtest: Qtest, bridge: &Bridge, event: &File) -> io::Result<UnixStream> {
         // PCIEXBAR, Intel 3 Series chipset datasheet 5.1.16: register 0x60 of the host bridge, 256 MiB, enabled.
         let low = u32::try_from(self.ecam).map_err(io::Error::other)?;
-        qtest.out32(0xcf8, 0x8000_0060)?;
-        qtest.out32(0xcfc, low | 1)?;
+        qtest.output(Width::L, 0xcf8, 0x8000_0060)?;
+        qtest.output(Width::L, 0xcfc, (low | 1).into())?;
         let bridge_page = self.ecam + (u64::from(BRIDGE_SLOT) << 15);
         ivshmem::place(&mut qtest, bridge_page, BRIDGE_BAR, BRIDGE_TABLE)?;
         bridge.settle(&mut qtest, event)?;
         let id = qtest.read(Width::L, self.ecam + (u64::from(self.slot) << 15))?;
-        if id & 0xffff != 0x1af4 {
-            return Err(io::Error::other(format!("no virtio device in slot {}: {id:#x}", self.slot)));
+        if id & 0xffff != u64::from(self.bus.vendor()) {
+            return Err(io::Error::other(format!("no {} device in slot {}: {id:#x}", self.bus, self.slot)));
         }
         qtest.into_socket()
     }

@@ -148,12 +148,26 @@ impl Qtest {
         self.ask(format_args!("write{} {address:#x} {value:#x}", width.letter())).map(drop)
     }
 
-    /// Writes 32 bits to an I/O port and waits until that is done.
+    /// Reads an I/O port. There are none of 64 bits.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn out32(&mut self, port: u16, value: u32) -> io::Result<()> {
-        self.ask(format_args!("outl {port:#x} {value:#x}")).map(drop)
+    pub fn input(&mut self, width: Width, port: u16) -> io::Result<u64> {
+        if width == Width::Q {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.ask(format_args!("in{} {port:#x}", width.letter()))
+    }
+
+    /// Writes to an I/O port and waits until that is done. There are none of 64 bits.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn output(&mut self, width: Width, port: u16, value: u64) -> io::Result<()> {
+        if width == Width::Q {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.ask(format_args!("out{} {port:#x} {value:#x}", width.letter())).map(drop)
     }
 
     /// Writes the machine's memory and does not wait. Only for doorbells.
@@ -269,7 +283,8 @@ impl Device {
     }
 }
 
-/// A register file of a device model: the `len` bytes at `base` in the machine's memory.
+/// A register file of a device model: the `len` bytes at `base` in the machine's memory, or the I/O ports there, where `base`
+/// is below 64 KiB: no device of the machine has memory there.
 ///
 /// After QEMU has died all registers read as ones, as those of a PCI device that was pulled out.
 #[derive(Clone, Debug)]
@@ -292,13 +307,25 @@ impl Registers {
 
     fn read(&self, width: Width, offset: usize, bytes: usize) -> u64 {
         let address = self.at(offset, bytes);
-        address.and_then(|at| self.device.borrow_mut().qtest.read(width, at).ok()).unwrap_or(u64::MAX)
+        let qtest = |at: u64| {
+            let qtest = &mut self.device.borrow_mut().qtest;
+            match u16::try_from(at) {
+                Ok(port) => qtest.input(width, port),
+                Err(_) => qtest.read(width, at),
+            }
+        };
+        address.and_then(|at| qtest(at).ok()).unwrap_or(u64::MAX)
     }
 
     fn write(&self, width: Width, offset: usize, bytes: usize, value: u64) {
         if let Some(at) = self.at(offset, bytes) {
+            let qtest = &mut self.device.borrow_mut().qtest;
+            let written = match u16::try_from(at) {
+                Ok(port) => qtest.output(width, port, value),
+                Err(_) => qtest.write(width, at, value),
+            };
             // A dead device takes no writes; its reads tell.
-            let _ = self.device.borrow_mut().qtest.write(width, at, value);
+            let _ = written;
         }
     }
 
@@ -340,9 +367,15 @@ impl Mmio for Registers {
         self.write(Width::Q, offset, 8, value);
     }
     fn doorbell16(&self, offset: usize, value: u16) {
+        if self.base <= u16::MAX.into() {
+            return self.write16(offset, value);
+        }
         self.ring(Width::W, offset, 2, value.into());
     }
     fn doorbell32(&self, offset: usize, value: u32) {
+        if self.base <= u16::MAX.into() {
+            return self.write32(offset, value);
+        }
         self.ring(Width::L, offset, 4, value);
     }
 }

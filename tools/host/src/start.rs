@@ -63,9 +63,8 @@ impl Setup {
         let host = ground.host().map_err(|error| error.to_string())?;
         let audit = self.audit.take().map(|file| ground.audit(file)).transpose()?;
         let mut running = Running { host, pds: Vec::new(), disks: Vec::new(), audit, children: None, ground };
-        for disk in &running.ground.plan.disks {
-            let image = self.images.remove(&disk.name).ok_or_else(|| format!("disk `{}` has no file", disk.name))?;
-            running.disks.push(Drive::start(&running.ground, disk, image)?);
+        for (_, disks) in running.ground.plan.devices() {
+            running.disks.push(Drive::start(&running.ground, &disks, &mut self.images)?);
         }
         let mut pds: Vec<_> = running.ground.plan.pds.iter().zip(programs).collect();
         // Servers before their clients. It is only kinder: any order works.

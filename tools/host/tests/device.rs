@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! A virtio disk, driven by hand: configuration, DMA into a shared region, and an interrupt that rings our counter.
 use orion_host::ivshmem::Kick;
-use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine};
+use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine, Medium};
 use orion_host::qtest::{Device, Qtest, Registers};
 use orion_host::sys::{self, Cpus};
 use orion_region::Mmio;
+use orion_system::bus::Bus;
 use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -53,7 +54,13 @@ fn identifies_by_dma_and_message() {
         name: "disk0".into(),
         slot: 3,
         ecam: ECAM,
-        image: Image { file, path: std::path::PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None },
+        bus: Bus::VirtioBlk,
+        options: 0,
+        media: vec![Medium {
+            name: "disk0".into(),
+            unit: 0,
+            image: Image { file, path: std::path::PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None },
+        }],
         dimms: vec![Dimm { memory: memory.try_clone().unwrap(), size: 0x10_0000, bus: BUS }],
         cpus: Cpus::ours().unwrap(),
     };

@@ -4,10 +4,11 @@
 use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
 use orion_driver::{Engine, Setup, Span, Unit};
 use orion_host::ivshmem::Kick;
-use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine, Qemu};
+use orion_host::qemu::{Aio, BRIDGE_TABLE, Dimm, Image, MESSAGE, Machine, Medium, Qemu};
 use orion_host::qtest::{Device, Qtest, Registers};
 use orion_host::regions::Mapped;
 use orion_host::sys::{self, Cpus};
+use orion_system::bus::Bus;
 use orion_virtio::{Msi, PciTransport, VirtioBlk};
 use std::cell::RefCell;
 use std::fs::File;
@@ -52,7 +53,19 @@ impl Rig {
             name: name.into(),
             slot: 3,
             ecam: ECAM,
-            image: Image { file, path: std::path::PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None },
+            bus: Bus::VirtioBlk,
+            options: 0,
+            media: vec![Medium {
+                name: name.into(),
+                unit: 0,
+                image: Image {
+                    file,
+                    path: std::path::PathBuf::new(),
+                    read_only: false,
+                    aio: Aio::Threads,
+                    inject: None,
+                },
+            }],
             dimms: vec![dimm(&dma, DMA_LEN, DMA_BUS), dimm(&data, DATA_LEN, DATA_BUS)],
             cpus: Cpus::ours().unwrap(),
         };

@@ -2,6 +2,8 @@
 //! The kinds of devices: what each is called, and what it needs.
 use std::fmt;
 
+pub mod qemu;
+
 /// A kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bus {
@@ -66,6 +68,16 @@ impl Bus {
         match self {
             Self::VirtioBlk | Self::Nvme | Self::VirtioScsi => 8,
             Self::Ahci | Self::Am53c974 => 1,
+        }
+    }
+
+    /// The vendor that QEMU's model of it names.
+    pub const fn vendor(self) -> u16 {
+        match self {
+            Self::VirtioBlk | Self::VirtioScsi => 0x1af4,
+            Self::Nvme => 0x1b36,
+            Self::Ahci => 0x8086,
+            Self::Am53c974 => 0x1022,
         }
     }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The QEMU machine that an image was built for: its board, its devices where the plan has them.
+use orion_system::bus::Bus;
+use orion_system::bus::qemu::{Attached, devices};
 use orion_system::plan::{Board, Disk, Plan, Slot};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +27,10 @@ pub fn command(plan: &Plan, directory: &Path, files: &[File]) -> Command {
     };
     qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
     for file in files {
-        attach(&mut qemu, plan, file);
+        drive(&mut qemu, file);
+    }
+    for (first, disks) in plan.devices() {
+        device(plan, first, &disks).into_iter().for_each(|device| _ = qemu.arg("-device").arg(device));
     }
     qemu
 }
@@ -50,20 +55,46 @@ fn x86(plan: &Plan, directory: &Path) -> Command {
     qemu
 }
 
-fn attach(qemu: &mut Command, plan: &Plan, file: &File) {
+fn drive(qemu: &mut Command, file: &File) {
     let (name, path) = (&file.disk.name, escaped(&file.path));
-    let access = if file.disk.read_only { ",readonly=on" } else { "" };
-    qemu.arg("-drive").arg(format!("if=none,format=raw,id={name},file={path}{access}"));
-    let iommu = if plan.iommu { ",iommu_platform=on" } else { "" };
-    let device = match file.disk.slot {
-        Slot::VirtioMmio(bus) => format!("virtio-blk-device,drive={name},bus=virtio-mmio-bus.{bus}"),
-        Slot::Pci(slot) => {
-            // sDDF's driver looks for the transitional device's number.
-            let legacy = if file.disk.sddf { "" } else { ",disable-legacy=on" };
-            format!("virtio-blk-pci,drive={name},bus=pcie.0,addr={slot:#x}{legacy}{iommu}")
-        }
+    let access = match (file.disk.read_only, file.disk.bus) {
+        (false, _) => "",
+        // QEMU's ATA disks can't be read-only: what would be written is thrown away.
+        (true, Bus::Ahci) => ",snapshot=on",
+        (true, _) => ",readonly=on",
     };
-    qemu.arg("-device").arg(device);
+    qemu.arg("-drive").arg(format!("if=none,format=raw,id={name},file={path}{access}"));
+}
+
+/// The device of `first`, and `disks` behind it.
+fn device(plan: &Plan, first: &Disk, disks: &[&Disk]) -> Vec<String> {
+    let name = &first.name;
+    let slot = match first.slot {
+        Slot::VirtioMmio(bus) => {
+            let queues = queues(first.options);
+            return vec![format!("virtio-blk-device,drive={name},bus=virtio-mmio-bus.{bus}{queues}")];
+        }
+        Slot::Pci(slot) => slot,
+    };
+    let place = format!("bus=pcie.0,addr={slot:#x}");
+    if first.bus == Bus::VirtioBlk {
+        let iommu = if plan.iommu { ",iommu_platform=on" } else { "" };
+        // sDDF's driver looks for the transitional device's number.
+        let legacy = if first.sddf { "" } else { ",disable-legacy=on" };
+        return vec![format!("virtio-blk-pci,drive={name},{place}{legacy}{iommu}{}", queues(first.options))];
+    }
+    let attached: Vec<Attached<'_>> =
+        disks.iter().map(|disk| Attached { drive: &disk.name, unit: disk.unit, name: &disk.name }).collect();
+    devices(first.bus, (&first.device, &place), &attached, (first.options & 0xff, false), plan.iommu)
+}
+
+/// What the queues of a virtio block device can be, where the disk asks for more than one plain one.
+fn queues(options: u32) -> String {
+    let packed = if options & 1 << 8 != 0 { ",packed=on" } else { "" };
+    match options & 0xff {
+        0 => packed.to_owned(),
+        queues => format!(",num-queues={queues}{packed}"),
+    }
 }
 
 /// A path as a value among QEMU's options, where a comma ends a value.

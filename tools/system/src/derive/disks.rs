@@ -84,7 +84,7 @@ impl Build<'_> {
             Some(device) => device,
             None => self.device(&pd, index, disk, slot),
         };
-        let flags = device.flags.get() & !READ_ONLY | u32::from(read_only) * READ_ONLY;
+        let flags = device.flags.get() & !READ_ONLY | if read_only { READ_ONLY } else { 0 };
         let unit = disk.unit.map_or(FIRST_UNIT, |(unit, _)| unit);
         let device = Device { flags: flags.into(), unit: unit.into(), name: Name::new(&disk.name), ..device };
         if let Some(part) = self.pds.get_mut(&pd) {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//! QEMU's model of a device, as options on its command line: the same for the boards and for the host world.
+use super::{Bus, FIRST_UNIT};
+
+/// A disk behind a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Attached<'a> {
+    /// QEMU's name of its medium: of a drive, or of a node.
+    pub drive: &'a str,
+    /// Which disk it is, as its driver is told.
+    pub unit: u32,
+    /// Its name, of which the serial number is made.
+    pub name: &'a str,
+}
+
+impl Attached<'_> {
+    /// What disks of every bus are told: to report errors, and that there is a volatile cache.
+    fn options(&self) -> String {
+        let serial = serial(self.name);
+        format!("drive={},serial={serial},write-cache=on,rerror=report,werror=report", self.drive)
+    }
+
+    /// Its number where numbers begin at `first`.
+    fn number(&self, first: u32) -> u32 {
+        if self.unit == FIRST_UNIT { first } else { self.unit }
+    }
+}
+
+/// The serial number of a disk: what of its name the buses take.
+pub fn serial(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+}
+
+/// The values of `-device` for the device `name` of a system, at `place` (as in `bus=pcie.0,addr=0x4`), with `disks` behind it.
+/// `queues` and `packed` are how its queues can be; `iommu`: an IOMMU translates what it does.
+pub fn devices(
+    bus: Bus,
+    (name, place): (&str, &str),
+    disks: &[Attached<'_>],
+    (queues, packed): (u32, bool),
+    iommu: bool,
+) -> Vec<String> {
+    let (id, queues) = (format!("device-{name}"), queues.max(1));
+    // Virtio devices pass an IOMMU by unless they are told not to.
+    let translated = if iommu { ",iommu_platform=on" } else { "" };
+    let host = match bus {
+        Bus::VirtioBlk => {
+            let packed = if packed { ",packed=on" } else { "" };
+            let options = format!("{place},num-queues={queues}{packed},ioeventfd=off{translated}");
+            let device = |disk: &Attached<'_>| format!("virtio-blk-pci-non-transitional,{options},{}", disk.options());
+            return disks.iter().map(device).collect();
+        }
+        Bus::Nvme => format!("nvme,id={id},{place},serial={}", serial(name)),
+        Bus::Ahci => format!("ich9-ahci,id={id},{place}"),
+        Bus::VirtioScsi => {
+            format!("virtio-scsi-pci-non-transitional,id={id},{place},num_queues={queues},ioeventfd=off{translated}")
+        }
+        Bus::Am53c974 => format!("am53c974,id={id},{place}"),
+    };
+    let disk = |disk: &Attached<'_>| match bus {
+        // A namespace has no serial number of its own, and reports errors always.
+        Bus::Nvme => format!("nvme-ns,bus={id},drive={},nsid={},write-cache=on", disk.drive, disk.number(1)),
+        Bus::Ahci => format!("ide-hd,bus={id}.{},{}", disk.number(0), disk.options()),
+        _ => {
+            let unit = disk.number(0);
+            format!("scsi-hd,bus={id}.0,channel=0,scsi-id={},lun={},{}", unit >> 16, unit & 0xffff, disk.options())
+        }
+    };
+    [host].into_iter().chain(disks.iter().map(disk)).collect()
+}
