@@ -141,6 +141,10 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
     #[cold]
     #[inline(never)]
     fn asked(&mut self, from: ChannelSet, world: &mut W) {
+        // An idle device that changes says so by an interrupt, which the last one may still hold back.
+        if core::mem::take(&mut self.unacknowledged) {
+            world.irq_ack(self.irq);
+        }
         if self.reporter.answer(from) {
             self.show(world);
         }

@@ -71,6 +71,7 @@ impl Relay {
                 continue;
             }
             self.turn = upper + 1;
+            device.lane(upper);
             let alone = asking == 1 << upper;
             loop {
                 let Some(submission) = uppers.next(upper) else {

@@ -9,18 +9,90 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
+use orion_block::Instant;
 use orion_driver::Setup;
-use orion_driver_pd::{Driver, DriverPd, UNMAPPED, Whole};
+use orion_driver_pd::{Above, Driver, DriverPd, UNMAPPED, Whole};
 use orion_pd::config::Device;
-use orion_pd::{InitError, World};
-use orion_virtio::{AnyBus, Fault, MmioTransport, Msi, PciTransport};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_virtio::{AnyBus, Fault, Many, MmioTransport, Msi, PciTransport, Wishes};
 
-/// The driver of a virtio block device.
+/// The driver of a virtio block device that has one split ring.
 #[derive(Debug)]
 pub struct VirtioBlk;
 
-/// Its PD, with `A` between its clients and the device.
-pub type VirtioBlkPd<W, A = Whole> = DriverPd<W, VirtioBlk, A>;
+/// The driver of one whose queues are as the configuration wishes: several, packed, used in order.
+#[derive(Debug)]
+pub struct VirtioBlkQueues;
+
+/// The PD of either, with `A` between its clients and the device. Which it is is said by the configuration and asked once for
+/// each time that the PD is woken, so that a request in a split ring costs nothing for the others being there.
+#[derive(Debug)]
+pub enum VirtioBlkPd<W: World, A: Above<W> = Whole>
+where
+    W::Mmio: Debug,
+{
+    /// One split ring.
+    Split(DriverPd<W, VirtioBlk, A>),
+    /// As the configuration wishes.
+    Queues(DriverPd<W, VirtioBlkQueues, A>),
+}
+
+impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A>
+where
+    W::Mmio: Debug,
+{
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let options = world.config().devices.first().map(|device| device.options.get());
+        if options.is_some_and(|options| wishes(options) != Wishes::default()) {
+            return DriverPd::init(world).map(Self::Queues);
+        }
+        DriverPd::init(world).map(Self::Split)
+    }
+
+    #[inline]
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        match self {
+            Self::Split(pd) => pd.notified(from, world),
+            Self::Queues(pd) => pd.notified(from, world),
+        }
+    }
+}
+
+/// What the configuration wishes of the device's queues: see [`Device::options`].
+fn wishes(options: u32) -> Wishes {
+    let [queues, switches, ..] = options.to_le_bytes();
+    Wishes {
+        queues: if queues > 1 { queues.into() } else { 0 },
+        packed: switches & 1 != 0,
+        in_order: switches & 2 != 0,
+        queue_reset: switches & 4 != 0,
+    }
+}
+
+impl<W: World> Driver<W> for VirtioBlkQueues
+where
+    W::Mmio: Debug,
+{
+    type Engine<T: Copy + Default + Debug> = orion_virtio::VirtioBlk<AnyBus<W::Mmio>, T, Many>;
+
+    fn open<T: Copy + Default + Debug>(
+        devices: &[Device],
+        setup: Setup<'_>,
+        world: &mut W,
+    ) -> Result<Self::Engine<T>, InitError> {
+        let device = alone(devices)?;
+        let wishes = wishes(device.options.get());
+        orion_virtio::VirtioBlk::with(bus(device, world)?, setup, wishes).map_err(explain)
+    }
+}
+
+/// The one disk.
+fn alone(devices: &[Device]) -> Result<&Device, InitError> {
+    match devices {
+        [device] => Ok(device),
+        _ => Err(InitError("a virtio block device is one disk: build the image again")),
+    }
+}
 
 impl<W: World> Driver<W> for VirtioBlk
 where
@@ -33,10 +105,7 @@ where
         setup: Setup<'_>,
         world: &mut W,
     ) -> Result<Self::Engine<T>, InitError> {
-        let [device] = devices else {
-            return Err(InitError("a virtio block device is one disk: build the image again"));
-        };
-        orion_virtio::VirtioBlk::new(bus(device, world)?, setup).map_err(explain)
+        orion_virtio::VirtioBlk::new(bus(alone(devices)?, world)?, setup).map_err(explain)
     }
 }
 

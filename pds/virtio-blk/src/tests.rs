@@ -223,6 +223,29 @@ fn a_client_reads_what_the_device_holds() {
 }
 
 #[test]
+fn every_shape_of_queue_serves_a_client() {
+    for options in (0..2048u32).filter(|options| options & 0xff <= 4 && options & 0xff != 1) {
+        let [queues, switches, ..] = options.to_le_bytes();
+        let [packed, in_order, queue_reset] = [1, 2, 4].map(|bit| switches & bit != 0);
+        let wishes = orion_virtio::Wishes { queues: queues.into(), packed, in_order, queue_reset };
+        let mut builder = builder();
+        builder.devices[0].options = options.into();
+        let mut rig = start(shape().offering(wishes), &builder).unwrap();
+        rig.introduce();
+        let line = rig.world.printed[0].clone();
+        let has = [queues > 1, packed, in_order];
+        assert_eq!([" queues", "packed ring", "in order"].map(|word| line.contains(word)), has, "{line}");
+        let batch: Vec<Submission> = (0..32).map(|id| read(id, u64::from(id) * 8, 8, DATA_BUS)).collect();
+        rig.send(&batch);
+        rig.serve();
+        let mut ids: Vec<u32> =
+            rig.answers().iter().filter(|answer| answer.status.is_ok()).map(|answer| answer.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..32).collect::<Vec<_>>(), "{line}");
+    }
+}
+
+#[test]
 fn an_interrupt_is_acknowledged_as_soon_as_the_device_may_raise_another() {
     let mut rig = Rig::new();
     rig.send(&[read(0, 0, 8, DATA_BUS)]);
