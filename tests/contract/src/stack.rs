@@ -8,6 +8,7 @@ use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
 };
 use orion_region::Window;
+use orion_virtio::{Many, Wishes};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -184,7 +185,15 @@ impl Stack<Virtio> {
     /// Nothing over the driver of a virtio block device.
     pub fn virtio(blocks: usize, block: BlockSize, read_only: bool) -> Self {
         let (ram, device) = Ram::new();
-        Self::new(Virtio::new(blocks, block, read_only, device), ram)
+        Self::new(Virtio::new(blocks, block, read_only, device, Wishes::default()), ram)
+    }
+}
+
+impl Stack<Virtio<Many>> {
+    /// Nothing over the driver of a virtio block device whose queues are as it wishes.
+    pub fn virtio_queues(blocks: usize, block: BlockSize, wishes: Wishes) -> Self {
+        let (ram, device) = Ram::new();
+        Self::new(Virtio::new(blocks, block, false, device, wishes), ram)
     }
 }
 

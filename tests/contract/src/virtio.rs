@@ -8,7 +8,8 @@ use orion_layer::{Interrupted, Lowers, Submission};
 use orion_region::Window;
 use orion_virtio::blk::wire::{config, feature};
 use orion_virtio::model::{MmioModel, Model, Shape, Shared, memory};
-use orion_virtio::{MmioTransport, VirtioBlk};
+use orion_virtio::queue::{Queue, Ring};
+use orion_virtio::{MmioTransport, VirtioBlk, Wishes};
 
 const DMA_BUS: u64 = 0x9000_0000;
 const DATA_BUS: u64 = 0x1_4000_0000;
@@ -17,8 +18,9 @@ const TIMEOUT_NS: u64 = 60_000_000_000;
 
 /// A device with a volatile cache, and its driver.
 #[derive(Debug)]
-pub struct Virtio {
-    driver: VirtioBlk<MmioTransport<MmioModel>>,
+pub struct Virtio<Q = Queue> {
+    driver: VirtioBlk<MmioTransport<MmioModel>, u32, Q>,
+    wishes: Wishes,
     device: Shared,
     numbers: Numbers,
     /// The driver's memory once more, for each of its further lives.
@@ -29,36 +31,43 @@ pub struct Virtio {
     restarted: bool,
 }
 
-impl Virtio {
-    /// A device of `blocks` blocks that reaches payload in `data`.
+impl<Q: Ring> Virtio<Q> {
+    /// A device of `blocks` blocks that reaches payload in `data`, with the queues that its driver wishes for.
     ///
     /// # Panics
     /// Where the driver refuses the device.
-    pub fn new(blocks: usize, block: BlockSize, read_only: bool, data: Window) -> Self {
+    pub fn new(blocks: usize, block: BlockSize, read_only: bool, data: Window, wishes: Wishes) -> Self {
         let features = feature::BLK_SIZE | feature::FLUSH | feature::DISCARD | feature::WRITE_ZEROES;
         let shape = Shape::new(blocks << (block.shift() - 9), features)
             .field(config::BLK_SIZE, block.bytes().to_le_bytes())
             .field(config::MAX_DISCARD_SECTORS, 4096u32.to_le_bytes())
             .field(config::DISCARD_SECTOR_ALIGNMENT, 8u32.to_le_bytes())
-            .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes());
+            .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes())
+            .offering(wishes);
         let [dma, dma_again, dma_device] = memory(64 << 10);
         let bytes = data.len() as u64;
         let device = Model::new(shape, vec![(DMA_BUS, dma_device), (DATA_BUS, data)]);
-        let driver = driver(&device, dma, bytes, read_only);
+        let driver = driver(&device, dma, bytes, read_only, wishes);
         let (numbers, dma) = (Numbers::new(1), vec![dma_again]);
-        Self { driver, device, numbers, dma, read_only, data: bytes, restarted: false }
+        Self { driver, wishes, device, numbers, dma, read_only, data: bytes, restarted: false }
     }
 }
 
 /// A life of the driver, on a device in any state.
-fn driver(device: &Shared, dma: Window, data: u64, read_only: bool) -> VirtioBlk<MmioTransport<MmioModel>> {
+fn driver<Q: Ring>(
+    device: &Shared,
+    dma: Window,
+    data: u64,
+    read_only: bool,
+    wishes: Wishes,
+) -> VirtioBlk<MmioTransport<MmioModel>, u32, Q> {
     let regions = [Span { bus: DATA_BUS, size: data }];
     let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
     let bus = MmioTransport::new(MmioModel(device.clone()), MmioModel::BASE).expect("registers of a device");
-    VirtioBlk::new(bus, setup).expect("a good device")
+    VirtioBlk::with(bus, setup, wishes).expect("a good device")
 }
 
-impl Lowers for Virtio {
+impl<Q: Ring> Lowers for Virtio<Q> {
     fn count(&self) -> u8 {
         1
     }
@@ -79,7 +88,7 @@ impl Lowers for Virtio {
     }
 }
 
-impl Bottom for Virtio {
+impl<Q: Ring> Bottom for Virtio<Q> {
     /// The device takes what it was notified of, and ends some of what it has, in any order.
     fn step(&mut self, _: &mut Ram, now: Instant) -> bool {
         self.driver.set_time(now);
@@ -100,7 +109,7 @@ impl Bottom for Virtio {
 
     fn restart(&mut self) -> bool {
         let Some(dma) = self.dma.pop() else { return false };
-        self.driver = driver(&self.device, dma, self.data, self.read_only);
+        self.driver = driver(&self.device, dma, self.data, self.read_only, self.wishes);
         self.restarted = true;
         true
     }

@@ -6,6 +6,7 @@ use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{Bottom, Expect, Memory, Narrow, Stack, Virtio};
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
+use orion_virtio::Wishes;
 
 const B512: BlockSize = BlockSize::B512;
 const B4096: BlockSize = BlockSize::B4096;
@@ -53,6 +54,18 @@ fn the_virtio_driver() {
     assert!(report.failures().is_empty() && report.passed("loss of power") && report.passed("restart"), "{report:#?}");
     Stack::virtio(128, B4096, false).holds();
     Stack::virtio(128, B512, true).holds();
+}
+
+#[test]
+fn the_virtio_driver_with_other_queues() {
+    for (queues, packed, in_order) in
+        [(1, true, false), (1, false, true), (1, true, true), (4, false, false), (4, true, false)]
+    {
+        let wishes = Wishes { queues, packed, in_order, queue_reset: true };
+        let report = Stack::virtio_queues(512, B512, wishes).report();
+        let passed = report.passed("loss of power") && report.passed("restart");
+        assert!(report.failures().is_empty() && passed, "{wishes:?}: {report:#?}");
+    }
 }
 
 #[test]
