@@ -27,8 +27,8 @@ pub struct Drive {
     pub name: String,
     /// The PD that drives it.
     pub driver: String,
-    /// Whether a doorbell of it always gets the same value, and may so be rung late: by an event counter.
-    pub virtio: bool,
+    /// Its kind.
+    pub bus: Bus,
     sources: Vec<Source>,
     /// `None` where it has ended.
     device: Option<(Qemu, Line)>,
@@ -55,8 +55,7 @@ impl Drive {
         };
         let sources = media.iter().map(source).collect();
         let device = Some(machine(ground, first, media)?);
-        let virtio = matches!(first.bus, Bus::VirtioBlk | Bus::VirtioScsi);
-        Ok(Self { name: first.device.clone(), driver: first.driver.clone(), virtio, sources, device })
+        Ok(Self { name: first.device.clone(), driver: first.driver.clone(), bus: first.bus, sources, device })
     }
 
     /// The connection, where the device runs.

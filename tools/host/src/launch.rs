@@ -7,6 +7,11 @@ use std::str::FromStr;
 /// The hidden subcommand that makes a process a PD.
 pub const SUBCOMMAND: &str = "pd";
 
+/// Instead of the counter that rings a doorbell: there is none.
+pub const NO_KICK: RawFd = -1;
+/// Instead of it: there is none, and the device interrupts by its pin.
+pub const BY_PIN: RawFd = -2;
+
 /// A mapping that the process makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
@@ -65,7 +70,7 @@ pub struct Launch {
     pub maps: Vec<Map>,
     /// Its device's register files.
     pub files: Vec<File>,
-    /// Its connection to the device's model, the counter that rings a doorbell (-1: none), and the channel of the interrupt.
+    /// Its connection to the device's model, the counter that rings a doorbell or what stands for it, and the channel of the interrupt.
     pub device: Option<(RawFd, RawFd, u8)>,
     /// The peers it may wake.
     pub peers: Vec<Peer>,

@@ -18,6 +18,7 @@ pub mod launch;
 pub mod life;
 pub mod parent;
 pub mod pd;
+pub mod pin;
 pub mod process;
 pub mod procfs;
 pub mod programs;

@@ -3,13 +3,14 @@
 use crate::console::Tail;
 use crate::disk::Drive;
 use crate::ground::{Ground, absent, fd};
-use crate::launch::Launch;
+use crate::launch::{BY_PIN, Launch, NO_KICK};
 use crate::process::Process;
 use crate::programs::{Program, Role};
 use crate::qemu;
 use crate::regions::{Mapped, Region};
 use crate::sys;
 use orion_pd::config::{Builder, Device, Header};
+use orion_system::bus::Bus;
 use orion_system::plan::{IrqSource, Pd};
 use std::fs::File;
 use std::io;
@@ -100,12 +101,17 @@ impl Life {
     }
 }
 
-/// A driver's connection to its device, the counter of its doorbell (-1: none), and the channel of its interrupt.
+/// A driver's connection to its device, the counter of its doorbell or what stands for it, and the channel of its interrupt.
 fn device(pd: &Pd, drive: Option<&Drive>) -> io::Result<Option<(i32, i32, u8)>> {
     let Some(drive) = drive else { return Ok(None) };
     let irq = pd.irqs.iter().find(|irq| irq.source == IrqSource::Event).map_or(u8::MAX, |irq| irq.id);
     let line = drive.line().ok_or_else(|| io::Error::other("its device has gone"))?;
-    let kick = if drive.virtio { line.kick.as_raw_fd() } else { -1 };
+    let kick = match drive.bus {
+        // A doorbell of virtio's always gets the same value, and may so be rung late.
+        Bus::VirtioBlk | Bus::VirtioScsi => line.kick.as_raw_fd(),
+        bus if bus.is_ports() => BY_PIN,
+        _ => NO_KICK,
+    };
     Ok(Some((line.qtest.as_raw_fd(), kick, irq)))
 }
 

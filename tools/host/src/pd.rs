@@ -5,8 +5,9 @@ use crate::call::{self, Page};
 use crate::console::Printer;
 use crate::faults::{self, code};
 use crate::ivshmem::Kick;
-use crate::launch::{Launch, Map, Peer};
+use crate::launch::{BY_PIN, Launch, Map, NO_KICK, Peer};
 use crate::parent::Parent;
+use crate::pin::Pin;
 use crate::programs::Program;
 use crate::qemu;
 use crate::qtest::{Device, Qtest};
@@ -70,6 +71,8 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
         None => (None, ChannelSet::default()),
         Some((qtest, kick, irq)) => (Some(held.device(qtest, kick)?), ChannelSet::default().with(Channel(irq))),
     };
+    let pin = device.as_ref().filter(|_| launch.device.is_some_and(|(_, kick, _)| kick == BY_PIN));
+    let pin = pin.map(|device| Pin::new(Rc::clone(device), irq));
     let bell = held.bell(launch, irq)?;
     let ropes = launch.peers.iter().map(|peer| held.rope(peer)).collect::<io::Result<Vec<_>>>()?;
     let callees = launch.calls.iter().map(|call| held.callee(launch, *call)).collect::<io::Result<_>>()?;
@@ -84,6 +87,7 @@ fn enter(launch: &Launch) -> io::Result<(HostWorld, Allowed)> {
         maps,
         files: launch.files.iter().map(register_file).collect::<io::Result<_>>()?,
         device,
+        pin,
         bell,
         ropes,
         callees,
@@ -133,7 +137,7 @@ impl Held {
         self.allowed.write.push(qtest);
         let socket = UnixStream::from(sys::inherited(qtest)?);
         let kick = match kick {
-            -1 => None,
+            NO_KICK | BY_PIN => None,
             kick => {
                 self.allowed.write.push(kick);
                 Some(Kick::new(sys::inherited(kick)?.into(), qemu::BRIDGE_TABLE))

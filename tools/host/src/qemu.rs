@@ -252,6 +252,9 @@ impl Machine {
         if id & 0xffff != u64::from(self.bus.vendor()) {
             return Err(io::Error::other(format!("no {} device in slot {}: {id:#x}", self.bus, self.slot)));
         }
+        if self.bus.is_ports() {
+            qtest.watch_pins()?;
+        }
         qtest.into_socket()
     }
 }

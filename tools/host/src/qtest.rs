@@ -5,6 +5,7 @@
 //! for its answer; a line is sent whole, in one call; few answers may be left unread, since QEMU's main loop stops
 //! when it cannot write one.
 use crate::ivshmem::Kick;
+use crate::sys;
 use orion_region::Mmio;
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -83,6 +84,8 @@ pub struct Qtest {
     inbox: [u8; 1024],
     have: usize,
     gone: bool,
+    /// Whether the pin that QEMU tells of is up, where it was asked to tell.
+    raised: bool,
 }
 
 impl Qtest {
@@ -93,7 +96,7 @@ impl Qtest {
     pub fn new(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, unanswered: 0, inbox: [0; 1024], have: 0, gone: false })
+        Ok(Self { socket, unanswered: 0, inbox: [0; 1024], have: 0, gone: false, raised: false })
     }
 
     /// Brings a connection whose user has died to a clean line: whatever that one asked is done and its answers are gone. A
@@ -146,6 +149,34 @@ impl Qtest {
     /// As [`read`](Self::read).
     pub fn write(&mut self, width: Width, address: u64, value: u64) -> io::Result<()> {
         self.ask(format_args!("write{} {address:#x} {value:#x}", width.letter())).map(drop)
+    }
+
+    /// Has QEMU tell of the pins of the I/O APIC. On a machine of ours one device has a pin.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn watch_pins(&mut self) -> io::Result<()> {
+        self.ask(format_args!("irq_intercept_in ioapic")).map(drop)
+    }
+
+    /// Whether the pin is up, by all that QEMU has said.
+    pub fn is_raised(&mut self) -> bool {
+        while !self.gone && sys::wait_one(&self.socket, Some(Duration::ZERO)) {
+            // Whoever is gone says nothing, and is found out by the next access.
+            let _ = self.receive();
+            self.skip_lines();
+        }
+        self.raised
+    }
+
+    /// Takes the lines that answer nothing from the inbox's begin.
+    fn skip_lines(&mut self) {
+        while let Some(end) = self.pending().iter().position(|&b| b == b'\n') {
+            let Some(up) = self.pending().get(..end).and_then(pin) else { return };
+            self.raised = up;
+            self.inbox.copy_within(end + 1..self.have, 0);
+            self.have -= end + 1;
+        }
     }
 
     /// Reads an I/O port. There are none of 64 bits.
@@ -209,10 +240,12 @@ impl Qtest {
     /// The value of the next answer; 0 where it has none.
     fn answer(&mut self) -> io::Result<u64> {
         loop {
+            self.skip_lines();
             while let Some(end) = self.pending().iter().position(|&b| b == b'\n') {
                 let parsed = parse(self.pending().get(..end).unwrap_or_default());
                 self.inbox.copy_within(end + 1..self.have, 0);
                 self.have -= end + 1;
+                self.skip_lines();
                 if let Some(result) = parsed {
                     return self.note(result);
                 }
@@ -239,6 +272,15 @@ impl Qtest {
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         self.gone |= result.is_err();
         result
+    }
+}
+
+/// Whether a line says that a pin went up, or down; `None` where it says something else.
+fn pin(line: &[u8]) -> Option<bool> {
+    match line.strip_prefix(b"IRQ ")?.first()? {
+        b'r' => Some(true),
+        b'l' => Some(false),
+        _ => None,
     }
 }
 
@@ -271,6 +313,16 @@ impl Device {
     pub fn new(qtest: Qtest, kick: Option<Kick>) -> io::Result<Self> {
         qtest.socket.set_read_timeout(Some(DRIVERS_PATIENCE))?;
         Ok(Self { qtest, kick })
+    }
+
+    /// Whether its pin is up.
+    pub fn is_raised(&mut self) -> bool {
+        self.qtest.is_raised()
+    }
+
+    /// Readable when QEMU says something, of a pin perhaps.
+    pub fn socket(&self) -> &UnixStream {
+        &self.qtest.socket
     }
 
     fn ring(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {

@@ -4,6 +4,7 @@ use crate::bell::{Bell, Rope};
 use crate::call::{self, Page};
 use crate::console::Printer;
 use crate::parent::Parent;
+use crate::pin::Pin;
 use crate::qtest::{Device, Registers};
 use crate::regions::Mapped;
 use crate::sockets::Listener;
@@ -37,6 +38,7 @@ pub struct HostWorld {
     pub(crate) maps: Vec<Mapped>,
     pub(crate) files: Vec<RegisterFile>,
     pub(crate) device: Option<Rc<RefCell<Device>>>,
+    pub(crate) pin: Option<Pin>,
     pub(crate) bell: Bell,
     pub(crate) ropes: Vec<(Channel, Rope)>,
     /// Whom it may call.
@@ -54,10 +56,28 @@ impl HostWorld {
     fn wait(&self, deadline: Option<Instant>) -> ChannelSet {
         let pending = self.bell.pending();
         if pending.0 != 0 {
-            return pending;
+            // Who is busy with others hears of the device too.
+            return ChannelSet(pending.0 | self.pin.as_ref().map_or(0, |pin| pin.take().0));
+        }
+        // Nobody but the devices of few buses has a pin.
+        if let Some(pin) = &self.pin {
+            return self.wait_for_pin(pin, deadline);
         }
         let rung = self.bell.doze() && self.sleep(deadline);
         self.bell.wake(rung)
+    }
+
+    /// As [`wait`](Self::wait), where the device's interrupt is a level.
+    #[cold]
+    fn wait_for_pin(&self, pin: &Pin, deadline: Option<Instant>) -> ChannelSet {
+        let interrupt = pin.take();
+        if interrupt.0 != 0 {
+            return interrupt;
+        }
+        let limit = deadline.map(|at| Duration::from_nanos(at.0.saturating_sub(sys::now())));
+        let rung = self.bell.doze() && pin.sleep(self.bell.event(), limit);
+        let (pending, interrupt) = (self.bell.wake(rung), pin.take());
+        ChannelSet(pending.0 | interrupt.0)
     }
 
     /// Whether the bell's counter was rung.
@@ -100,8 +120,10 @@ impl World for HostWorld {
         callee.map_or(Message::REFUSED, |(_, page, rope)| page.call(message, || rope.pull()))
     }
 
-    /// A message is not masked while it is served: nothing is to be done.
-    fn irq_ack(&mut self, _: Channel) {}
+    /// A message is not masked while it is served: nothing is to be done. A pin is, as by the kernel of seL4.
+    fn irq_ack(&mut self, _: Channel) {
+        self.pin.iter().for_each(Pin::unmask);
+    }
 
     fn now(&self) -> Instant {
         Instant(sys::now())

@@ -2,10 +2,12 @@
 //! QEMU's device of each bus, as its driver would find it: its class, its registers, its message.
 #![allow(clippy::unwrap_used, reason = "a test's certain values")]
 use orion_driver::Registers as _;
+use orion_host::pin::Pin;
 use orion_host::qemu::{Aio, Dimm, Image, MESSAGE, Machine, Medium, Qemu};
 use orion_host::qtest::{Device, Qtest, Registers};
 use orion_host::sys::{self, Cpus};
 use orion_pci::{Function, Interrupt, Message};
+use orion_pd::ChannelSet;
 use orion_region::Mmio;
 use orion_system::bus::Bus;
 use std::cell::RefCell;
@@ -23,6 +25,7 @@ const DMA_BUS: u64 = 0x1_4000_0000;
 const DMA_LEN: u64 = 1 << 20;
 
 struct Rig {
+    device: Rc<RefCell<Device>>,
     function: Function<Registers>,
     event: File,
     dma: File,
@@ -59,7 +62,7 @@ fn rig(bus: Bus, units: &[u32]) -> Rig {
         true => Function::with_ports(config, registers(PORTS, 0x100), PORTS, None),
         false => Function::new(config, registers(BARS, 0x1_0000), BARS, Some(message)),
     };
-    Rig { function: function.unwrap(), event, dma, _qemu: qemu }
+    Rig { device, function: function.unwrap(), event, dma, _qemu: qemu }
 }
 
 #[test]
@@ -132,4 +135,14 @@ fn a_parallel_scsi_adapter_has_its_registers_at_ports() {
     registers.write8(0x04, 0x12);
     registers.write8(0x0c, 0x80);
     assert_eq!((registers.read8(0x00), registers.read8(0x04)), (0x34, 0x12));
+    // A reset of the SCSI bus interrupts until its register is read; the pin is a level.
+    let pin = Pin::new(rig.device, ChannelSet(4));
+    assert_eq!(pin.take(), ChannelSet(0));
+    registers.write8(0x0c, 0x03);
+    assert_eq!((pin.take(), pin.take()), (ChannelSet(4), ChannelSet(0)));
+    pin.unmask();
+    assert_eq!(pin.take(), ChannelSet(4), "it comes again while nobody takes its cause away");
+    assert_eq!(registers.read8(0x14) & 0x80, 0x80);
+    pin.unmask();
+    assert_eq!(pin.take(), ChannelSet(0));
 }
