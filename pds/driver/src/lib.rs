@@ -59,11 +59,13 @@ pub trait Driver<W: World> {
 type EngineOf<W, D, A> = <D as Driver<W>>::Engine<<A as Above<W>>::Tag>;
 
 /// The PD of a driver, with `A` between its clients and the device.
+// The engine first: it has the most fields that each request needs, and what is near is reached without arithmetic.
+#[repr(C)]
 #[derive(Debug)]
 pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
-    above: A,
-    uppers: UpperRings,
     disk: EngineOf<W, D, A>,
+    uppers: UpperRings,
+    above: A,
     irq: Channel,
     /// There was an interrupt that the kernel still holds back the next for.
     unacknowledged: bool,

@@ -192,11 +192,24 @@ impl<M: Shared> Server<M> {
     /// nobody waits for is dropped.
     #[inline]
     pub fn push(&mut self, answer: Answer) {
+        match answer.status {
+            Ok(()) => self.push_done(answer.id, answer.blocks),
+            Err(error) => self.put(self.code(error), answer.id, answer.blocks),
+        }
+    }
+
+    /// The same for a request that succeeded.
+    #[inline]
+    pub fn push_done(&mut self, id: u32, blocks: u16) {
+        self.put(codes::status::OK, id, blocks);
+    }
+
+    #[inline]
+    fn put(&mut self, status: u32, id: u32, blocks: u16) {
         if self.outstanding == 0 {
             return;
         }
-        let status = answer.status.map_or_else(|error| self.code(error), |()| codes::status::OK);
-        let response = wire::Response { status, success_count: answer.blocks, pad: 0, id: answer.id };
+        let response = wire::Response { status, success_count: blocks, pad: 0, id };
         self.memory.put_response(self.tail, response);
         self.tail = self.tail.wrapping_add(1);
         self.outstanding -= 1;

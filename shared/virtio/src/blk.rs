@@ -147,8 +147,48 @@ impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     }
 
     /// What the use of a slot means for its request: its answer, unless it goes on.
-    #[inline]
     fn used(&mut self, used: Used) -> Option<(T, Completion)> {
+        match self.well(used) {
+            Some((tag, blocks)) => Some((tag, Completion::ok(blocks))),
+            None => self.otherwise(used),
+        }
+    }
+
+    /// The request of a slot whose use is the good end of it, and its blocks.
+    #[inline]
+    fn well(&mut self, Used { slot, status, written }: Used) -> Option<(T, u32)> {
+        let Slot { tag, blocks, reads, follows, .. } = *self.slots.get(usize::from(slot))?;
+        if status != wire::status::OK || written <= reads || follows {
+            return None;
+        }
+        self.resets = 0;
+        self.count(slot);
+        Some((tag, blocks))
+    }
+
+    /// Counts a request that has ended, and frees its slot.
+    #[inline]
+    fn count(&mut self, slot: u16) {
+        self.ended = self.ended.wrapping_add(1);
+        if self.ended.is_multiple_of(orion_driver::SAMPLED) {
+            self.sample(slot);
+        }
+        self.free.give(slot);
+    }
+
+    /// Keeps the answer to a request that did not end well, for when it is asked for.
+    #[cold]
+    #[inline(never)]
+    fn put_by(&mut self, used: Used) {
+        if let Some((tag, done)) = self.otherwise(used) {
+            self.done.push(tag, done);
+        }
+    }
+
+    /// What any other use of a slot means.
+    #[cold]
+    #[inline(never)]
+    fn otherwise(&mut self, used: Used) -> Option<(T, Completion)> {
         let record = *self.slots.get(usize::from(used.slot))?;
         let result = judge(record.reads, used);
         if result.is_ok() {
@@ -159,11 +199,7 @@ impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
         } else if self.failed(used.slot) {
             return None;
         }
-        self.ended = self.ended.wrapping_add(1);
-        if self.ended.is_multiple_of(orion_driver::SAMPLED) {
-            self.sample(used.slot);
-        }
-        self.free.give(used.slot);
+        self.count(used.slot);
         Some((record.tag, result.map_or_else(Completion::error, |()| Completion::ok(record.blocks))))
     }
 

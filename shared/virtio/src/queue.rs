@@ -9,7 +9,7 @@
 //! device can write is trusted: not what it used, not how far, and descriptors are never read back.
 use crate::mmio::halves;
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
-use orion_region::{Fixed, Table, Window};
+use orion_region::{Circle, Fixed, Window};
 
 mod any;
 mod cursor;
@@ -124,11 +124,11 @@ pub enum Armed {
 #[derive(Debug)]
 struct Tables {
     /// Entries of the available ring.
-    avail: Table<AtomicU16>,
+    avail: Circle<AtomicU16>,
     /// Entries of the used ring.
-    used: Table<AtomicU64>,
+    used: Circle<AtomicU64>,
     /// The slots' own 128 bytes.
-    slots: Table<[AtomicU64; 16]>,
+    slots: Circle<[AtomicU64; 16]>,
     /// Flags and index of the available ring, and of the used ring.
     heads: [Option<Fixed<4>>; 2],
     /// The event index for interrupts, and the one for notifications.
@@ -136,16 +136,16 @@ struct Tables {
 }
 
 impl Tables {
-    /// Those of a layout, which was made to fit the memory.
-    fn new(memory: &Window, layout: &Layout) -> Self {
+    /// Those of a layout; `None` where the memory does not hold them.
+    fn new(memory: &Window, layout: &Layout) -> Option<Self> {
         let (entries, slots) = (layout.size().into(), layout.slots().into());
-        Self {
-            avail: Table::new(memory, layout.avail_entry(0), entries).unwrap_or_else(Table::empty),
-            used: Table::new(memory, layout.used_entry(0), entries).unwrap_or_else(Table::empty),
-            slots: Table::new(memory, layout.slot(0), slots).unwrap_or_else(Table::empty),
+        Some(Self {
+            avail: Circle::new(memory, layout.avail_entry(0), entries)?,
+            used: Circle::new(memory, layout.used_entry(0), entries)?,
+            slots: Circle::new(memory, layout.slot(0), slots)?,
             heads: [layout.avail(), layout.used()].map(|at| Fixed::within(memory, at)),
             events: [layout.used_event(), layout.avail_event()].map(|at| Fixed::within(memory, at)),
-        }
+        })
     }
 }
 
@@ -173,10 +173,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue in `memory`, which the device names by the bus address `bus`. The device must be reset.
-    pub fn new(memory: Window, bus: u64, layout: Layout, event_idx: bool) -> Self {
+    /// An empty queue in `memory`, which the device names by the bus address `bus`. The device must be reset. `None` where the
+    /// memory is too small for the layout, or not aligned.
+    pub fn new(memory: Window, bus: u64, layout: Layout, event_idx: bool) -> Option<Self> {
         let mut queue = Self {
-            tables: Tables::new(&memory, &layout),
+            tables: Tables::new(&memory, &layout)?,
             memory,
             bus,
             layout,
@@ -188,14 +189,14 @@ impl Queue {
             armed: None,
             held: Held::NONE,
         };
-        queue.reset(layout, event_idx);
-        queue
+        queue.reset(event_idx);
+        Some(queue)
     }
 
     /// Empties the queue. The device must be reset.
-    pub fn reset(&mut self, layout: Layout, event_idx: bool) {
-        (self.layout, self.event_idx) = (layout, event_idx);
-        self.tables = Tables::new(&self.memory, &layout);
+    pub fn reset(&mut self, event_idx: bool) {
+        let layout = self.layout;
+        self.event_idx = event_idx;
         (self.staged, self.published, self.taken, self.seen) = (0, 0, 0, 0);
         (self.armed, self.held) = (None, Held::NONE);
         for at in (0..layout.end()).step_by(8) {
@@ -282,18 +283,15 @@ impl Queue {
         let head = if self.layout.indirect() {
             let chain = chain(payload, 0);
             // All of it lies within the slot's 128 bytes, which are looked up once.
-            if let Some([a, b, c, _, _, _, _, _, _, d, e, f, ..]) = self.tables.slots.get(slot.into()) {
-                store([a, b, c, d, e, f], [request[0], request[1], request[2], chain[0], chain[1], chain[2]]);
-            }
+            let [a, b, c, _, _, _, _, _, _, d, e, f, ..] = self.tables.slots.at(slot.into());
+            store([a, b, c, d, e, f], [request[0], request[1], request[2], chain[0], chain[1], chain[2]]);
             slot
         } else {
             self.put(self.layout.slot(slot) + HEADER, request);
             self.put(self.layout.chain(slot) + 8, chain(payload, self.layout.head(slot)));
             self.layout.head(slot)
         };
-        if let Some(entry) = self.tables.avail.get(self.layout.entry(self.staged)) {
-            entry.store(head.to_le(), Ordering::Relaxed);
-        }
+        self.tables.avail.at(self.staged.into()).store(head.to_le(), Ordering::Relaxed);
         self.staged = self.staged.wrapping_add(1);
     }
 
@@ -333,18 +331,14 @@ impl Queue {
         if self.taken == self.seen && !self.look()? {
             return Ok(None);
         }
-        let entry = self.tables.used.get(self.layout.entry(self.taken));
-        let entry = entry.map_or(u64::MAX, |word| u64::from_le(word.load(Ordering::Relaxed)));
+        let entry = u64::from_le(self.tables.used.at(self.taken.into()).load(Ordering::Relaxed));
         let [id, written] = halves(entry);
         let slot = self.layout.slot_of(id).ok_or(Misused("the device used a descriptor that heads no request"))?;
         if !self.held.set(slot, false) {
             return Err(Misused("the device used a request that it does not hold"));
         }
         self.taken = self.taken.wrapping_add(1);
-        let status = self.tables.slots.get(slot.into()).map_or(NO_STATUS, |words| {
-            let [status, ..] = words[STATUS / 8].load(Ordering::Relaxed).to_ne_bytes();
-            status
-        });
+        let [status, ..] = self.tables.slots.at(slot.into())[STATUS / 8].load(Ordering::Relaxed).to_ne_bytes();
         Ok(Some(Used { slot, written, status }))
     }
 

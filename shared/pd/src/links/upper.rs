@@ -340,7 +340,11 @@ impl Uppers for UpperRings {
         let Some(upper) = self.uppers.get_mut(usize::from(number)) else { return };
         self.touched |= 1 << number;
         // Where the client's blocks can't be named, none was done: the shift is then as good as any.
-        let blocks = u16::try_from(done.blocks.wrapping_shr(upper.scale.into())).unwrap_or(u16::MAX);
-        upper.ring.push(Answer { id: tag, status: done.status, blocks });
+        let blocks = done.blocks.wrapping_shr(upper.scale.into()).min(u16::MAX.into());
+        let blocks = u16::try_from(blocks).unwrap_or(u16::MAX);
+        match done.status {
+            Ok(()) => upper.ring.push_done(tag, blocks),
+            failed => upper.ring.push(Answer { id: tag, status: failed, blocks }),
+        }
     }
 }

@@ -8,20 +8,22 @@ use orion_block::{Error, Op, Request};
 
 impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     /// Checks a request against what the device can do, and stages it. What it is refused for is its answer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&mut self, tag: T, req: &Request) -> Result<(), Error> {
+        // A copy, whose parts stay in registers: only what is rare needs it in memory.
+        let req = *req;
         if !self.alive {
             return Err(Error::Offline);
         }
         let payload = match req.op {
-            Op::Read => Payload::from_device(self.payload(req)?, self.bytes(req)),
+            Op::Read => Payload::from_device(self.payload(&req)?, self.bytes(&req)),
             Op::Write if self.properties.limits.read_only => return Err(Error::ReadOnly),
-            Op::Write => Payload::to_device(self.payload(req)?, self.bytes(req)),
+            Op::Write => Payload::to_device(self.payload(&req)?, self.bytes(&req)),
             _ => return self.admit_other(tag, req),
         };
-        let sector = self.sector(req)?;
-        let reads = if req.op == Op::Read { self.bytes(req) } else { 0 };
-        let slot = self.take(tag, req, reads)?;
+        let sector = self.sector(&req)?;
+        let reads = if req.op == Op::Read { self.bytes(&req) } else { 0 };
+        let slot = self.take(tag, &req, reads)?;
         self.queue.stage(slot, wire::header(req.op, sector), payload);
         Ok(())
     }

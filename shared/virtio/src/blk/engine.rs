@@ -45,7 +45,6 @@ impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
         self.queue.lane(client);
     }
 
-    #[inline]
     fn finished(&mut self) -> Option<(T, Completion)> {
         loop {
             if let Some(done) = self.done.pop() {
@@ -69,6 +68,25 @@ impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
                 },
                 Err(misused) => self.misused(misused),
             }
+        }
+    }
+
+    #[inline]
+    fn drain(&mut self, mut each: impl FnMut(T, Completion)) {
+        loop {
+            // What went well of what was seen takes a short way.
+            while self.queue.has_seen() {
+                match self.queue.pop() {
+                    Ok(Some(used)) => match self.well(used) {
+                        Some((tag, blocks)) => each(tag, Completion::ok(blocks)),
+                        None => self.put_by(used),
+                    },
+                    Ok(None) => break,
+                    Err(misused) => self.misused(misused),
+                }
+            }
+            let Some((tag, done)) = self.finished() else { return };
+            each(tag, done);
         }
     }
 

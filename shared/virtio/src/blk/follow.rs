@@ -10,8 +10,10 @@ use orion_block::{Completion, Error, Lba, Op, Request};
 
 impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
     /// Operations without payload: rare enough to be kept out of the others' way.
+    #[cold]
     #[inline(never)]
-    pub(super) fn admit_other(&mut self, tag: T, req: &Request) -> Result<(), Error> {
+    pub(super) fn admit_other(&mut self, tag: T, req: Request) -> Result<(), Error> {
+        let req = &req;
         match req.op {
             Op::Discard => self.admit_clear(tag, req, Clear::Discard),
             Op::WriteZeroes => self.admit_clear(tag, req, Clear::Zeroes),

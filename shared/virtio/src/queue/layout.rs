@@ -136,10 +136,10 @@ impl Layout {
         slot * self.stride
     }
 
-    /// The slot that descriptor `id` heads.
+    /// The slot that descriptor `id` would head: one that the layout has only where a slot of this number is held.
+    #[inline]
     pub(super) fn slot_of(&self, id: u32) -> Option<u16> {
         let id = u16::try_from(id).ok()?;
-        let (slot, rest) = if self.stride == 1 { (id, 0) } else { (id / 3, id % 3) };
-        (rest == 0 && slot < self.slots).then_some(slot)
+        if self.stride == 1 { Some(id) } else { (id % 3 == 0).then_some(id / 3) }
     }
 }

@@ -49,7 +49,7 @@ impl Ordered {
             armed: None,
             held: Held::NONE,
             order: Fifo::EMPTY,
-            tables: Tables::new(&memory, &layout),
+            tables: Tables::new(&memory, &layout).ok_or(Fault::Dma)?,
             slots: Slots::new(memory, bus, layout.slot(0), layout.slots()),
         };
         ordered.empty(terms);
@@ -128,9 +128,7 @@ impl Ordered {
         if let Some(descriptor) = self.slots.longs::<2>(at * DESCRIPTOR) {
             store(descriptor.each_ref(), words);
         }
-        if let Some(entry) = self.tables.avail.get(at) {
-            entry.store(u16::try_from(at).unwrap_or(0).to_le(), Ordering::Relaxed);
-        }
+        self.tables.avail.at(self.staged.into()).store(u16::try_from(at).unwrap_or(0).to_le(), Ordering::Relaxed);
         self.order.push(slot);
         self.staged = self.staged.wrapping_add(1);
     }
@@ -177,8 +175,7 @@ impl Ordered {
         if fresh > self.published.wrapping_sub(self.taken) {
             return Err(Misused("the device used more requests than it holds"));
         }
-        let entry = self.tables.used.get(self.layout.entry(self.taken));
-        let [id, written] = halves(entry.map_or(u64::MAX, |word| u64::from_le(word.load(Ordering::Relaxed))));
+        let [id, written] = halves(u64::from_le(self.tables.used.at(self.taken.into()).load(Ordering::Relaxed)));
         let named = u16::try_from(id).ok().filter(|id| *id < self.layout.size());
         let ahead = named.map(|id| self.layout.entry(id.wrapping_sub(self.taken)) as u64 + 1);
         let count = ahead.and_then(|n| u16::try_from(n).ok()).filter(|n| *n <= fresh);

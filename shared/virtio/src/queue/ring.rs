@@ -153,7 +153,7 @@ impl Ring for Queue {
         let indirect = terms.has(Feature::RING_INDIRECT_DESC);
         Layout::fit(usize::MAX, terms.most, indirect).ok_or(Fault::Queue)?;
         let layout = Layout::fit(memory.len(), terms.most, indirect).ok_or(Fault::Dma)?;
-        Ok(Self::new(memory, bus, layout, terms.has(Feature::RING_EVENT_IDX)))
+        Self::new(memory, bus, layout, terms.has(Feature::RING_EVENT_IDX)).ok_or(Fault::Dma)
     }
 
     fn again(&mut self, terms: Terms) -> Result<(), Fault> {
@@ -161,7 +161,7 @@ impl Ring for Queue {
         if terms.most < old.size().into() || terms.has(Feature::RING_INDIRECT_DESC) != old.indirect() {
             return Err(Fault::Changed);
         }
-        self.reset(old, terms.has(Feature::RING_EVENT_IDX));
+        self.reset(terms.has(Feature::RING_EVENT_IDX));
         Ok(())
     }
 

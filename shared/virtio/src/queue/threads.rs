@@ -115,7 +115,7 @@ fn no_wake_up_is_lost_between_looking_and_sleeping() {
     for (event_idx, depth) in [(true, 1), (true, 2), (true, 8), (false, 2)] {
         let [ours, theirs] = memory(64 << 10);
         let layout = Layout::fit(64 << 10, 64, true).unwrap();
-        let mut queue = Queue::new(ours, BUS, layout, event_idx);
+        let mut queue = Queue::new(ours, BUS, layout, event_idx).unwrap();
         let bells = Arc::new(Bells::default());
         let other = Arc::clone(&bells);
         let thread = std::thread::spawn(move || device(&theirs, layout, event_idx, &other));
