@@ -15,6 +15,7 @@
 mod checks;
 mod device;
 mod layers;
+mod nvme;
 mod pattern;
 mod pd;
 mod report;
@@ -25,6 +26,7 @@ mod virtio;
 pub use checks::suite;
 pub use device::{Device, Expect};
 pub use layers::Narrow;
+pub use nvme::Nvme;
 pub use pattern::Numbers;
 pub use pd::Contract;
 pub use report::Report;

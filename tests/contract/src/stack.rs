@@ -2,7 +2,7 @@
 //! Layers over a disk in this process, joined by local queues: a device under test.
 use crate::device::{Device, Expect};
 use crate::under::{Under, block_on};
-use crate::{Report, Virtio, suite};
+use crate::{Nvme, Report, Virtio, suite};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
@@ -194,6 +194,14 @@ impl Stack<Virtio<Many>> {
     pub fn virtio_queues(blocks: usize, block: BlockSize, wishes: Wishes) -> Self {
         let (ram, device) = Ram::new();
         Self::new(Virtio::new(blocks, block, false, device, wishes), ram)
+    }
+}
+
+impl Stack<Nvme> {
+    /// Nothing over the driver of an NVMe controller, which may be a plain one.
+    pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool) -> Self {
+        let (ram, device) = Ram::new();
+        Self::new(Nvme::new(blocks, block, read_only, plain, device), ram)
     }
 }
 

@@ -69,10 +69,22 @@ fn the_virtio_driver_with_other_queues() {
 }
 
 #[test]
+fn the_nvme_driver() {
+    for plain in [false, true] {
+        let report = Stack::nvme(1000, B512, false, plain).report();
+        assert!(report.failures().is_empty(), "{report:#?}");
+        assert!(report.passed("loss of power") && report.passed("restart"), "{report:#?}");
+        Stack::nvme(128, B4096, false, plain).holds();
+        Stack::nvme(128, B512, true, plain).holds();
+    }
+}
+
+#[test]
 fn the_gatekeeper() {
     over(memory(), 800).holds();
     over(Stack::memory(256, B4096, &[]), 100).holds();
     over(virtio(), 800).holds();
+    over(Stack::nvme(1000, B512, false, false), 800).holds();
     over(virtio().layer(Faults::default()).layer(NARROW), 800).holds();
 }
 

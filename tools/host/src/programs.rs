@@ -7,6 +7,7 @@ use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
+use orion_nvme_pd::NvmePd;
 use orion_pd::{ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Program> {
     vec![
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
+        Program::new::<NvmePd<HostWorld>>("nvme", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),
         Program::new::<Auditor>("auditor", Role::Client),

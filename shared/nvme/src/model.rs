@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+//! An NVMe controller in software, for tests: it serves the driver from shared memory, holds it to the rules, and misbehaves
+//! where a test asks it to.
+//!
+//! Requests are taken only after a doorbell, or what shadows it, was rung. Administrative commands are served at once. The pin is
+//! QEMU's, whose count of completion queues that are not empty outlives a reset. A driver that breaks the rules makes it panic.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "this is a test's other side, which says what is wrong by panicking"
+)]
+use core::cell::RefCell;
+use core::ptr::NonNull;
+use orion_region::Window;
+use std::boxed::Box;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+mod admin;
+mod queues;
+mod registers;
+mod requests;
+mod shape;
+
+pub use registers::ModelRegisters;
+pub use shape::{Shape, Space};
+
+/// A controller that a test and the registers share.
+pub type Shared = Rc<RefCell<Model>>;
+
+/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
+pub fn memory<const N: usize>(len: usize) -> [Window; N] {
+    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
+    // SAFETY: the size is not zero.
+    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
+    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
+    core::array::from_fn(|_| unsafe { Window::new(base, len) })
+}
+
+/// What holds the blocks of the first namespace in place of the model's own bytes. Each answers whether it went well.
+pub trait Medium: core::fmt::Debug {
+    /// Reads sectors of 512 bytes.
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
+    /// Writes sectors.
+    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
+    /// Discards sectors, or writes zeroes.
+    fn clear(&mut self, sector: u64, sectors: u32, zeroes: bool) -> bool;
+    /// Makes durable what was written.
+    fn flush(&mut self) -> bool;
+}
+
+/// What a controller does that it must not do, or had better not. Each is done once, at the next occasion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// It answers a command of this identifier.
+    Id(u16),
+    /// It answers a request twice.
+    Twice,
+    /// It answers with the wrong phase tag.
+    Phase,
+    /// It answers with this status.
+    Status(u16),
+    /// It loses a request; it finds it when it is asked to abort it.
+    Lose,
+    /// It loses a request for good.
+    Swallow,
+    /// It says that it failed, and does nothing more until it is reset.
+    Fail,
+    /// It is unplugged.
+    Unplug,
+    /// It does not answer an administrative command.
+    LoseAdmin,
+    /// It answers an administrative command that it was never given.
+    AdminId,
+    /// It answers an administrative command with this status.
+    AdminStatus(u16),
+}
+
+/// A bus, which says whether it lets the controller reach memory.
+pub struct Bus(pub Box<dyn Fn() -> bool>);
+
+impl core::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Bus({})", (self.0)())
+    }
+}
+
+/// A command that was taken and not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its dwords.
+    pub dwords: [u32; 16],
+}
+
+impl Taken {
+    /// Its identifier.
+    pub fn id(&self) -> u16 {
+        (self.dwords[0] >> 16) as u16
+    }
+    /// Its opcode.
+    pub fn opcode(&self) -> u8 {
+        self.dwords[0] as u8
+    }
+    fn namespace(&self) -> u32 {
+        self.dwords[1]
+    }
+    fn long(&self, first: usize) -> u64 {
+        u64::from(self.dwords[first]) | u64::from(self.dwords[first + 1]) << 32
+    }
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Model {
+    /// What it is.
+    pub shape: Shape,
+    /// Its namespaces.
+    pub spaces: BTreeMap<u32, Space>,
+    /// What holds the blocks of its first namespace, if not the namespace itself.
+    pub medium: Option<Box<dyn Medium>>,
+    /// What it does that it must not do.
+    pub mischief: Option<Mischief>,
+    /// Requests taken and not answered yet.
+    pub taken: Vec<Taken>,
+    /// Requests that it has lost, and would find.
+    pub lost: Vec<Taken>,
+    /// Interrupts sent.
+    pub interrupts: u64,
+    /// Writes of the submission queue's doorbell for requests, and of the completion queue's.
+    pub doorbells: [u64; 2],
+    /// Times that it was enabled.
+    pub enables: u64,
+    /// Administrative commands carried out, by opcode; and requests.
+    pub done: BTreeMap<(bool, u8), u64>,
+    /// It looks at what shadows doorbells by itself.
+    pub polls: bool,
+    /// Whether the bus lets it reach memory, where nothing in `bus` says so.
+    pub master: bool,
+    /// Whether the bus lets it reach memory.
+    pub bus: Option<Bus>,
+    memory: Vec<(u64, Window)>,
+    gone: bool,
+    config: u32,
+    status: u32,
+    /// Reads of the status until it does what it was told.
+    reads: core::cell::Cell<u32>,
+    sizes: u32,
+    bases: [u64; 2],
+    admin: queues::Pair,
+    requests: Option<queues::Pair>,
+    /// The completion queue that was made before its submission queue.
+    half: Option<queues::Pair>,
+    shadows: Option<[u64; 2]>,
+    events: Vec<u16>,
+    raised: bool,
+    /// Completion queues that are not empty, as QEMU counts them.
+    pending: i32,
+    kicked: bool,
+}
+
+impl Model {
+    /// A controller that sees `memory`: bus addresses and bytes.
+    pub fn new(shape: Shape, spaces: Vec<(u32, Space)>, memory: Vec<(u64, Window)>) -> Shared {
+        Rc::new(RefCell::new(Self {
+            shape,
+            spaces: spaces.into_iter().collect(),
+            medium: None,
+            mischief: None,
+            taken: Vec::new(),
+            lost: Vec::new(),
+            interrupts: 0,
+            doorbells: [0; 2],
+            enables: 0,
+            done: BTreeMap::new(),
+            polls: false,
+            master: false,
+            bus: None,
+            memory,
+            gone: false,
+            config: 0,
+            status: 0,
+            reads: core::cell::Cell::new(0),
+            sizes: 0,
+            bases: [0; 2],
+            admin: queues::Pair::default(),
+            requests: None,
+            half: None,
+            shadows: None,
+            events: Vec::new(),
+            raised: false,
+            pending: 0,
+            kicked: false,
+        }))
+    }
+
+    /// A good controller with one namespace of `blocks` blocks of `1 << shift` bytes.
+    pub fn simple(blocks: usize, shift: u8, memory: Vec<(u64, Window)>) -> Shared {
+        Self::new(Shape::new(), vec![(1, Space::new(blocks, shift))], memory)
+    }
+
+    /// Whether the driver was interrupted since this was last asked; for a pin, whether it is up.
+    pub fn take_interrupt(&mut self) -> bool {
+        let raised = core::mem::take(&mut self.raised);
+        if self.shape.messages { raised } else { self.pending != 0 }
+    }
+
+    /// Whether there are requests that it has not taken and was told of.
+    pub fn is_notified(&self) -> bool {
+        self.kicked || self.polls && self.requests.is_some()
+    }
+
+    /// Whether it is enabled, and the bus lets it reach memory.
+    pub fn is_on(&self) -> bool {
+        self.reaches_memory() && self.config & 1 != 0
+    }
+
+    /// Whether the bus lets it reach memory.
+    pub fn reaches_memory(&self) -> bool {
+        self.bus.as_ref().map_or(self.master, |bus| (bus.0)())
+    }
+
+    /// Tells of an event (5.2): what its answer's dword 0 is.
+    pub fn tell(&mut self, event: u32) {
+        if let Some(id) = self.events.pop() {
+            self.answer_admin(id, 0, event);
+        }
+    }
+
+    /// The mapped bytes that the controller names `bus..bus + len`.
+    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+        assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
+        let mut spans = self.memory.iter();
+        let (base, window) =
+            spans.find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64).unwrap_or_else(|| {
+                panic!("the driver gave the controller {len} bytes at {bus:#x}, which is nobody's memory")
+            });
+        (window, (bus - base) as usize)
+    }
+
+    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        let (window, offset) = self.at(bus, N);
+        assert!(window.copy_out(offset, &mut bytes));
+        bytes
+    }
+
+    fn store(&self, bus: u64, bytes: &[u8]) {
+        let (window, offset) = self.at(bus, bytes.len());
+        assert!(window.copy_in(offset, bytes));
+    }
+}

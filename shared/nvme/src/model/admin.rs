@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//! Administrative commands, carried out as soon as they are seen.
+use super::queues::Pair;
+use super::{Mischief, Model, Taken};
+use std::vec;
+use std::vec::Vec;
+use zerocopy::IntoBytes;
+
+impl Model {
+    pub(super) fn serve_admin(&mut self) {
+        loop {
+            let mut pair = self.admin;
+            let Some(command) = self.fetch(&mut pair) else { return };
+            self.admin = pair;
+            *self.done.entry((true, command.opcode())).or_default() += 1;
+            if command.opcode() == 0x0c {
+                assert!(
+                    self.events.len() <= self.shape.controller.aerl.into(),
+                    "more requests for events than it takes"
+                );
+                self.events.push(command.id());
+                continue;
+            }
+            match self.mischief {
+                Some(Mischief::LoseAdmin) => {}
+                Some(Mischief::AdminId) => self.answer_admin(0x77, 0, 0),
+                Some(Mischief::AdminStatus(status)) => self.answer_admin(command.id(), status, 0),
+                _ => {
+                    let (status, result) = self.administer(&command);
+                    self.answer_admin(command.id(), status, result);
+                    continue;
+                }
+            }
+            self.mischief = None;
+        }
+    }
+
+    fn administer(&mut self, command: &Taken) -> (u16, u32) {
+        let [ten, eleven] = [command.dwords[10], command.dwords[11]];
+        match command.opcode() {
+            0x06 => (self.identify(command, ten & 0xff), 0),
+            0x02 => (self.log(command, ten), 0),
+            0x09 if ten & 0xff == 7 => (0, 7 << 16 | 7),
+            0x09 if ten & 0xff == 0x0b => (0, 0),
+            0x0a if ten & 0xff == 6 => (0, u32::from(!self.shape.cache_off)),
+            0x05 => {
+                assert_eq!((ten & 0xffff, eleven), (1, 3), "a completion queue");
+                self.half = Some(Pair {
+                    answers: command.long(6),
+                    entries: [0, (ten >> 16) + 1],
+                    phase: true,
+                    ..Pair::default()
+                });
+                (0, 0)
+            }
+            0x01 => {
+                assert_eq!((ten & 0xffff, eleven), (1, 1 << 16 | 1), "a submission queue");
+                let half = self.half.take().expect("a submission queue before its completion queue");
+                let entries = [(ten >> 16) + 1, half.entries[1]];
+                let most = (self.shape.capabilities & 0xffff) as u32 + 1;
+                assert!(entries.iter().all(|n| *n >= 2 && *n <= most), "queues of {entries:?} entries");
+                self.requests = Some(Pair { commands: command.long(6), entries, ..half });
+                (0, 0)
+            }
+            0x08 => (0, self.abort((ten >> 16) as u16)),
+            0x7c => {
+                self.shadows = Some([command.long(6), command.long(8)]);
+                (0, 0)
+            }
+            _ => (1, 0),
+        }
+    }
+
+    /// Aborts a request, if it can still be found: 0 where it was.
+    fn abort(&mut self, id: u16) -> u32 {
+        let found = [&mut self.lost, &mut self.taken].into_iter().find_map(|list| {
+            let at = list.iter().position(|taken| taken.id() == id)?;
+            Some(list.remove(at))
+        });
+        let Some(command) = found else { return 1 };
+        self.answer(command.id(), 7, false);
+        0
+    }
+
+    fn identify(&mut self, command: &Taken, cns: u32) -> u16 {
+        let id = command.namespace();
+        let page: Vec<u8> = match cns {
+            0 if id == 0 || id > self.shape.controller.namespaces.get() => return 0x00b,
+            0 => self.spaces.get(&id).map_or(vec![0; 4096], |space| space.page()),
+            1 => {
+                let mut page = self.shape.controller.as_bytes().to_vec();
+                page.resize(4096, 0);
+                page
+            }
+            2 => {
+                let mut page: Vec<u8> = self.spaces.keys().filter(|n| **n > id).flat_map(|n| n.to_le_bytes()).collect();
+                page.resize(4096, 0);
+                page
+            }
+            _ => return 2,
+        };
+        self.store(command.long(6), &page);
+        0
+    }
+
+    fn log(&mut self, command: &Taken, ten: u32) -> u16 {
+        let bytes = ((ten >> 16) as usize + 1) * 4;
+        let mut page = match ten & 0xff {
+            2 => self.shape.health.to_vec(),
+            3 => [&[1, 0, 0, 0, 0, 0, 0, 0][..], &self.shape.controller.firmware].concat(),
+            1 | 4 => Vec::new(),
+            _ => return 0x109,
+        };
+        page.resize(bytes, 0);
+        self.store(command.long(6), &page);
+        0
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//! What a controller is, and what its namespaces are.
+use crate::wire::{Controller, Namespace};
+use std::vec::Vec;
+use zerocopy::{FromZeros, IntoBytes};
+
+/// What a controller is.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Its capabilities register.
+    pub capabilities: u64,
+    /// Its version register.
+    pub version: u32,
+    /// What it says of itself.
+    pub controller: Controller,
+    /// Its health log page.
+    pub health: [u8; 512],
+    /// Reads of its status until it has become ready, or has stopped.
+    pub slow: u32,
+    /// It never becomes ready.
+    pub never_ready: bool,
+    /// It never stops.
+    pub never_stops: bool,
+    /// Its interrupts are messages.
+    pub messages: bool,
+    /// It has no volatile cache that is on, though it has one.
+    pub cache_off: bool,
+}
+
+impl Shape {
+    /// A good controller, with everything optional: an MDTS of 512 KiB, doorbells that can be shadowed, SGLs.
+    #[expect(clippy::new_without_default, reason = "as all of the model is made")]
+    pub fn new() -> Self {
+        let mut controller = Controller::new_zeroed();
+        controller.model = *b"Orion model                             ";
+        controller.serial = *b"serial 1            ";
+        controller.firmware = *b"1.0     ";
+        controller.version = 0x0001_0400.into();
+        (controller.mdts, controller.sqes, controller.cqes, controller.vwc) = (7, 0x66, 0x44, 1);
+        controller.aerl = 3;
+        controller.oaes = (1 << 8).into();
+        controller.namespaces = 8.into();
+        controller.oacs = (1 << 8).into();
+        controller.oncs = (1 << 2 | 1 << 3).into();
+        controller.sgls = 1.into();
+        let mut health = [0; 512];
+        health[1..3].copy_from_slice(&310u16.to_le_bytes());
+        (health[3], health[5], health[128]) = (98, 3, 77);
+        Self {
+            // 1024 entries, contiguous queues, 10 seconds, NVM command set.
+            capabilities: 1023 | 1 << 16 | 20 << 24 | 1 << 37,
+            version: 0x0001_0400,
+            controller,
+            health,
+            slow: 0,
+            never_ready: false,
+            never_stops: false,
+            messages: true,
+            cache_off: false,
+        }
+    }
+
+    /// With a change.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// One that offers nothing optional but its volatile cache.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        self.with(|shape| {
+            shape.controller.oacs = 0.into();
+            shape.controller.oncs = 0.into();
+            shape.controller.sgls = 0.into();
+        })
+    }
+}
+
+/// A namespace.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// What it says of itself.
+    pub identify: Namespace,
+    /// Its content, as reads see it.
+    pub content: Vec<u8>,
+    /// Its content after a loss of power.
+    pub durable: Vec<u8>,
+}
+
+impl Space {
+    /// A namespace of `blocks` blocks of `1 << shift` bytes.
+    pub fn new(blocks: usize, shift: u8) -> Self {
+        let mut identify = Namespace::new_zeroed();
+        identify.size = (blocks as u64).into();
+        identify.capacity = [(blocks as u64).into(); 2];
+        identify.formats[0] = (u32::from(shift) << 16).into();
+        identify.dlfeat = 1;
+        let content: Vec<u8> = (0..blocks << shift).map(|i| (i / 512 * 7 + i) as u8).collect();
+        Self { identify, durable: content.clone(), content }
+    }
+
+    /// With a change of what it says of itself.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Namespace)) -> Self {
+        change(&mut self.identify);
+        self
+    }
+
+    /// Binary logarithm of a block's bytes.
+    pub fn shift(&self) -> u32 {
+        let format = self.identify.formats[usize::from(self.identify.format & 0xf)].get();
+        format >> 16 & 0xff
+    }
+
+    /// What Identify shows.
+    pub(super) fn page(&self) -> Vec<u8> {
+        let mut page = self.identify.as_bytes().to_vec();
+        page.resize(4096, 0);
+        page
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+//! The administrative queues: one command at a time beside requests for events, so that answers need no table.
+use super::Nvme;
+use super::bring::Phase;
+use super::jobs::Job;
+use super::memory::{ADMIN_ENTRIES, Memory};
+use crate::queue::{Completion, Submission};
+use crate::wire::Command;
+use crate::wire::command::{admin, page};
+use crate::wire::register::Capabilities;
+use orion_block::Instant;
+use orion_driver::Registers;
+
+/// What the one command is called.
+const JOB: u16 = 0;
+/// What the first request for an event is called.
+const EVENT: u16 = 0x100;
+/// Requests for events at most.
+const EVENTS_MAX: u8 = 2;
+/// Nanoseconds that a command may take.
+const ADMIN_NS: u64 = 10_000_000_000;
+
+/// What is to be asked when there is nothing more urgent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// A request to be aborted.
+    pub abort: Option<u16>,
+    /// Events are to be turned on.
+    pub events: bool,
+    /// Log pages below 8, by their numbers' bits.
+    pub logs: u8,
+    /// Another log page, whose reading clears an event.
+    pub page: Option<u8>,
+    /// Units to be identified again, by their numbers' bits.
+    pub units: u16,
+}
+
+/// The administrative queues.
+#[derive(Debug)]
+pub struct Admin {
+    commands: Submission,
+    answers: Completion,
+    /// The command that is waited for.
+    pub job: Option<Job>,
+    /// When it must have been answered.
+    pub until: Instant,
+    /// What comes next.
+    pub wanted: Wanted,
+    /// Events are turned on, so many at a time.
+    pub events: u8,
+    /// Requests for events that the controller has, by their numbers' bits.
+    asked: u8,
+}
+
+impl Admin {
+    /// Empty queues.
+    pub fn new(memory: &Memory, capabilities: Capabilities, messages: bool) -> Self {
+        let (commands, answers) = memory.admin(capabilities, messages);
+        let until = Instant(u64::MAX);
+        Self { commands, answers, job: None, until, wanted: Wanted::default(), events: 0, asked: 0 }
+    }
+
+    /// Whether the controller has answered anything.
+    pub fn pending(&self) -> bool {
+        self.answers.pending()
+    }
+
+    /// Takes what was answered, as if it were not there.
+    pub fn discard(&mut self, registers: &impl Registers) {
+        self.answers.discard(registers, ADMIN_ENTRIES);
+    }
+}
+
+impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    /// Sends the one command.
+    pub(super) fn ask(&mut self, job: Job) {
+        let command = self.command(job);
+        self.admin.job = Some(job);
+        self.admin.until = self.within(ADMIN_NS);
+        self.admin.commands.push(command.called(JOB));
+        self.admin.commands.kick(&self.registers);
+    }
+
+    /// Takes what the controller has answered.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn poll_admin(&mut self) {
+        // A controller that answers faster than it is asked must not keep this going.
+        for _ in 0..2 * ADMIN_ENTRIES {
+            let result = self.admin.answers.result();
+            let Some(answer) = self.admin.answers.pop() else { break };
+            let event = answer.id().checked_sub(EVENT).filter(|event| *event < EVENTS_MAX.into());
+            match (answer.id(), event) {
+                (JOB, _) if self.admin.job.is_some() => {
+                    if let Some(job) = self.admin.job.take() {
+                        self.job_ended(job, answer.status(), result);
+                    }
+                }
+                (_, Some(event)) if self.admin.asked >> event & 1 != 0 => {
+                    self.admin.asked &= !(1 << event);
+                    self.event(answer.status(), result);
+                }
+                _ => self.misused("the controller answered an administrative command that it does not hold"),
+            }
+            if !matches!(self.phase, Phase::Ready | Phase::Admin) {
+                break;
+            }
+        }
+        // Where it was stopped meanwhile, there is nothing to give back.
+        self.admin.answers.release(&self.registers);
+        self.next_job();
+    }
+
+    /// Something happened (5.2): its log page says what, and is read, because until then the controller keeps such events back.
+    fn event(&mut self, status: u16, result: u32) {
+        let [kind, _, log, _] = result.to_le_bytes();
+        if status != 0 {
+            // It wants no more of them.
+            self.admin.events = 0;
+            return;
+        }
+        match log {
+            page::ERRORS | page::HEALTH | page::FIRMWARE | page::CHANGED => self.admin.wanted.logs |= 1 << log,
+            0 => {}
+            other => self.admin.wanted.page = Some(other),
+        }
+        if log == page::HEALTH && kind & 7 == 1 {
+            self.fault = Some("the controller warns of its health: see `orion health`");
+        }
+    }
+
+    /// Asks what is to be asked, unless the controller is being asked something.
+    pub(super) fn next_job(&mut self) {
+        if self.phase != Phase::Ready || self.admin.job.is_some() {
+            return;
+        }
+        let wanted = &mut self.admin.wanted;
+        if let Some(slot) = wanted.abort.take() {
+            return self.ask(Job::Abort(slot));
+        }
+        if core::mem::take(&mut wanted.events) {
+            return self.ask(Job::Events);
+        }
+        // Which namespaces changed comes before they are looked at.
+        if let Some(log) = [page::CHANGED, page::ERRORS, page::FIRMWARE, page::HEALTH]
+            .into_iter()
+            .find(|log| wanted.logs >> log & 1 != 0)
+        {
+            wanted.logs &= !(1 << log);
+            return self.ask(Job::Log(log));
+        }
+        if let Some(log) = wanted.page.take() {
+            return self.ask(Job::Log(log));
+        }
+        if wanted.units != 0 {
+            let unit = wanted.units.trailing_zeros();
+            wanted.units &= wanted.units - 1;
+            return self.ask(Job::Namespace(u8::try_from(unit).unwrap_or(0)));
+        }
+        self.ask_for_events();
+    }
+
+    /// Gives the controller back the requests for events that it has answered.
+    fn ask_for_events(&mut self) {
+        for event in 0..self.admin.events.min(EVENTS_MAX) {
+            if self.admin.asked >> event & 1 == 0 {
+                self.admin.asked |= 1 << event;
+                self.admin.commands.push(Command::admin(admin::EVENT, 0, 0).called(EVENT + u16::from(event)));
+            }
+        }
+        self.admin.commands.kick(&self.registers);
+    }
+
+    /// `ns` nanoseconds from now; never while the time is not known.
+    pub(super) fn within(&self, ns: u64) -> Instant {
+        if self.timed { self.now.after(ns) } else { Instant(u64::MAX) }
+    }
+
+    /// The engine has been told the time: what it began before counts from now on.
+    pub(super) fn arm(&mut self) {
+        self.timed = true;
+        self.until = self.within(self.capabilities.ready_ns());
+        self.admin.until = self.within(ADMIN_NS);
+    }
+}

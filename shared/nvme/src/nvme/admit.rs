@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//! What is done with a request before the controller sees it.
+use super::Nvme;
+use super::disk::Disk;
+use super::memory::PAGE;
+use super::slots::{Slot, State};
+use crate::wire::Command;
+use crate::wire::command::{SGL, nvm};
+use orion_block::{Completion, Error, Instant, Op, Request};
+use orion_driver::{Registers, Unit};
+
+/// While requests are in flight, the controller's status is looked at so often: it does not interrupt when it fails.
+const CHECK_NS: u64 = 1_000_000_000;
+const PAGE_BYTES: u64 = PAGE as u64;
+
+impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    /// Checks a request against what the disk can do, and stages it. What it is refused for is its answer.
+    #[inline]
+    pub(super) fn admit(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+        let disk = self.disks.get(usize::from(unit.0)).filter(|disk| disk.present).ok_or(Error::Offline)?;
+        let opcode = match req.op {
+            Op::Read => nvm::READ,
+            Op::Write if disk.limits.read_only => return Err(Error::ReadOnly),
+            Op::Write => nvm::WRITE,
+            _ => return self.admit_other(unit, tag, req),
+        };
+        inside(disk, req)?;
+        let command = disk.command(opcode, req);
+        let (len, address) = self.payload(disk, req)?;
+        let slot = self.take(unit, tag, req, State::Held)?;
+        self.transfer(slot, command, address, len);
+        Ok(())
+    }
+
+    /// Operations without payload: rare enough to be kept out of the others' way.
+    #[inline(never)]
+    fn admit_other(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+        let disk = self.disks.get(usize::from(unit.0)).ok_or(Error::Offline)?;
+        let limits = disk.limits;
+        if req.op == Op::Flush {
+            if !limits.volatile_cache {
+                // 6.8: without a volatile cache what has been completed is durable.
+                self.done.push(tag, Completion::ok(0));
+                return Ok(());
+            }
+        } else {
+            let offered = if req.op == Op::Discard { limits.discard_granularity != 0 } else { limits.write_zeroes };
+            if limits.read_only {
+                return Err(Error::ReadOnly);
+            }
+            if !offered {
+                return Err(Error::Unsupported);
+            }
+            inside(disk, req)?;
+        }
+        // Dataset management has no FUA.
+        let flush = req.op == Op::Discard && req.fua && limits.volatile_cache;
+        let slot = self.take(unit, tag, req, if flush { State::ThenFlush } else { State::Held })?;
+        self.send(slot);
+        Ok(())
+    }
+
+    /// Stages the request in a slot, once more or as the second half of it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn send(&mut self, slot: u16) {
+        let Some(Slot { req, unit, state, .. }) = self.slots.get(usize::from(slot)).copied() else { return };
+        let Some(disk) = self.disks.get(usize::from(unit)) else { return };
+        let command = match (state, req.op) {
+            (State::Flushing, _) | (_, Op::Flush) => {
+                Command { head: disk.head | u64::from(nvm::FLUSH), ..Command::default() }
+            }
+            (_, Op::Read | Op::Write) => {
+                let command = disk.command(if req.op == Op::Read { nvm::READ } else { nvm::WRITE }, &req);
+                if let Ok((len, address)) = self.payload(disk, &req) {
+                    self.transfer(slot, command, address, len);
+                }
+                return;
+            }
+            (_, Op::Discard) => Command {
+                head: disk.head | u64::from(nvm::DATASET),
+                first: self.memory.range(slot, req.lba.0, req.blocks),
+                // One range, which is said by 0.
+                low: nvm::DEALLOCATE,
+                ..Command::default()
+            },
+            (_, Op::WriteZeroes) => disk.command(nvm::WRITE_ZEROES, &req),
+        };
+        self.commands.push(command.called(slot));
+    }
+
+    /// Stages a command that moves `len` bytes at the bus address `address`.
+    #[inline(always)]
+    fn transfer(&mut self, slot: u16, command: Command, address: u64, len: u64) {
+        let first = PAGE_BYTES - address % PAGE_BYTES;
+        let command = Command { head: command.head | u64::from(slot) << 16, first: address, ..command };
+        let command = if len <= first {
+            command
+        } else if len <= first + PAGE_BYTES {
+            Command { second: address.wrapping_add(first), ..command }
+        } else {
+            self.long(slot, command, len)
+        };
+        self.commands.push(command);
+    }
+
+    /// More than two pages: an SGL descriptor where the controller takes one (4.4), else a PRP list (4.3).
+    #[inline(never)]
+    fn long(&self, slot: u16, command: Command, len: u64) -> Command {
+        if self.sgl {
+            // A data block: type and subtype are 0.
+            return Command { head: command.head | SGL, second: len, ..command };
+        }
+        let first = PAGE_BYTES - command.first % PAGE_BYTES;
+        let pages = (len - first).div_ceil(PAGE_BYTES);
+        Command { second: self.memory.list(slot, command.first.wrapping_add(first), pages), ..command }
+    }
+
+    /// A slot for a request.
+    #[inline]
+    fn take(&mut self, Unit(unit): Unit, tag: T, req: &Request, state: State) -> Result<u16, Error> {
+        if self.free.is_full() {
+            let check = self.now.after(CHECK_NS).min(self.deadline);
+            self.watch = if self.busy { check.min(self.watch) } else { check };
+        }
+        let slot = self.free.take().ok_or(Error::Again)?;
+        if let Some(record) = self.slots.get_mut(usize::from(slot)) {
+            let deadline = self.deadline;
+            *record = Slot { tag, deadline, req: *req, unit, state, retries: 0, aborted: false };
+        }
+        Ok(slot)
+    }
+
+    /// Bytes of a payload and their bus address, if its region has them. Both ways to name it want whole dwords (4.3, 4.4).
+    #[inline]
+    fn payload(&self, disk: &Disk, req: &Request) -> Result<(u64, u64), Error> {
+        let span = self.regions.get(usize::from(req.buf.region.0)).ok_or(Error::Invalid)?;
+        let len = u64::from(req.blocks) << disk.limits.block.shift();
+        let address = span.address(req.buf.offset, len).ok_or(Error::Invalid)?;
+        if address.is_multiple_of(4) { Ok((len, address)) } else { Err(Error::Invalid) }
+    }
+
+    /// The next time that the controller's status is looked at, for requests in flight.
+    pub(super) fn next_check(&self) -> Instant {
+        self.now.after(CHECK_NS)
+    }
+}
+
+impl Disk {
+    /// A command for the blocks of a request, which it must have: without payload, not called anything yet.
+    #[inline(always)]
+    fn command(&self, opcode: u8, req: &Request) -> Command {
+        let fua = if req.fua && req.op != Op::Read { nvm::FUA } else { 0 };
+        let middle = u64::from(req.blocks - 1) | fua | self.protection;
+        // 8.3.1.4: the reference tag of types 1 and 2 is the lower half of the address.
+        let high = if self.protection == 0 { 0 } else { req.lba.0 & 0xffff_ffff };
+        Command { head: self.head | u64::from(opcode), low: req.lba.0, middle, high, ..Command::default() }
+    }
+}
+
+/// Whether the disk has the blocks, and takes so many at once.
+#[inline]
+fn inside(disk: &Disk, req: &Request) -> Result<(), Error> {
+    if req.blocks.wrapping_sub(1) >= disk.limits.max_blocks {
+        return Err(Error::Invalid);
+    }
+    if req.end().is_none_or(|end| end > disk.limits.capacity) {
+        return Err(Error::OutOfRange);
+    }
+    Ok(())
+}

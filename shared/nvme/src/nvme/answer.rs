@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//! What the controller's answer means for its request.
+use super::Nvme;
+use super::slots::{Slot, State};
+use crate::queue::Answer;
+use crate::wire::status::{ABORTED, Meaning, meaning};
+use orion_block::{Completion, Error};
+use orion_driver::{Registers, SAMPLED};
+
+/// How often a request is sent again because the controller asks for that.
+const RETRIES_MAX: u8 = 5;
+
+impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    /// What an entry of the completion queue means: the answer to its request, unless it goes on.
+    #[inline]
+    pub(super) fn answered(&mut self, answer: Answer) -> Option<(T, Completion)> {
+        let slot = answer.id();
+        let Some(record) = self.slots.get_mut(usize::from(slot)) else { return self.unknown() };
+        if answer.status() != 0 || record.state != State::Held {
+            return self.answered_otherwise(answer);
+        }
+        record.state = State::Free;
+        let (tag, blocks) = (record.tag, record.req.blocks);
+        self.resets = 0;
+        self.ended(slot);
+        Some((tag, Completion::ok(blocks)))
+    }
+
+    /// The request in a slot has ended, and its answer was made.
+    #[inline]
+    fn ended(&mut self, slot: u16) {
+        self.ended = self.ended.wrapping_add(1);
+        if self.ended.is_multiple_of(SAMPLED) {
+            self.sample(slot);
+        }
+        self.free.give(slot);
+    }
+
+    /// Everything but a request that was done.
+    #[cold]
+    #[inline(never)]
+    fn answered_otherwise(&mut self, answer: Answer) -> Option<(T, Completion)> {
+        let slot = answer.id();
+        let record = self.slots.get_mut(usize::from(slot))?;
+        let held = record.state;
+        let outcome = match (held, meaning(answer.status())) {
+            (State::Free, _) => return self.unknown(),
+            (State::ThenFlush, Meaning::Done) => {
+                record.state = State::Flushing;
+                self.send(slot);
+                return None;
+            }
+            (_, Meaning::Done) => Ok(()),
+            (_, Meaning::Retry(_)) if record.retries < RETRIES_MAX && !record.aborted && record.deadline > self.now => {
+                record.retries += 1;
+                self.send(slot);
+                return None;
+            }
+            // Who asked for the abort was us, because it took too long; and nobody else may.
+            (_, _) if answer.status() & 0x7ff == ABORTED && !record.aborted => Err(Error::Io),
+            (_, Meaning::Retry(error) | Meaning::Failed(error)) => Err(error),
+        };
+        let Slot { tag, req, .. } = *record;
+        record.state = State::Free;
+        if outcome.is_ok() {
+            self.resets = 0;
+        } else {
+            self.failed();
+        }
+        self.ended(slot);
+        Some((tag, outcome.map_or_else(Completion::error, |()| Completion::ok(req.blocks))))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unknown(&mut self) -> Option<(T, Completion)> {
+        self.misused("the controller answered a command that it does not hold");
+        None
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//! The driver as the PD around it sees it.
+use super::{Nvme, UNITS};
+use crate::wire::command::page;
+use core::fmt;
+use orion_block::{Completion, Instant, Limits, Request};
+use orion_driver::{Counters, Engine, Health, Registers, Unit};
+use orion_metrics::Figures;
+
+impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
+    const UNITS: u8 = UNITS;
+
+    fn set_time(&mut self, now: Instant) {
+        self.now = now;
+        self.deadline = now.after(self.timeout_ns);
+    }
+
+    #[inline]
+    fn interrupted(&mut self) {
+        // Messages need no acknowledgement, and a pin falls when the completion queues' heads have moved.
+        if self.admin.pending() {
+            self.poll_admin();
+            self.attend();
+        }
+    }
+
+    fn limits(&self, Unit(unit): Unit) -> Option<Limits> {
+        let disk = self.disks.get(usize::from(unit)).filter(|disk| disk.present && self.known)?;
+        Some(Limits { queue_depth: self.depth_now(), ..disk.limits })
+    }
+
+    #[inline]
+    fn has_room(&self, _: Unit) -> bool {
+        // Each answer that waits was a request that had room.
+        self.open && self.free.count() > self.done.count()
+    }
+
+    #[inline]
+    fn start(&mut self, unit: Unit, tag: T, req: &Request) {
+        if let Err(error) = self.admit(unit, tag, req) {
+            self.done.push(tag, Completion::error(error));
+        }
+    }
+
+    #[inline]
+    fn finished(&mut self) -> Option<(T, Completion)> {
+        loop {
+            if let Some(done) = self.done.pop() {
+                return Some(done);
+            }
+            let Some(answer) = self.answers.pop() else {
+                self.answers.release(&self.registers);
+                return None;
+            };
+            if let Some(done) = self.answered(answer) {
+                return Some(done);
+            }
+        }
+    }
+
+    fn has_answers(&self) -> bool {
+        self.done.count() > 0
+    }
+
+    #[inline]
+    fn kick(&mut self) {
+        if self.commands.kick(&self.registers) {
+            self.counters.kicks += 1;
+        }
+    }
+
+    #[inline]
+    fn expire(&mut self) -> bool {
+        self.now >= self.watch && (self.busy || !self.free.is_full()) && self.overdue()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (self.busy || !self.free.is_full()).then_some(self.watch)
+    }
+
+    fn depth(&self) -> u16 {
+        self.depth_now()
+    }
+
+    fn figures(&self) -> Figures {
+        self.counted()
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn take_fault(&mut self) -> Option<&'static str> {
+        self.fault.take()
+    }
+
+    fn take_change(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
+    fn refresh(&mut self) {
+        self.admin.wanted.logs |= 1 << page::HEALTH | 1 << page::FIRMWARE | 1 << page::ERRORS;
+        self.next_job();
+        self.attend();
+    }
+
+    fn health(&self, _: Unit) -> Option<&Health> {
+        self.known.then_some(&self.health)
+    }
+
+    fn describe(&self, Unit(unit): Unit, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(disk) = self.disks.get(usize::from(unit)) else { return Ok(()) };
+        let (limits, version) = (disk.limits, self.controller.version.get());
+        let word = |yes, word| if yes { word } else { "" };
+        write!(
+            f,
+            "NVMe {}.{}, {}, serial {}, namespace {}, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}{}",
+            version >> 16,
+            version >> 8 & 0xff,
+            self.health.model,
+            self.health.serial,
+            disk.id,
+            limits.capacity,
+            limits.block.bytes(),
+            self.depth_now(),
+            word(self.sgl, ", SGL"),
+            word(self.commands.is_shadowed(), ", shadow doorbells"),
+            word(limits.volatile_cache, ", volatile cache"),
+            word(limits.discard_granularity != 0, ", discard"),
+            word(disk.protection != 0, ", protection information"),
+            word(limits.read_only, ", read-only"),
+        )
+    }
+}
+
+impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    fn depth_now(&self) -> u16 {
+        self.memory.slots(self.entries)
+    }
+}

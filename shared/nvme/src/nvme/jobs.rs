@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//! What the controller is asked, one thing after the other: to learn what it is when it starts, and later how it is.
+use super::disk::Around;
+use super::{FIRST, Nvme};
+use crate::Fault;
+use crate::wire::command::{ALL, admin, cns, feature, page};
+use crate::wire::controller::oacs;
+use crate::wire::{Command, Controller, ErrorEntry, Firmware, Namespace, Smart};
+use orion_driver::{Registers, Text};
+
+/// The one pair of queues for requests.
+const QUEUE: u32 = 1;
+/// Asynchronous event configuration (5.21.1.11): all critical warnings; and, where offered, changes of namespaces.
+const WARNINGS: u32 = 0x1f;
+const NAMESPACE_CHANGES: u32 = 1 << 8;
+
+/// What the controller is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// What it is.
+    Controller,
+    /// For a pair of queues.
+    Queues,
+    /// Whether its cache is on.
+    Cache,
+    /// To make the completion queue.
+    Answers,
+    /// To make the submission queue.
+    Commands,
+    /// To look at words in memory before doorbells.
+    Doorbells,
+    /// Which namespaces there are.
+    List,
+    /// What a unit's namespace is.
+    Namespace(u8),
+    /// To tell of events.
+    Events,
+    /// For a log page.
+    Log(u8),
+    /// To abort the request in a slot.
+    Abort(u16),
+}
+
+impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    /// The command for a job.
+    pub(super) fn command(&mut self, job: Job) -> Command {
+        self.memory.clear_data();
+        let data = self.memory.data();
+        let [commands, answers] = self.memory.request_addresses();
+        let size = u32::from(self.entries - 1) << 16 | QUEUE;
+        match job {
+            Job::Controller => Command::admin(admin::IDENTIFY, 0, data).with(cns::CONTROLLER, 0),
+            // One of each, which is said by 0.
+            Job::Queues => Command::admin(admin::SET_FEATURES, 0, 0).with(feature::QUEUES, 0),
+            Job::Cache => Command::admin(admin::GET_FEATURES, 0, 0).with(feature::CACHE, 0),
+            // Physically contiguous, with interrupts at vector 0, which any kind of interrupt has.
+            Job::Answers => Command::admin(admin::CREATE_CQ, 0, answers).with(size, 3),
+            Job::Commands => Command::admin(admin::CREATE_SQ, 0, commands).with(size, QUEUE << 16 | 1),
+            Job::Doorbells => {
+                self.memory.clear_shadows();
+                let [values, events] = self.memory.shadow_addresses();
+                Command { second: events, ..Command::admin(admin::DOORBELLS, 0, values) }
+            }
+            Job::List => Command::admin(admin::IDENTIFY, 0, data).with(cns::LIST, 0),
+            Job::Namespace(unit) => {
+                let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
+                Command::admin(admin::IDENTIFY, id, data).with(cns::NAMESPACE, 0)
+            }
+            Job::Events => {
+                let changes = self.controller.oaes.get() & NAMESPACE_CHANGES;
+                Command::admin(admin::SET_FEATURES, 0, 0).with(feature::EVENTS, WARNINGS | changes)
+            }
+            Job::Log(log) => {
+                let bytes: u32 = match log {
+                    page::ERRORS => 64,
+                    page::CHANGED => 4096,
+                    _ => 512,
+                };
+                // Dwords, less one. Reading it clears its event.
+                Command::admin(admin::GET_LOG, ALL, data).with(u32::from(log) | (bytes / 4 - 1) << 16, 0)
+            }
+            Job::Abort(slot) => Command::admin(admin::ABORT, 0, 0).with(u32::from(slot) << 16 | QUEUE, 0),
+        }
+    }
+
+    /// The controller has answered.
+    pub(super) fn job_ended(&mut self, job: Job, status: u16, result: u32) {
+        let done = status == 0;
+        let next = match job {
+            Job::Controller => match self.identified(done) {
+                Ok(()) => Some(Job::Queues),
+                Err(fault) => return self.die(fault),
+            },
+            Job::Queues if self.controller.vwc & 1 != 0 => Some(Job::Cache),
+            Job::Queues => {
+                self.volatile_cache = false;
+                Some(Job::Answers)
+            }
+            Job::Cache => {
+                // One that does not say so has its cache on.
+                self.volatile_cache = !done || result & 1 != 0;
+                Some(Job::Answers)
+            }
+            Job::Answers | Job::Commands if !done => return self.die(Fault::Queues),
+            Job::Answers => Some(Job::Commands),
+            // Under a pin the register is what lowers it.
+            Job::Commands if self.controller.manages(oacs::DOORBELLS) && self.registers.messages() => {
+                Some(Job::Doorbells)
+            }
+            Job::Commands => Some(Job::List),
+            Job::Doorbells => {
+                if done {
+                    self.memory.shadow(self.capabilities, &mut self.commands, &mut self.answers);
+                }
+                Some(Job::List)
+            }
+            Job::List => {
+                self.listed(done);
+                Some(Job::Namespace(0))
+            }
+            Job::Namespace(unit) => {
+                self.found(unit, done);
+                let next = unit + 1;
+                if self.open {
+                    None
+                } else if next < self.units {
+                    Some(Job::Namespace(next))
+                } else {
+                    return self.ready();
+                }
+            }
+            Job::Events => {
+                self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };
+                None
+            }
+            Job::Log(log) => {
+                self.logged(log, done);
+                None
+            }
+            // What became of the request is said by its own answer.
+            Job::Abort(_) => None,
+        };
+        if let Some(next) = next {
+            self.ask(next);
+        }
+    }
+
+    /// What the controller says of itself.
+    fn identified(&mut self, done: bool) -> Result<(), Fault> {
+        let now: Controller = self.memory.load();
+        if !done || !now.sound() {
+            return Err(Fault::Identify);
+        }
+        if self.known && !self.controller.outlives(&now) {
+            return Err(Fault::Changed);
+        }
+        self.controller = now;
+        self.sgl = now.sgl();
+        self.health.model = Text::new(&now.model);
+        self.health.serial = Text::new(&now.serial);
+        self.health.firmware = Text::new(&now.firmware);
+        Ok(())
+    }
+
+    /// Which namespaces there are. Controllers before 1.1 have no list, but a first namespace.
+    fn listed(&mut self, done: bool) {
+        let first = if done { self.memory.first_listed() } else { 1 };
+        for disk in &mut self.disks {
+            disk.id = if disk.wanted != FIRST {
+                disk.wanted
+            } else if disk.found.is_some() {
+                disk.id
+            } else {
+                first
+            };
+        }
+    }
+
+    /// What a unit's namespace says of itself: one that is not there is all zeroes.
+    fn found(&mut self, unit: u8, done: bool) {
+        let now: Namespace = if done { self.memory.load() } else { zerocopy::FromZeros::new_zeroed() };
+        let around = Around { controller: &self.controller, volatile_cache: self.volatile_cache };
+        if let Some(disk) = self.disks.get_mut(usize::from(unit)) {
+            let before = (disk.present, disk.limits);
+            disk.become_what(&now, around);
+            self.changed |= before != (disk.present, disk.limits);
+        }
+    }
+
+    fn logged(&mut self, log: u8, done: bool) {
+        match log {
+            page::HEALTH if done => self.memory.load::<Smart>().put(&mut self.health),
+            page::ERRORS if done => {
+                let entry: ErrorEntry = self.memory.load();
+                self.health.errors_logged = Some(entry.count.get()).max(self.health.errors_logged);
+            }
+            page::FIRMWARE if done => {
+                if let Some(running) = self.memory.load::<Firmware>().running() {
+                    self.health.firmware = running;
+                }
+            }
+            // Which ones is not looked at: there are few.
+            page::CHANGED => self.admin.wanted.units = u16::try_from((1u32 << self.units) - 1).unwrap_or(u16::MAX),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//! A request at the controller.
+use orion_block::{Instant, Request};
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// There is none.
+    #[default]
+    Free,
+    /// The controller has it.
+    Held,
+    /// The controller has it, and has to flush before it is answered.
+    ThenFlush,
+    /// The controller flushes for it.
+    Flushing,
+}
+
+impl State {
+    /// Whether there is a request.
+    #[inline]
+    pub fn is_held(self) -> bool {
+        self != Self::Free
+    }
+}
+
+/// A request at the controller, as it was asked: it may have to be sent again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot<T> {
+    /// What its sender calls it.
+    pub tag: T,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// What was asked.
+    pub req: Request,
+    /// Of which disk.
+    pub unit: u8,
+    /// Where it is.
+    pub state: State,
+    /// How often it was sent again because the controller asked for that.
+    pub retries: u8,
+    /// It was asked to be aborted.
+    pub aborted: bool,
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//! Status fields of completions (section 4.6.1), as 15 bits without the phase tag.
+use orion_block::Error;
+
+/// It succeeded.
+pub const SUCCESS: u16 = 0;
+/// Status code and status code type.
+const CODE: u16 = 0x7ff;
+/// The same command will fail again.
+const DO_NOT_RETRY: u16 = 1 << 14;
+
+/// Generic: the opcode is not known.
+pub const INVALID_OPCODE: u16 = 0x001;
+/// Generic: a field makes no sense.
+pub const INVALID_FIELD: u16 = 0x002;
+/// Generic: the command was aborted because it was asked for.
+pub const ABORTED: u16 = 0x007;
+/// Generic: there is no such namespace.
+pub const INVALID_NAMESPACE: u16 = 0x00b;
+/// Generic: the namespace is write protected.
+pub const WRITE_PROTECTED: u16 = 0x020;
+/// Generic: the command was interrupted, and may be sent again.
+pub const INTERRUPTED: u16 = 0x021;
+/// Generic: the way to the controller failed for a moment.
+pub const TRANSIENT: u16 = 0x022;
+/// Generic: blocks beyond the end.
+pub const OUT_OF_RANGE: u16 = 0x080;
+/// Generic: no more blocks can be allocated.
+pub const CAPACITY_EXCEEDED: u16 = 0x081;
+/// Generic: the namespace is not ready.
+pub const NOT_READY: u16 = 0x082;
+/// Generic: somebody else reserved it.
+pub const RESERVATION_CONFLICT: u16 = 0x083;
+/// Generic: it is being formatted.
+pub const FORMATTING: u16 = 0x084;
+/// Command specific: a write to a read-only range.
+pub const READ_ONLY_RANGE: u16 = 0x182;
+/// Media: writes failed.
+pub const WRITE_FAULT: u16 = 0x280;
+/// Media: what was written cannot be read.
+pub const UNRECOVERED_READ: u16 = 0x281;
+/// Media: compare found a difference.
+pub const COMPARE_FAILURE: u16 = 0x285;
+/// Media: access denied.
+pub const ACCESS_DENIED: u16 = 0x286;
+/// Media: the block was never written, or deallocated.
+pub const DEALLOCATED: u16 = 0x287;
+
+/// What a status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It was done.
+    Done,
+    /// It was not done, and may be if it is sent again.
+    Retry(Error),
+    /// It failed.
+    Failed(Error),
+}
+
+/// What a status means (4.6.1.1 and 4.6.1.2). Nothing is called [`Error::Medium`] but what the controller says of its medium: a
+/// layer that repairs would rewrite good data.
+pub const fn meaning(status: u16) -> Meaning {
+    let error = match status & CODE {
+        SUCCESS => return Meaning::Done,
+        INTERRUPTED | TRANSIENT => Error::Io,
+        NOT_READY | FORMATTING => Error::Again,
+        INVALID_OPCODE => return Meaning::Failed(Error::Unsupported),
+        ABORTED => return Meaning::Failed(Error::TimedOut),
+        INVALID_NAMESPACE => return Meaning::Failed(Error::Offline),
+        WRITE_PROTECTED | READ_ONLY_RANGE => return Meaning::Failed(Error::ReadOnly),
+        OUT_OF_RANGE => return Meaning::Failed(Error::OutOfRange),
+        CAPACITY_EXCEEDED => return Meaning::Failed(Error::NoSpace),
+        RESERVATION_CONFLICT | ACCESS_DENIED => return Meaning::Failed(Error::Denied),
+        WRITE_FAULT | UNRECOVERED_READ | 0x282..=0x284 | DEALLOCATED => return Meaning::Failed(Error::Medium),
+        _ => return Meaning::Failed(Error::Io),
+    };
+    if status & DO_NOT_RETRY == 0 { Meaning::Retry(error) } else { Meaning::Failed(error) }
+}
