@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+//! An AHCI controller with SATA drives in software, for tests: it serves the driver from shared memory through its registers,
+//! holds the driver to the rules, and fails like hardware where a test asks it to.
+//!
+//! It looks at commands only after a write to PxCI, and interrupts as strictly as the standard allows: a port's event shows in IS
+//! only when the port had none pending, and a message is sent only when IS was zero. A driver that acknowledges in the wrong order,
+//! mixes queued commands with others, or breaks another rule, hangs or makes the model panic.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "this is a test's other side, which says what is wrong by panicking"
+)]
+use core::cell::RefCell;
+use core::ptr::NonNull;
+use orion_region::Window;
+use std::boxed::Box;
+use std::rc::Rc;
+use std::vec::Vec;
+
+mod commands;
+mod drive;
+mod errors;
+mod port;
+mod registers;
+
+pub use drive::{Drive, words};
+pub use port::{Port, Taken};
+pub use registers::Abar;
+
+/// A controller that a test and the registers share.
+pub type Shared = Rc<RefCell<Model>>;
+
+/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
+pub fn memory<const N: usize>(len: usize) -> [Window; N] {
+    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
+    // SAFETY: the size is not zero.
+    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
+    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
+    core::array::from_fn(|_| unsafe { Window::new(base, len) })
+}
+
+/// What holds a drive's blocks in place of the model's own bytes. Each answers whether it went well.
+pub trait Medium: core::fmt::Debug {
+    /// Reads sectors of 512 bytes.
+    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
+    /// Writes sectors.
+    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
+    /// Discards sectors.
+    fn discard(&mut self, sector: u64, sectors: u32) -> bool;
+    /// Makes durable what was written.
+    fn flush(&mut self) -> bool;
+}
+
+/// What controller or drive do that they should not. Each is done once, at the next command that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    /// The command fails with these bits in the error register.
+    Fail(u8),
+    /// As above, and the drive stays busy until it is reset.
+    FailBusy(u8),
+    /// The command never ends.
+    Lose,
+    /// The command fails, and the log of queued errors names this slot.
+    BlameOther(u8),
+    /// The command fails, and the log of queued errors has a wrong checksum.
+    BadLog,
+    /// The command fails, and so does reading the log.
+    NoLog,
+    /// The link fails in the middle of it.
+    LinkFails,
+    /// The bus does.
+    BusFails,
+    /// The drive sends more than the command described.
+    Overflows,
+    /// It ends well, but less was moved.
+    Short,
+    /// The command fails, and the port does not stop when it is told to.
+    Sticks,
+    /// An interrupt that means nothing, before the command ends.
+    Spurious,
+}
+
+/// What the controller is.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Its ports, one bit each.
+    pub ports: u32,
+    /// Commands of a port.
+    pub slots: u8,
+    /// Native command queuing.
+    pub ncq: bool,
+    /// 64-bit addresses.
+    pub wide: bool,
+    /// Staggered spin-up.
+    pub staggered: bool,
+    /// Links can save power.
+    pub low_power: bool,
+    /// Reads of a register until the firmware lets go; `u32::MAX`: never. `None`: there is no handoff.
+    pub handoff: Option<u32>,
+    /// It never comes out of its reset.
+    pub stuck: bool,
+    /// Reads of a register that a port takes for each change.
+    pub slow: u32,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            ports: 1,
+            slots: 32,
+            ncq: true,
+            wide: true,
+            staggered: false,
+            low_power: false,
+            handoff: None,
+            stuck: false,
+            slow: 0,
+        }
+    }
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Model {
+    /// What it is.
+    pub shape: Shape,
+    /// Its ports; those that it does not have are never reached.
+    pub ports: Vec<Port>,
+    /// What it does that it should not.
+    pub mischief: Option<Mischief>,
+    /// Commands taken and not ended yet, of all ports.
+    pub taken: Vec<Taken>,
+    /// Interrupts sent.
+    pub interrupts: u64,
+    /// Writes to PxCI.
+    pub kicks: u64,
+    /// Resets of the controller.
+    pub resets: u64,
+    /// COMRESETs of ports.
+    pub comresets: u64,
+    /// All registers read as ones.
+    pub gone: bool,
+    /// Commands carried out, by code.
+    pub done: std::collections::BTreeMap<u8, u64>,
+    memory: Vec<(u64, Window)>,
+    raised: bool,
+    master: bool,
+    ghc: u32,
+    is: u32,
+    bohc: u32,
+    handoff: u32,
+}
+
+impl Model {
+    /// A controller that sees `memory`: bus addresses and bytes.
+    pub fn new(shape: Shape, drives: Vec<(usize, Drive)>, memory: Vec<(u64, Window)>) -> Shared {
+        let mut ports: Vec<Port> = (0..32).map(|_| Port::default()).collect();
+        for (port, drive) in drives {
+            ports[port].drive = Some(Box::new(drive));
+        }
+        Rc::new(RefCell::new(Self {
+            shape,
+            ports,
+            mischief: None,
+            taken: Vec::new(),
+            interrupts: 0,
+            kicks: 0,
+            resets: 0,
+            comresets: 0,
+            gone: false,
+            done: std::collections::BTreeMap::new(),
+            memory,
+            raised: false,
+            master: false,
+            ghc: 0,
+            is: 0,
+            bohc: u32::from(shape.handoff.is_some()),
+            handoff: shape.handoff.unwrap_or(0),
+        }))
+    }
+
+    /// Whether the driver was interrupted since this was last asked.
+    pub fn take_interrupt(&mut self) -> bool {
+        core::mem::take(&mut self.raised)
+    }
+
+    /// Whether there are commands that it has not looked at.
+    pub fn is_notified(&self) -> bool {
+        self.ports.iter().any(|port| port.fresh != 0)
+    }
+
+    /// Other bytes lie at a bus address from now on.
+    pub fn replace_memory(&mut self, bus: u64, window: Window) {
+        self.memory.retain(|(at, _)| *at != bus);
+        self.memory.push((bus, window));
+    }
+
+    /// Whether the bus lets it reach memory.
+    pub fn reaches_memory(&self) -> bool {
+        self.master
+    }
+
+    /// The drive at a port.
+    pub fn drive(&mut self, port: usize) -> &mut Drive {
+        self.ports[port].drive.as_mut().expect("a drive at this port")
+    }
+
+    /// Carries everything out at once.
+    pub fn serve(&mut self) {
+        self.take();
+        while !self.taken.is_empty() {
+            self.finish(0);
+            self.take();
+        }
+    }
+
+    /// An event at a port: shows in its IS register, and from there on.
+    fn event(&mut self, port: usize, bits: u32) {
+        let regs = &mut self.ports[port];
+        let before = regs.is & regs.ie != 0;
+        regs.is |= bits;
+        if !before && regs.is & regs.ie != 0 {
+            let quiet = self.is == 0;
+            self.is |= 1 << port;
+            if quiet {
+                self.interrupt();
+            }
+        }
+    }
+
+    fn interrupt(&mut self) {
+        if self.ghc & 2 != 0 {
+            self.raised = true;
+            self.interrupts += 1;
+        }
+    }
+
+    /// The mapped bytes that the device names `bus..bus + len`.
+    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+        assert!(self.master, "DMA while the bus master bit is clear");
+        assert!(self.shape.wide || bus + (len as u64) <= 1 << 32, "an address that the controller does not reach");
+        let mut spans = self.memory.iter();
+        let (base, window) = spans
+            .find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64)
+            .unwrap_or_else(|| panic!("the driver gave the device {len} bytes at {bus:#x}, which is nobody's memory"));
+        (window, (bus - base) as usize)
+    }
+
+    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        let (window, offset) = self.at(bus, N);
+        assert!(window.copy_out(offset, &mut bytes));
+        bytes
+    }
+
+    fn store(&self, bus: u64, bytes: &[u8]) {
+        let (window, offset) = self.at(bus, bytes.len());
+        assert!(window.copy_in(offset, bytes));
+    }
+}

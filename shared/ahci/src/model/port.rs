@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+//! A port: its registers, its link, the commands that it takes.
+use super::{Drive, Model};
+use crate::wire::ata::TaskFile;
+use crate::wire::fis::{COMMAND, INTERRUPT, ToDevice, ToHost, kind};
+use crate::wire::memory::{CommandHeader, Entry};
+use crate::wire::registers::{cmd, is, port};
+use std::boxed::Box;
+use std::vec::Vec;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A command that a drive has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its port.
+    pub port: usize,
+    /// Its slot.
+    pub slot: u8,
+    /// Whether it is queued.
+    pub queued: bool,
+    /// What it says.
+    pub task: TaskFile,
+    /// Where its data lie: address and bytes.
+    pub parts: Vec<(u64, usize)>,
+    /// Data go to the drive.
+    pub write: bool,
+}
+
+/// A port.
+#[derive(Debug, Default)]
+pub struct Port {
+    /// The drive that is plugged in.
+    pub drive: Option<Box<Drive>>,
+    pub(super) regs: [u32; 32],
+    pub(super) is: u32,
+    pub(super) ie: u32,
+    pub(super) cmd: u32,
+    pub(super) tfd: u32,
+    pub(super) sig: u32,
+    pub(super) ssts: u32,
+    pub(super) sctl: u32,
+    pub(super) serr: u32,
+    pub(super) sact: u32,
+    pub(super) ci: u32,
+    /// Commands in CI that were not looked at.
+    pub(super) fresh: u32,
+    /// It has stopped after an error.
+    pub(super) halted: bool,
+    /// It does not stop when told to.
+    pub(super) sticks: bool,
+    /// The drive's first FIS has been received.
+    pub(super) greeted: bool,
+    /// Reads of registers until something has changed.
+    pub(super) wait: u32,
+}
+
+impl Port {
+    /// Which commands its drive has, as SACT and CI say.
+    pub fn active(&self) -> (u32, u32) {
+        (self.sact, self.ci)
+    }
+
+    pub(super) fn address(&self, register: usize) -> u64 {
+        u64::from(self.regs[register / 4]) | u64::from(self.regs[register / 4 + 1]) << 32
+    }
+}
+
+impl Model {
+    /// The link of a port comes up, if there is a drive and it is powered.
+    pub(super) fn connect(&mut self, port: usize) {
+        let (staggered, slow) = (self.shape.staggered, self.shape.slow);
+        let regs = &mut self.ports[port];
+        let spun = !staggered || regs.cmd & cmd::SUD != 0;
+        if regs.drive.is_none() || !spun || regs.sctl & 15 == 1 || regs.ssts & 15 == 3 {
+            return;
+        }
+        (regs.ssts, regs.tfd, regs.sig, regs.greeted) = (0x133, 0x80, u32::MAX, false);
+        regs.serr |= 1 << 26 | 1 << 16;
+        regs.wait = slow;
+        self.event(port, is::PCS | is::PRCS);
+    }
+
+    pub(super) fn disconnect(&mut self, port: usize) {
+        let regs = &mut self.ports[port];
+        let was = regs.ssts & 15 == 3;
+        (regs.ssts, regs.tfd) = (0, 0x7f);
+        self.taken.retain(|taken| taken.port != port);
+        if was {
+            self.ports[port].serr |= 1 << 16;
+            self.event(port, is::PRCS);
+        }
+    }
+
+    /// Takes a drive out.
+    pub fn unplug(&mut self, port: usize) -> Option<Box<Drive>> {
+        let drive = self.ports[port].drive.take();
+        self.disconnect(port);
+        drive
+    }
+
+    /// Puts a drive in.
+    pub fn plug(&mut self, port: usize, drive: Drive) {
+        self.ports[port].drive = Some(Box::new(drive));
+        self.connect(port);
+    }
+
+    /// The drive's first FIS, once the port receives (10.4.2 of AHCI, 11.4 of Serial ATA).
+    pub(super) fn greet(&mut self, port: usize) {
+        let regs = &mut self.ports[port];
+        let Some(drive) = &regs.drive else { return };
+        // Before SERR.DIAG.X is clear no signature is taken (AHCI 1.3.1, 5.1 and 10.4.2).
+        let ready = regs.cmd & cmd::FRE != 0 && regs.ssts & 15 == 3 && regs.serr & 1 << 26 == 0 && !regs.greeted;
+        if !ready {
+            return;
+        }
+        if regs.wait > 0 {
+            regs.wait -= 1;
+            return;
+        }
+        (regs.sig, regs.tfd, regs.greeted) = (drive.signature, 0x150, true);
+    }
+
+    pub(super) fn start(&mut self, port: usize) {
+        let regs = &mut self.ports[port];
+        assert!(regs.cmd & cmd::FRE != 0, "ST before FRE (10.3.1)");
+        assert!(regs.tfd & 0x88 == 0, "ST while the drive is busy (10.3.1)");
+        assert!(regs.ssts & 15 == 3, "ST without a drive (10.3.1)");
+        regs.cmd |= cmd::ST | cmd::CR;
+        regs.halted = false;
+    }
+
+    pub(super) fn stop(&mut self, port: usize) {
+        let regs = &mut self.ports[port];
+        regs.cmd &= !cmd::ST;
+        if regs.sticks {
+            return;
+        }
+        regs.cmd &= !(cmd::CR | 31 << cmd::CCS_SHIFT);
+        (regs.ci, regs.sact, regs.fresh, regs.halted) = (0, 0, 0, false);
+        self.taken.retain(|taken| taken.port != port);
+    }
+
+    /// Takes what was issued.
+    pub fn take(&mut self) {
+        for port in 0..32 {
+            let regs = &mut self.ports[port];
+            let fresh = core::mem::take(&mut regs.fresh);
+            if regs.halted || self.gone {
+                continue;
+            }
+            for slot in (0..32u8).filter(|slot| fresh >> slot & 1 != 0) {
+                let taken = self.fetch(port, slot);
+                let regs = &mut self.ports[port];
+                if taken.queued {
+                    assert_eq!(taken.task.count >> 3 & 31, u16::from(slot), "a tag that is not its slot");
+                    assert!(regs.sact >> slot & 1 != 0, "a queued command whose SACT bit is clear");
+                    // The drive has accepted it; that it has ended, SACT tells.
+                    regs.ci &= !(1 << slot);
+                } else {
+                    assert_eq!(regs.sact, 0, "a command that is not queued among queued ones");
+                }
+                self.taken.push(taken);
+            }
+            let classes = |queued| self.taken.iter().any(|taken| taken.port == port && taken.queued == queued);
+            assert!(!(classes(true) && classes(false)), "queued commands and others at once");
+        }
+    }
+
+    fn fetch(&self, port: usize, slot: u8) -> Taken {
+        let regs = &self.ports[port];
+        let header: [u8; 32] = self.load(regs.address(port::CLB) + 32 * u64::from(slot));
+        let header = CommandHeader::read_from_bytes(&header).unwrap();
+        assert_eq!(header.flags.get() & 31, 5, "the length of a register FIS");
+        assert_eq!(header.flags.get() & !0x5f, 0, "flags of a header");
+        assert_eq!(header.moved.get(), 0, "bytes moved before it began");
+        assert_eq!(header.table.get() % 128, 0, "a table's alignment");
+        let fis: [u8; 20] = self.load(header.table.get());
+        let fis = ToDevice::read_from_bytes(&fis).unwrap();
+        assert_eq!((fis.kind, fis.flags, fis.icc, fis.control), (kind::TO_DEVICE, COMMAND, 0, 0), "the FIS");
+        let task = fis.task_file();
+        let parts = (0..u64::from(header.entries.get())).map(|i| {
+            let entry: [u8; 16] = self.load(header.table.get() + 0x80 + 16 * i);
+            let entry = Entry::read_from_bytes(&entry).unwrap();
+            let bytes = entry.bytes.get();
+            assert!(entry.address.get() % 2 == 0 && bytes & 1 == 1 && bytes >> 22 == 0, "an entry: {entry:?}");
+            (entry.address.get(), bytes as usize + 1)
+        });
+        let queued = matches!(task.command, 0x60 | 0x61);
+        Taken { port, slot, queued, task, parts: parts.collect(), write: header.flags.get() & 0x40 != 0 }
+    }
+
+    /// What the drive sends at a command's end, as the port stores it.
+    pub(super) fn register_fis(&mut self, port: usize, lba: u64) {
+        let regs = &self.ports[port];
+        let [status, error, ..] = regs.tfd.to_le_bytes();
+        let [a, b, c, ..] = lba.to_le_bytes();
+        let fis =
+            ToHost { kind: kind::TO_HOST, flags: INTERRUPT, status, error, lba_low: [a, b, c], ..ToHost::default() };
+        self.store(regs.address(port::FB) + 0x40, fis.as_bytes());
+    }
+
+    /// As above, for queued commands.
+    pub(super) fn set_bits_fis(&mut self, port: usize, ended: u32) {
+        let regs = &self.ports[port];
+        let [status, error, ..] = regs.tfd.to_le_bytes();
+        let fis = [u32::from_le_bytes([kind::SET_BITS, INTERRUPT, status, error]), ended];
+        self.store(regs.address(port::FB) + 0x58, fis.map(u32::to_le_bytes).as_flattened());
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//! Starting and stopping a port, by the book (AHCI 1.3.1, sections 10.1.2, 10.3 and 10.4.2).
+use super::steps::After;
+use super::{Next, Port, Step};
+use crate::layout;
+use crate::wire::registers::{cmd, is, link, port};
+use orion_region::Mmio;
+
+impl<T: Copy + Default> Port<T> {
+    /// Nothing may be written to its drive, if `yes`.
+    pub fn forbid_writes(&mut self, yes: bool) {
+        self.policy_read_only |= yes;
+    }
+
+    /// It is the port whose registers begin at `base`.
+    pub fn place(&mut self, base: usize) {
+        self.base = base;
+        self.step = Step::Turn;
+    }
+
+    /// Takes the port over, whatever it was doing.
+    pub(super) fn begin<R: Mmio>(&mut self, registers: &R) -> Next {
+        self.write(registers, port::IE, 0);
+        self.stop(registers, After::Begin)
+    }
+
+    /// The controller was reset: nothing is at the device.
+    pub fn begin_again(&mut self) {
+        self.lost |= self.held & self.all;
+        (self.held, self.job) = (0, super::Job::None);
+        if !matches!(self.step, Step::Search | Step::Dead) {
+            let _ = self.go(Step::Turn);
+        }
+    }
+
+    /// No further command is processed; `after` that has come to an end.
+    pub(super) fn stop<R: Mmio>(&mut self, registers: &R, after: After) -> Next {
+        let command = self.read(registers, port::CMD);
+        self.write(registers, port::CMD, command & !cmd::ST);
+        self.go(Step::Stop(after))
+    }
+
+    /// Gives the controller the port's memory, and lets it receive.
+    pub(super) fn listen<R: Mmio>(&mut self, registers: &R) -> Next {
+        for (register, offset) in [(port::CLB, layout::LIST), (port::FB, layout::RECEIVED)] {
+            let [low, high] = crate::hba::halves(self.dma_bus + offset as u64);
+            self.write(registers, register, low);
+            self.write(registers, register + 4, high);
+        }
+        self.write(registers, port::SERR, u32::MAX);
+        self.write(registers, port::IS, u32::MAX);
+        self.write(registers, port::SCTL, self.power());
+        let command = self.read(registers, port::CMD) & !(cmd::ICC | cmd::ALPE | cmd::ASP);
+        let saves = self.options.save_power && self.able.low_power;
+        let command = command | cmd::POD | cmd::SUD | cmd::ICC_ACTIVE | if saves { cmd::ALPE } else { 0 };
+        // The drive spins up; then its first FIS is received.
+        self.write(registers, port::CMD, command);
+        self.write(registers, port::CMD, command | cmd::FRE);
+        self.write(registers, port::IE, is::WANTED);
+        self.go(Step::Link)
+    }
+
+    /// PxSCTL without COMRESET: which states of low power the link may go to (3.3.11).
+    pub(super) fn power(&self) -> u32 {
+        if self.options.save_power && self.able.low_power { link::PARTIAL } else { link::ALWAYS_ACTIVE }
+    }
+
+    /// Resets the drive.
+    pub(super) fn comreset<R: Mmio>(&mut self, registers: &R) -> Next {
+        let command = self.read(registers, port::CMD);
+        self.write(registers, port::CMD, (command & !cmd::ST) | cmd::POD | cmd::SUD | cmd::FRE);
+        self.write(registers, port::SCTL, self.power() | link::COMRESET);
+        self.go(Step::Reset)
+    }
+}
