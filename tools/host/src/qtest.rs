@@ -161,6 +161,8 @@ impl Qtest {
 
     /// Whether the pin is up, by all that QEMU has said.
     pub fn is_raised(&mut self) -> bool {
+        // What QEMU says after the answers to posted writes is behind them.
+        let _ = self.settle();
         while !self.gone && sys::wait_one(&self.socket, Some(Duration::ZERO)) {
             // Whoever is gone says nothing, and is found out by the next access.
             let _ = self.receive();
