@@ -83,13 +83,16 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         let &id = self.free.last()?;
         let slot = self.slots.get_mut(id.index())?;
         let Submission { tag, req } = around.uppers.next(upper)?;
-        slot.req = req;
+        // Field by field: as one piece it would go by way of the stack.
+        (slot.req.op, slot.req.fua, slot.req.lba, slot.req.blocks) = (req.op, req.fua, req.lba, req.blocks);
+        (slot.req.buf.region, slot.req.buf.offset) = (req.buf.region, req.buf.offset);
         if !self.open || req.blocks == 0 {
-            if let Err(error) = acceptable(&req, self.state, &self.limits) {
+            if let Err(error) = acceptable(&slot.req, self.state, &self.limits) {
                 around.uppers.complete(upper, tag, Completion::error(error));
                 return Some(0);
             }
-            if !self.open && req.op != Op::Flush && !split::fits(&req, &self.limits) {
+            if !self.open && req.op != Op::Flush && !split::fits(&slot.req, &self.limits) {
+                let req = slot.req;
                 return Some(self.split(req, tag, upper, around));
             }
         }

@@ -50,11 +50,21 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
             return self.child_ended(tag, port, done, around);
         }
         let asked = slot.req.blocks;
-        self.end_relayed(id, believed(done, asked), around);
+        match done.status {
+            Ok(()) => self.end_relayed(id, Completion::ok(asked), around),
+            Err(_) => self.relayed_failed(id, believed(done, asked), around),
+        }
         if self.layer.has_parked() {
             self.tick_layer(around);
         }
         Ok(())
+    }
+
+    /// Apart from the successful end, of which nobody then has to ask how it went.
+    #[cold]
+    #[inline(never)]
+    fn relayed_failed<U: Uppers, B: Lowers>(&mut self, id: Id, done: Completion, around: &mut Around<'_, U, B>) {
+        self.end_relayed(id, done, around);
     }
 
     #[inline]
