@@ -26,6 +26,8 @@ use orion_pd::config::Device;
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
 
+/// Nanoseconds between two questions to the device how it is.
+const REFRESH: u64 = 200_000_000;
 /// Faults that are printed: a device must not be able to flood the console.
 const PRINTED_MAX: u64 = 16;
 
@@ -72,6 +74,8 @@ pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
     devices: &'static [Device],
     misbehaved: u32,
     reporter: Reporter,
+    /// The device is not asked how it is before.
+    refreshes: Instant,
 }
 
 impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for DriverPd<W, D, A> {
@@ -87,7 +91,17 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
             world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(&disk, unit)));
         }
         let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
-        Ok(Self { above, uppers, disk, irq, unacknowledged: false, devices, misbehaved: 0, reporter })
+        Ok(Self {
+            above,
+            uppers,
+            disk,
+            irq,
+            unacknowledged: false,
+            devices,
+            misbehaved: 0,
+            reporter,
+            refreshes: Instant(0),
+        })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -169,7 +183,24 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         *figures = self.disk.figures();
         figures.set(Counter::Malformed, self.uppers.malformed());
         figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
-        self.reporter.publish(world, []);
+        let disks = (0..).zip(self.devices);
+        let rows = disks.filter_map(|(unit, device)| {
+            let health = self.disk.health(Unit(unit))?;
+            Some(health.rows(unit, device.name.as_str()))
+        });
+        self.reporter.publish(world, rows.flatten());
+        self.refresh(world.now());
+    }
+
+    /// Asks the device how it is, for the next who looks; not as often as somebody may look.
+    fn refresh(&mut self, now: Instant) {
+        if now >= self.refreshes || now.after(REFRESH) < self.refreshes {
+            self.refreshes = now.after(REFRESH);
+            // Else the question's time would be over before it is asked, where the PD has slept for long.
+            self.disk.set_time(now);
+            self.disk.refresh();
+            self.disk.kick();
+        }
     }
 
     /// Tells the clients what they are offered, once that is known.

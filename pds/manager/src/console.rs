@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The manager where operators type at the console.
 use crate::core::{COMMAND_PATIENCE, Core, Told};
+use crate::health;
 use crate::tables::{self, Seen};
 use heapless::Vec;
 use orion_caps::Outcome;
@@ -20,6 +21,8 @@ enum Job {
     State(bool),
     /// Figures, for the list of rights.
     List,
+    /// Figures, for what the disks say of themselves.
+    Health,
     /// The gatekeeper's answer to the command of this number.
     Command(u32, Kind, Instant),
     /// A PD's, to what it was told.
@@ -53,7 +56,7 @@ impl<W: World> ProtectionDomain<W> for OnConsole {
         match self.job {
             Job::None => None,
             Job::Command(_, _, until) | Job::Order(_, until) => Some(until),
-            Job::State(_) | Job::List => self.core.gathering(),
+            Job::State(_) | Job::List | Job::Health => self.core.gathering(),
         }
     }
 }
@@ -78,6 +81,10 @@ impl OnConsole {
             Job::List if self.core.gathered(now) => {
                 self.job = Job::None;
                 tables::holdings(&self.core, world);
+            }
+            Job::Health if self.core.gathered(now) => {
+                self.job = Job::None;
+                health::print(&self.core, world);
             }
             Job::Command(_, _, until) if now >= until => {
                 self.job = Job::None;
@@ -124,6 +131,7 @@ impl OnConsole {
             Ok(Order::Status) => Job::State(false),
             Ok(Order::Top) => Job::State(true),
             Ok(Order::List) => Job::List,
+            Ok(Order::Health) => Job::Health,
             Ok(Order::Tell(order, pd)) => {
                 match self.core.order(pd, order, world) {
                     Ok(told) => self.job = Job::Order(told, world.now().after(COMMAND_PATIENCE)),

@@ -185,6 +185,19 @@ impl Core {
         read_row(self.holdings()?, index).ok()?.1
     }
 
+    /// How many rows the PD of this index wrote; `None` where there are no more PDs.
+    pub fn rows_of(&self, pd: usize) -> Option<usize> {
+        let one = self.watched.get(pd)?;
+        Some(read(&one.page).map_or(0, |(_, _, rows)| rows))
+    }
+
+    /// A row of the PD of this index that is about a disk; `None` where it is not.
+    pub fn disk_row(&self, pd: usize, row: usize) -> Option<(&'static str, Row)> {
+        let one = self.watched.get(pd)?;
+        let row = read_row(&one.page, row).ok()?.1?;
+        row.unit().map(|_| (one.record.pd.as_str(), row))
+    }
+
     fn holdings(&self) -> Option<&Window> {
         self.watched.iter().find(|one| one.record.pd.as_str() == GATEKEEPER).map(|one| &one.page)
     }

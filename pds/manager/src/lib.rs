@@ -12,6 +12,7 @@ extern crate std;
 
 mod console;
 mod core;
+mod health;
 mod link;
 mod sockets;
 mod tables;

@@ -3,8 +3,8 @@
 use crate::core::{COMMAND_PATIENCE, Core, Told};
 use heapless::Vec;
 use orion_caps::Outcome;
-use orion_control::Refused;
-use orion_control::operator::{FRAME_MAX, Frame, Malformed, REQUEST, Request};
+use orion_control::operator::{Disk, FRAME_MAX, Frame, Malformed, REQUEST, Request};
+use orion_control::{Name, Refused};
 use orion_pd::sockets::{Conn, Interest, Sockets, Source, Stopped, Target};
 use orion_pd::{Instant, World};
 
@@ -39,6 +39,8 @@ enum Piece {
     Pd(usize),
     Ring(usize),
     Row(usize, usize),
+    /// Of the PD, the next row, and how many there are; instead of rings and the gatekeeper's rows.
+    Disk(usize, usize, usize),
 }
 
 /// One operator's connection.
@@ -48,6 +50,8 @@ pub struct Link {
     /// It came where people may only look.
     looks: bool,
     stage: Stage,
+    /// What is asked for is how the disks are.
+    health: bool,
     request: [u8; REQUEST],
     have: usize,
     /// The number of the request that is being answered.
@@ -63,7 +67,7 @@ impl Link {
     pub fn new(conn: Conn, looks: bool, now: Instant) -> Self {
         let (stage, out) = (Stage::Listening, Vec::new());
         let (request, deadline) = ([0; REQUEST], now.after(IDLE));
-        Self { conn, looks, stage, request, have: 0, number: 0, out, sent: 0, deadline }
+        Self { conn, looks, stage, health: false, request, have: 0, number: 0, out, sent: 0, deadline }
     }
 
     /// Its number in the world.
@@ -191,7 +195,10 @@ impl Link {
         self.number = number;
         match request {
             // The figures are gathered for all who wait.
-            Ok(Request::State) => (self.stage, self.deadline) = (Stage::Waiting, now.after(IDLE)),
+            Ok(asked @ (Request::State | Request::Health)) => {
+                self.health = asked == Request::Health;
+                (self.stage, self.deadline) = (Stage::Waiting, now.after(IDLE));
+            }
             // Not even looks: the gatekeeper does only so many commands a second for the manager.
             Ok(Request::Command(_) | Request::Order(..)) if self.looks => self.answer(&Frame::Refused(ONLY_LOOKS), now),
             Ok(Request::Command(ask)) => match core.command(&ask, world) {
@@ -220,7 +227,17 @@ impl Link {
             Piece::Begin => self.put(Some(Frame::Begin(core.begin(now))), Piece::Pd(0)),
             Piece::Pd(index) => match core.pd(index, now) {
                 Some(pd) => self.put(Some(Frame::Pd(pd)), Piece::Pd(index + 1)),
+                None if self.health => Piece::Disk(0, 0, core.rows_of(0).unwrap_or(0)),
                 None => Piece::Ring(0),
+            },
+            Piece::Disk(pd, index, count) if index < count => {
+                let row = core.disk_row(pd, index);
+                let frame = row.map(|(pd, row)| Frame::Disk(Disk { pd: Name::new(pd), row: row.bytes() }));
+                self.put(frame, Piece::Disk(pd, index + 1, count))
+            }
+            Piece::Disk(pd, ..) => match core.rows_of(pd + 1) {
+                Some(rows) => Piece::Disk(pd + 1, 0, rows),
+                None => return self.answer(&Frame::End, now),
             },
             Piece::Ring(index) => match core.ring(index) {
                 Some(ring) => self.put(Some(Frame::Ring(ring)), Piece::Ring(index + 1)),

@@ -27,6 +27,7 @@ const ANSWERS: u32 = u32::from_le_bytes(*b"ORMA");
 const STATE: u16 = 1;
 const COMMAND: u16 = 2;
 const ORDER: u16 = 3;
+const HEALTH: u16 = 4;
 
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Request {
     Command(Ask),
     /// Something that a PD is to do.
     Order(Order, Name),
+    /// How the disks are, by what they say of themselves.
+    Health,
 }
 
 /// Why a request makes no sense.
@@ -87,6 +90,7 @@ impl Request {
     pub fn emit(&self, number: u32) -> [u8; REQUEST] {
         let (kind, message) = match self {
             Self::State => (STATE, [0; MESSAGE]),
+            Self::Health => (HEALTH, [0; MESSAGE]),
             Self::Command(ask) => (COMMAND, wire::emit(number, ask)),
             Self::Order(order, pd) => {
                 let wire = OrderWire { kind: order.number().into(), pad: [0; 6], pd: *pd, rest: [0; 72] };
@@ -102,6 +106,7 @@ impl Request {
         let RequestWire { head, message } = zerocopy::transmute!(*bytes);
         let request = match (head.magic.get(), head.version.get(), head.kind.get()) {
             (ASKS, VERSION, STATE) if head.len.get() == 0 && message == [0; MESSAGE] => Ok(Self::State),
+            (ASKS, VERSION, HEALTH) if head.len.get() == 0 && message == [0; MESSAGE] => Ok(Self::Health),
             (ASKS, VERSION, COMMAND) if head.len.get() == 0 => {
                 wire::parse(&message).1.map(Self::Command).map_err(|_| Malformed::Command)
             }
@@ -215,6 +220,16 @@ pub struct Ring {
     pub entries: U32,
 }
 
+/// Something that a disk says of itself, as its driver wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Disk {
+    /// The driver.
+    pub pd: Name,
+    /// A row of its page that is about a disk.
+    pub row: [u8; ROW],
+}
+
 /// One frame of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
@@ -227,6 +242,8 @@ pub enum Frame<'a> {
     Ring(Ring),
     /// A capability, a client or a volume.
     Row(Row),
+    /// Something that a disk says of itself.
+    Disk(Disk),
     /// The state ends.
     End,
     /// What a command came to.
@@ -253,6 +270,7 @@ impl<'a> Frame<'a> {
                 (6, &done[..])
             }
             Self::Refused(text) => (7, text.as_bytes()),
+            Self::Disk(disk) => (8, disk.as_bytes()),
         };
         let head = head(ANSWERS, kind, number, u32::try_from(body.len()).unwrap_or(u32::MAX));
         let room = N - out.len() >= HEAD + body.len();
@@ -277,6 +295,7 @@ impl<'a> Frame<'a> {
             5 if body.is_empty() => Self::End,
             6 => Self::Done(wire::parse_answer(<&[u8; MESSAGE]>::try_from(body).ok()?)?.1),
             7 => Self::Refused(core::str::from_utf8(body).ok()?),
+            8 => Self::Disk(Disk::read_from_bytes(body).ok()?),
             _ => return None,
         })
     }
@@ -293,7 +312,7 @@ mod tests {
     proptest! {
         /// Any bytes are a request that emits as them, or malformed; its number is known in any case.
         #[test]
-        fn a_request_is_what_it_was_or_malformed(bytes in prop::collection::vec(any::<u8>(), REQUEST), sane in 0u8..5) {
+        fn a_request_is_what_it_was_or_malformed(bytes in prop::collection::vec(any::<u8>(), REQUEST), sane in 0u8..6) {
             let mut bytes: [u8; REQUEST] = bytes.try_into().unwrap();
             if sane > 0 {
                 bytes[..8].copy_from_slice(&[b'O', b'R', b'M', b'Q', 1, 0, sane, 0]);
@@ -304,13 +323,14 @@ mod tests {
                 bytes[16..24].copy_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
                 bytes[72..].fill(0);
             }
-            if sane == 1 && bytes[20].is_multiple_of(2) {
+            if (sane == 1 || sane == 4) && bytes[20].is_multiple_of(2) {
                 bytes[16..].fill(0);
             }
             let (number, request) = Request::parse(&bytes);
             prop_assert_eq!(number.to_le_bytes(), [bytes[8], bytes[9], bytes[10], bytes[11]]);
             match request {
                 Ok(Request::State) => prop_assert_eq!(Request::State.emit(number), bytes),
+                Ok(Request::Health) => prop_assert_eq!(Request::Health.emit(number), bytes),
                 Ok(Request::Command(ask)) => prop_assert_eq!(&Request::Command(ask).emit(number)[24..], &bytes[24..]),
                 Ok(Request::Order(order, pd)) => {
                     prop_assert_eq!(sane, 3);
@@ -318,13 +338,13 @@ mod tests {
                 }
                 Err(Malformed::Magic) => prop_assert_eq!(sane, 0),
                 Err(Malformed::Version) => prop_assert_eq!(sane, 0),
-                Err(Malformed::Kind) => prop_assert!(sane == 4 || sane == 1 && bytes[16..] != [0; MESSAGE]),
+                Err(Malformed::Kind) => prop_assert!(sane == 5 || (sane == 1 || sane == 4) && bytes[16..] != [0; MESSAGE]),
                 Err(Malformed::Command) => prop_assert!(sane == 2 || sane == 3),
             }
         }
 
         #[test]
-        fn any_bytes_are_a_frame_or_none(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u16..9, head: [u8; HEAD]) {
+        fn any_bytes_are_a_frame_or_none(bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0u16..10, head: [u8; HEAD]) {
             let _ = Frame::parse(kind, &bytes);
             if let Some((_, _, len)) = Frame::parse_head(&head) {
                 prop_assert!(len <= FRAME_MAX - HEAD);
@@ -347,6 +367,7 @@ mod tests {
             Frame::Done(Err(Refused::Denied(Denial::NotYours))),
             Frame::Done(Ok(Outcome { blocks: 7, ..Outcome::default() })),
             Frame::Refused("why"),
+            Frame::Disk(Disk { pd: name, row: [7; ROW] }),
             Frame::End,
         ];
         for frame in frames {

@@ -7,9 +7,10 @@ use orion_caps::{Budget, Extent, Rights, WINDOWS};
 use orion_metrics::Order as PdOrder;
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 11] = [
+pub const HELP: [&str; 12] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
+    "health                                 disks: model, serial number, temperature, wear, counts, attributes",
     "ctl list                               who holds what",
     "ctl look CLIENT[:WINDOW]               what a capability allows, and how often it was used",
     "ctl freeze|thaw CLIENT[:WINDOW]        suspend a capability and all below it, and end that",
@@ -30,6 +31,8 @@ pub enum Order<'a> {
     Status,
     /// How everything is, since the last look.
     Top,
+    /// How the disks are.
+    Health,
     /// Who holds what.
     List,
     /// A command to the gatekeeper. Where a volume is named, the command's window is the manager's on it.
@@ -63,6 +66,7 @@ pub fn parse(line: &str) -> Result<Order<'_>, Mistake<'_>> {
         Some("help") => Order::Help,
         Some("status") => Order::Status,
         Some("top") => Order::Top,
+        Some("health") => Order::Health,
         Some("ctl") => return command(&mut words),
         Some(word) => return Err(Mistake { word, what: "there is no such command; write help" }),
         None => return Err(Mistake { word: "", what: "nothing was asked; write help" }),

@@ -2,6 +2,10 @@
 //! What a disk says of itself: who it is and how it is.
 use core::fmt;
 
+mod rows;
+
+pub use rows::HEALTH_ROWS;
+
 /// Most vendor attributes: ATA's table has 30.
 pub const ATTRIBUTES_MAX: usize = 30;
 

@@ -10,12 +10,14 @@
 #[cfg(test)]
 extern crate std;
 
+mod disk;
 mod figures;
 mod histogram;
 mod orders;
 mod page;
 mod rows;
 
+pub use disk::{DiskAttributes, DiskState, DiskText, PER_ROW};
 pub use figures::{Counter, Figures, Kind};
 pub use histogram::{BUCKETS, Histogram, UNIT_NS};
 pub use orders::{ORDERS_BYTES, Order, give, given};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Rows after a page's figures: what the gatekeeper holds. Names are numbers here: the manager knows them from its own
+//! Rows after a page's figures: what the gatekeeper holds, and what disks say of themselves. Names are numbers here: the manager knows them from its own
 //! configuration.
+use crate::disk::{self, DiskAttributes, DiskState, DiskText};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -88,6 +89,8 @@ pub struct Volume {
 }
 
 const _: () = assert!(size_of::<Holding>() == ROW && size_of::<Client>() == ROW && size_of::<Volume>() == ROW);
+const _: () =
+    assert!(size_of::<DiskText>() == ROW && size_of::<DiskState>() == ROW && size_of::<DiskAttributes>() == ROW);
 
 impl Holding {
     /// All zero.
@@ -144,15 +147,34 @@ pub enum Row {
     Client(Client),
     /// A volume.
     Volume(Volume),
+    /// A text about a disk.
+    DiskText(DiskText),
+    /// How a disk is.
+    DiskState(DiskState),
+    /// Vendor attributes of a disk.
+    DiskAttributes(DiskAttributes),
 }
 
 impl Row {
+    /// The disk that it is about, among those of its driver.
+    pub fn unit(&self) -> Option<u8> {
+        match self {
+            Self::DiskText(row) => Some(row.unit),
+            Self::DiskState(row) => Some(row.unit),
+            Self::DiskAttributes(row) => Some(row.unit),
+            _ => None,
+        }
+    }
+
     /// As bytes.
     pub fn bytes(&self) -> [u8; ROW] {
         match *self {
             Self::Holding(row) => zerocopy::transmute!(row),
             Self::Client(row) => zerocopy::transmute!(row),
             Self::Volume(row) => zerocopy::transmute!(row),
+            Self::DiskText(row) => zerocopy::transmute!(row),
+            Self::DiskState(row) => zerocopy::transmute!(row),
+            Self::DiskAttributes(row) => zerocopy::transmute!(row),
         }
     }
 
@@ -163,6 +185,9 @@ impl Row {
             HOLDING => Some(Self::Holding(zerocopy::transmute!(*bytes))),
             CLIENT => Some(Self::Client(zerocopy::transmute!(*bytes))),
             VOLUME => Some(Self::Volume(zerocopy::transmute!(*bytes))),
+            disk::TEXTS => Some(Self::DiskText(zerocopy::transmute!(*bytes))),
+            disk::STATE => Some(Self::DiskState(zerocopy::transmute!(*bytes))),
+            disk::ATTRIBUTES => Some(Self::DiskAttributes(zerocopy::transmute!(*bytes))),
             _ => None,
         }
     }

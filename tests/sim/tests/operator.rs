@@ -59,7 +59,7 @@ fn frames(mut bytes: &[u8]) -> (Vec<usize>, Vec<Result<u32, Refused>>, Vec<Strin
             }
             Frame::Done(result) => results.push(result.map(|done| done.affected)),
             Frame::Refused(why) => refused.push(why.to_owned()),
-            Frame::Ring(_) | Frame::Row(_) => {}
+            Frame::Ring(_) | Frame::Row(_) | Frame::Disk(_) => {}
         }
         bytes = &bytes[HEAD + len..];
     }

@@ -12,6 +12,7 @@ mod check;
 mod common;
 mod ctl;
 mod graph;
+mod health;
 mod image;
 mod inspect;
 mod live;
@@ -57,6 +58,8 @@ enum Command {
     Run(run::Args),
     /// Show how a running system is: its parts, who holds what, rates, latencies, errors
     Status(status::Args),
+    /// Show what the disks of a running system say of themselves: model, temperature, wear, counts, SMART attributes
+    Health(health::Args),
     /// Watch a running system, live
     Top(top::Args),
     /// Change what clients of a running system may do
@@ -80,6 +83,7 @@ fn run(command: Command) -> Outcome {
         Command::Reach(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Status(args) => args.run(),
+        Command::Health(args) => args.run(),
         Command::Top(args) => args.run(),
         Command::Ctl(args) => args.run(),
         Command::Torture(args) => args.run(),

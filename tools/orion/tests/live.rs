@@ -104,6 +104,22 @@ fn pd<'a>(status: &'a Value, name: &str) -> &'a Value {
     status["pds"].as_array().unwrap().iter().find(|pd| pd["name"] == name).unwrap()
 }
 
+/// Also where one may only look; and the first who asks sees what the device answered.
+#[test]
+fn disks_say_who_they_are() {
+    if missing() {
+        return;
+    }
+    let live = Live::start("health", "<orion:manager/>");
+    for socket in ["build/orion.sock", "look.sock"] {
+        let health: Value = serde_json::from_str(&live.done(&["health", "--json", "--socket", socket])).unwrap();
+        let disk = &health["disks"][0];
+        assert_eq!((&disk["name"], &disk["driver"], &disk["serial"]), (&"d0".into(), &"blk_d0".into(), &"d0".into()));
+        assert_eq!((&disk["counted_by_driver"]["timeouts"], &disk["temperature_c"]), (&0.into(), &Value::Null));
+    }
+    assert!(live.done(&["health"]).contains("serial       d0\n"));
+}
+
 #[test]
 fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
     if missing() {

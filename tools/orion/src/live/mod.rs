@@ -9,7 +9,7 @@ mod tests;
 mod view;
 
 pub use json::json;
-pub use state::{Manager, State};
+pub use state::{Drive, Manager, State, plain};
 pub use table::{Table, rights_table, table, tables};
 #[cfg(test)]
 pub use tests::sample;

@@ -2,9 +2,10 @@
 //! The connection, and the state as it comes over it. The other end is not trusted: everything is parsed, and lists have
 //! a most length.
 use orion_caps::Outcome;
-use orion_control::operator::{Begin, Frame, HEAD, Pd, Request, Ring};
+use orion_control::operator::{Begin, Disk, Frame, HEAD, Pd, Request, Ring};
 use orion_control::{Ask, Name, Refused};
-use orion_metrics::{Client, Holding, Order, Row, Volume};
+use orion_driver::{Health, Text};
+use orion_metrics::{Client, DiskText, Holding, Order, Row, Volume};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -30,6 +31,21 @@ pub struct State {
     pub clients: Vec<Client>,
     /// Volumes below the gatekeeper.
     pub volumes: Vec<Volume>,
+    /// What disks say of themselves, where that was asked for.
+    pub disks: Vec<Drive>,
+}
+
+/// A disk, by what it says of itself.
+#[derive(Clone, Debug)]
+pub struct Drive {
+    /// Its driver.
+    pub pd: String,
+    /// Its number among its driver's disks.
+    pub unit: u8,
+    /// Its name in the system.
+    pub name: Text,
+    /// What it says.
+    pub health: Health,
 }
 
 /// A manager at the other end of a socket.
@@ -89,7 +105,19 @@ impl Manager {
     /// # Errors
     /// A message for people.
     pub fn state(&mut self) -> Result<State, String> {
-        self.send(&Request::State)?;
+        self.ask(&Request::State)
+    }
+
+    /// How the disks are now, and the PDs with them.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn health(&mut self) -> Result<State, String> {
+        self.ask(&Request::Health)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<State, String> {
+        self.send(request)?;
         let strange = || "the manager's answer has no end; use the orion that runs the system".to_owned();
         let begin = self.receive(|frame| match frame {
             Frame::Begin(begin) => Ok(begin),
@@ -103,6 +131,7 @@ impl Manager {
             holdings: Vec::new(),
             clients: Vec::new(),
             volumes: Vec::new(),
+            disks: Vec::new(),
         };
         for _ in 0..FRAMES_MAX {
             if self.receive(|frame| state.take(frame))? {
@@ -150,6 +179,8 @@ impl State {
             Frame::Row(Row::Holding(row)) => self.holdings.push(row),
             Frame::Row(Row::Client(row)) => self.clients.push(row),
             Frame::Row(Row::Volume(row)) => self.volumes.push(row),
+            Frame::Disk(disk) => self.take_disk(&disk),
+            Frame::Row(_) => {}
             Frame::End => return Ok(true),
             Frame::Refused(why) => return Err(plain(why)),
             Frame::Begin(_) | Frame::Done(_) => {
@@ -157,6 +188,24 @@ impl State {
             }
         }
         Ok(false)
+    }
+}
+
+impl State {
+    /// Takes a row about a disk; one that makes no sense is passed over.
+    fn take_disk(&mut self, disk: &Disk) {
+        let Some(row) = Row::parse(&disk.row) else { return };
+        let (Some(unit), pd) = (row.unit(), plain(disk.pd.as_str())) else { return };
+        let known = self.disks.iter().position(|other| other.pd == pd && other.unit == unit);
+        let at = known.unwrap_or_else(|| {
+            self.disks.push(Drive { pd, unit, name: Text::default(), health: Health::default() });
+            self.disks.len() - 1
+        });
+        let Some(drive) = self.disks.get_mut(at) else { return };
+        match row {
+            Row::DiskText(DiskText { what: 0, text, .. }) => drive.name = Text::new(&text),
+            row => drive.health.take(&row),
+        }
     }
 }
 

@@ -18,6 +18,10 @@ const ORDERS: &str = "orders";
 const TICK: &str = "tick";
 /// Bytes of the gatekeeper's page of figures, with all that it holds.
 const HOLDINGS: u64 = PAGE + (ROW * ROWS_MAX) as u64;
+/// Bytes of what a disk says of itself: four texts, its state, five rows of attributes.
+const HEALTH: u64 = (ROW * 10) as u64;
+/// Disks of one driver of which that is shown.
+const DISKS_SHOWN: u64 = 25;
 /// Clients and volumes of a gatekeeper with a manager: it is one of them to the policy engine.
 const CLIENTS: usize = orion_caps::CLIENTS_MAX - 1;
 
@@ -126,7 +130,14 @@ impl Build<'_> {
 
     fn figures_of(&mut self, pd: &str) {
         let region = format!("metrics_{pd}");
-        let size = if pd == GATEKEEPER { HOLDINGS } else { PAGE };
+        let disks = self.pds.get(pd).map_or(0, |part| part.blob.devices.len());
+        let size = match u64::try_from(disks).unwrap_or(0) {
+            _ if pd == GATEKEEPER => HOLDINGS,
+            // The console's one is a UART.
+            0 => PAGE,
+            _ if pd == SERIAL => PAGE,
+            disks => PAGE + (disks.min(DISKS_SHOWN) * HEALTH).next_multiple_of(PAGE),
+        };
         self.region(memory(&region, RegionKind::Page, size));
         let (own, vaddr) = (self.map(pd, &region, true), self.map(MANAGER, &region, false));
         let channel = match pd {
