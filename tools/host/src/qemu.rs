@@ -173,8 +173,16 @@ impl Machine {
     /// # Errors
     /// A message for people.
     pub fn start(self, event: &File) -> Result<(Qemu, Line), String> {
+        self.start_monitored(event, None)
+    }
+
+    /// As [`start`](Self::start), with QEMU's own monitor (QMP) at the other end of a socket: for tests.
+    ///
+    /// # Errors
+    /// A message for people.
+    pub fn start_monitored(self, event: &File, monitor: Option<&UnixStream>) -> Result<(Qemu, Line), String> {
         let name = self.name.clone();
-        let (mut child, qtest, bridge) = self.spawn(event).map_err(|error| explain(&name, &error))?;
+        let (mut child, qtest, bridge) = self.spawn(event, monitor).map_err(|error| explain(&name, &error))?;
         let set_up = self
             .set_up(qtest, &bridge, event)
             .and_then(|qtest| Ok((Line { qtest, kick: bridge.kick()? }, sys::process(child.id())?)));
@@ -184,7 +192,7 @@ impl Machine {
         }
     }
 
-    fn spawn(&self, event: &File) -> io::Result<(Child, Qtest, Bridge)> {
+    fn spawn(&self, event: &File, monitor: Option<&UnixStream>) -> io::Result<(Child, Qtest, Bridge)> {
         let bios = sys::constant("orion-bios", &halt(), BIOS_BYTES as u64)?;
         let (ours, theirs) = UnixStream::pair()?;
         let (bridge, device) = Bridge::new(event)?;
@@ -195,6 +203,11 @@ impl Machine {
         command.args(MACHINE).args(["-name", &format!("orion-{}", self.name)]);
         command.args(["-bios", &proc_path(&bios)]).args(self.memory_options()).args(self.disk_options());
         command.args(socket_options(theirs.as_raw_fd(), device.as_raw_fd()));
+        if let Some(monitor) = monitor {
+            keep.push(monitor.as_raw_fd());
+            command.args(["-chardev", &format!("socket,id=monitor,fd={}", monitor.as_raw_fd())]);
+            command.args(["-mon", "chardev=monitor,mode=control"]);
+        }
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         sys::tie(&mut command, keep, &self.cpus);
@@ -234,8 +247,8 @@ impl Machine {
             .zip(&nodes)
             .map(|(medium, node)| Attached { drive: node, unit: medium.unit, name: &medium.name })
             .collect();
-        let (place, queues) = (format!("addr={:#x}", self.slot), (self.options & 0xff, self.options & 1 << 8 != 0));
-        let devices = devices(self.bus, (&self.name, &place), &disks, queues, false);
+        let place = format!("addr={:#x}", self.slot);
+        let devices = devices(self.bus, (&self.name, &place), &disks, self.options, false);
         files.chain(devices.into_iter().map(|device| ("-device", device))).flat_map(|(k, v)| [k.into(), v]).collect()
     }
 

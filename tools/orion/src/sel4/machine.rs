@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The QEMU machine that an image was built for: its board, its devices where the plan has them.
 use orion_system::bus::Bus;
-use orion_system::bus::qemu::{Attached, devices};
+use orion_system::bus::qemu::{Attached, devices, ring};
 use orion_system::plan::{Board, Disk, Plan, Slot};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,15 +85,15 @@ fn device(plan: &Plan, first: &Disk, disks: &[&Disk]) -> Vec<String> {
     }
     let attached: Vec<Attached<'_>> =
         disks.iter().map(|disk| Attached { drive: &disk.name, unit: disk.unit, name: &disk.name }).collect();
-    devices(first.bus, (&first.device, &place), &attached, (first.options & 0xff, false), plan.iommu)
+    devices(first.bus, (&first.device, &place), &attached, first.options, plan.iommu)
 }
 
 /// What the queues of a virtio block device can be, where the disk asks for more than one plain one.
 fn queues(options: u32) -> String {
-    let packed = if options & 1 << 8 != 0 { ",packed=on" } else { "" };
+    let ring = ring(options);
     match options & 0xff {
-        0 => packed.to_owned(),
-        queues => format!(",num-queues={queues}{packed}"),
+        0 => ring,
+        queues => format!(",num-queues={queues}{ring}"),
     }
 }
 

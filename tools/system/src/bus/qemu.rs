@@ -31,22 +31,22 @@ pub fn serial(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
 }
 
+/// The shape of a virtio device's rings.
+pub fn ring(options: u32) -> String {
+    let [_, switches, ..] = options.to_le_bytes();
+    let shapes = [(1, ",packed=on"), (2, ",in_order=on")];
+    shapes.into_iter().filter(|(bit, _)| switches & bit != 0).map(|(_, option)| option).collect()
+}
+
 /// The values of `-device` for the device `name` of a system, at `place` (as in `bus=pcie.0,addr=0x4`), with `disks` behind it.
-/// `queues` and `packed` are how its queues can be; `iommu`: an IOMMU translates what it does.
-pub fn devices(
-    bus: Bus,
-    (name, place): (&str, &str),
-    disks: &[Attached<'_>],
-    (queues, packed): (u32, bool),
-    iommu: bool,
-) -> Vec<String> {
-    let (id, queues) = (format!("device-{name}"), queues.max(1));
+/// `queues` are how its queues can be, as its driver is told; `iommu`: an IOMMU translates what it does.
+pub fn devices(bus: Bus, (name, place): (&str, &str), disks: &[Attached<'_>], queues: u32, iommu: bool) -> Vec<String> {
+    let (id, ring, queues) = (format!("device-{name}"), ring(queues), (queues & 0xff).max(1));
     // Virtio devices pass an IOMMU by unless they are told not to.
     let translated = if iommu { ",iommu_platform=on" } else { "" };
     let host = match bus {
         Bus::VirtioBlk => {
-            let packed = if packed { ",packed=on" } else { "" };
-            let options = format!("{place},num-queues={queues}{packed},ioeventfd=off{translated}");
+            let options = format!("{place},num-queues={queues}{ring},ioeventfd=off{translated}");
             let device = |disk: &Attached<'_>| format!("virtio-blk-pci-non-transitional,{options},{}", disk.options());
             return disks.iter().map(device).collect();
         }
