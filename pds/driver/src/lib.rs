@@ -20,7 +20,7 @@ pub use setup::UNMAPPED;
 
 use core::fmt::Debug;
 use orion_block::{Instant, Limits};
-use orion_driver::{Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Unit};
+use orion_driver::{CHANGED, Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Unit};
 use orion_metrics::Counter;
 use orion_pd::config::Device;
 use orion_pd::links::{UpperRings, whole};
@@ -73,6 +73,8 @@ pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
     unacknowledged: bool,
     devices: &'static [Device],
     misbehaved: u32,
+    /// How often limits changed.
+    changes: u64,
     reporter: Reporter,
     /// The device is not asked how it is before.
     refreshes: Instant,
@@ -99,6 +101,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
             unacknowledged: false,
             devices,
             misbehaved: 0,
+            changes: 0,
             reporter,
             refreshes: Instant(0),
         })
@@ -153,6 +156,30 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         moved || !quiet
     }
 
+    /// Tells the clients what they are offered now, where that has changed.
+    #[cold]
+    #[inline(never)]
+    fn follow(&mut self, world: &mut W) {
+        if !self.disk.take_change() || !self.uppers.announced() {
+            return;
+        }
+        self.changes = self.changes.saturating_add(1);
+        if self.changes <= PRINTED_MAX {
+            self.describe(world);
+        }
+        let Self { above, disk, uppers, .. } = self;
+        uppers.announce_each(|upper| above.offer(upper, disk).map(|limits| (limits, whole(&limits, rights(&limits)))));
+        uppers.settle(world, true, |upper| above.has_room(upper, disk));
+    }
+
+    /// Says what the disks are.
+    fn describe(&self, world: &mut W) {
+        let disks = (0..).map(Unit).zip(self.devices);
+        for (unit, device) in disks.filter(|(unit, _)| self.disk.limits(*unit).is_some()) {
+            world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(&self.disk, unit)));
+        }
+    }
+
     /// What the supervisor and the manager ask.
     #[cold]
     #[inline(never)]
@@ -161,6 +188,7 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         if core::mem::take(&mut self.unacknowledged) {
             world.irq_ack(self.irq);
         }
+        self.follow(world);
         if self.reporter.answer(from) {
             self.show(world);
         }
@@ -240,7 +268,11 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
 
     #[cold]
     #[inline(never)]
-    fn report_fault(&self, what: &str, world: &mut W) {
+    fn report_fault(&mut self, what: &str, world: &mut W) {
+        self.follow(world);
+        if what == CHANGED {
+            return;
+        }
         let Counters { misused, timeouts, .. } = self.disk.counters();
         let serves = (0..).map(Unit).zip(self.devices).any(|(unit, _)| self.disk.limits(unit).is_some());
         let state = if serves { "reset, and serves again" } else { "offline" };

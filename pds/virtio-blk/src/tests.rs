@@ -273,6 +273,36 @@ fn a_batch_is_one_notification_down_and_one_up() {
 }
 
 #[test]
+fn a_resize_is_told_to_the_clients() {
+    let mut rig = Rig::new();
+    let capacity = |rig: &mut Rig| rig.client.server().unwrap().limits.capacity;
+    assert_eq!(capacity(&mut rig), 512);
+    for (round, blocks) in [1024u64, 256, 600].into_iter().enumerate() {
+        rig.send(&[read(5, 0, 8, DATA_BUS)]);
+        rig.serve();
+        assert_eq!(rig.answers().len(), 1);
+        rig.world.notified.clear();
+        rig.device.borrow_mut().resize(blocks as usize);
+        rig.wake(ChannelSet::default().with(IRQ));
+        assert_eq!(rig.world.notified, [CLIENT], "round {round}");
+        rig.client.wake();
+        assert_eq!(capacity(&mut rig), blocks);
+        assert!(rig.world.printed.last().unwrap().contains(&format!("virtio-blk, {blocks} blocks")));
+        rig.send(&[read(6, blocks - 1, 1, DATA_BUS), read(7, blocks, 1, DATA_BUS)]);
+        rig.serve();
+        let answers = rig.answers();
+        assert_eq!(answers.iter().find(|a| a.id == 6).unwrap().status, Ok(()));
+        assert_eq!(answers.iter().find(|a| a.id == 7).unwrap().status, Err(Error::OutOfRange));
+    }
+    (0..40).for_each(|n| {
+        rig.device.borrow_mut().resize(700 + n);
+        rig.wake(ChannelSet::default().with(IRQ));
+    });
+    assert_eq!(rig.world.printed.len(), 1 + 16, "a device cannot flood the console");
+    assert_eq!(capacity(&mut rig), 739);
+}
+
+#[test]
 fn more_requests_than_slots_wait_and_are_all_answered() {
     let mut builder = builder();
     builder.links[0].capacity = CAPACITY.into();

@@ -9,6 +9,9 @@ use orion_metrics::Figures;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unit(pub u8);
 
+/// What [`Engine::take_fault`] says where there is no fault, but a change that those above are to be told of at once.
+pub const CHANGED: &str = "its limits changed";
+
 /// A device, or several behind one controller, as a hardware queue. `T` is what the caller calls its requests by.
 ///
 /// A caller asks for [`has_room`](Self::has_room), hands over requests with [`start`](Self::start), shows them to the device

@@ -18,7 +18,7 @@ mod slots;
 
 pub use bottom::Bottom;
 pub use counters::{Counters, SAMPLED};
-pub use engine::{Describe, Engine, Unit};
+pub use engine::{CHANGED, Describe, Engine, Unit};
 pub use health::{ATTRIBUTES_MAX, Attribute, HEALTH_ROWS, Health, Text};
 pub use registers::Registers;
 pub use setup::{REGIONS_MAX, Setup, Span};

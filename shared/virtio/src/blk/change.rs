@@ -9,6 +9,7 @@ use super::{VirtioBlk, start};
 use crate::Bus;
 use crate::queue::Ring;
 use orion_block::Error;
+use orion_driver::CHANGED;
 use virtio_drivers::transport::DeviceStatus;
 
 impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
@@ -41,8 +42,9 @@ impl<B: Bus, T: Copy + Default, Q: Ring> VirtioBlk<B, T, Q> {
         }
         match start::properties(&self.bus, self.terms.features, self.read_only) {
             Ok(now) if now.limits.block == self.properties.limits.block => {
-                self.changed |= now != self.properties;
-                self.properties = now;
+                if now != self.properties {
+                    (self.properties, self.changed, self.fault) = (now, true, Some(CHANGED));
+                }
             }
             // What was told to those above cannot be taken back: the device is used as it was, and fails what it cannot do.
             Ok(_) => self.fault = Some("the device changed its block size while in use, which is not followed"),
