@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Runs the tests on each bug.
-use crate::BUGS;
+use crate::{BUGS, root};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-pd", "orion_pd", ""),
             ("orion-virtio", "orion_virtio", ""),
             ("orion-virtio-blk", "orion_virtio_blk", ""),
+            ("orion-driver-pd", "orion_driver_pd", ""),
         ],
     ),
 ];
@@ -76,9 +77,9 @@ pub fn build(tree: &Path, target: &Path) -> Result<Programs, String> {
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let programs = messages.filter_map(|message| {
         let path = message["executable"].as_str()?;
-        let package = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?.to_str()?;
+        let manifest = Path::new(message["manifest_path"].as_str()?).strip_prefix(tree).ok()?;
         let name = message["target"]["name"].as_str()?;
-        Some(((format!("orion-{package}"), name.to_owned()), PathBuf::from(path)))
+        Some(((package(manifest.to_str()?), name.to_owned()), PathBuf::from(path)))
     });
     Ok(programs.collect())
 }
@@ -110,22 +111,35 @@ pub fn fails(programs: &Programs, tree: &Path, of: &Program, bug: Option<usize>)
     }
 }
 
+/// The package of a file: named like its folder, and a PD like its engine where there is one of the same name.
+fn package(file: &str) -> String {
+    let (room, folder) =
+        file.split_once('/').map_or(("", ""), |(room, rest)| (room, rest.split('/').next().unwrap_or("")));
+    let pd = room == "pds" && root().join("shared").join(folder).is_dir();
+    format!("orion-{folder}{}", if pd { "-pd" } else { "" })
+}
+
 /// The package whose own tests a bug in this file is a matter of.
 fn own_package(file: &str) -> String {
-    match file.split('/').nth(1) {
+    match package(file) {
         // Splitting a request is tried where requests are split.
-        Some("block") | None => "orion-layer".into(),
-        Some(folder) => format!("orion-{folder}"),
+        block if block == "orion-block" => "orion-layer".into(),
+        own => own,
     }
 }
 
-/// The groups of tests that catch a bug.
+/// The groups of tests that catch a bug; unless `all` are asked, the first of them that does, the cheapest asked first.
 ///
 /// # Errors
 /// A test program can't be run.
-pub fn caught(programs: &Programs, tree: &Path, bug: Option<usize>) -> Result<Vec<&'static str>, String> {
+pub fn caught(programs: &Programs, tree: &Path, bug: Option<usize>, all: bool) -> Result<Vec<&'static str>, String> {
     let mut by = Vec::new();
-    for (group, of) in GROUPS {
+    let [others @ .., own] = GROUPS;
+    let cheap = [own].into_iter().chain(others);
+    for (group, of) in if all { GROUPS.into_iter().collect::<Vec<_>>() } else { cheap.collect() } {
+        if !all && !by.is_empty() {
+            break;
+        }
         for program in of {
             let foreign = bug.is_some_and(|number| program.0 != own_package(BUGS[number].file));
             if group == OWN && foreign {
