@@ -32,6 +32,42 @@ fn assert_verified(boot: &Boot, client: &str) {
     assert_eq!(boot.lines(&verdict), 1, "{client}");
 }
 
+/// A volume on each bus that there is a driver for, each verified by a client of its own.
+fn every_bus(options: &str) {
+    if skip() {
+        return;
+    }
+    let boot = boot("docs/examples/every-bus.xml", options);
+    assert!(boot.passed, "{options}: no good verdict");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/every-bus.xml")).unwrap();
+    let clients: Vec<&str> =
+        text.split("<orion:grant client=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(clients.len() >= 3);
+    for client in clients {
+        assert_eq!(
+            boot.lines(&format!("{client}: verified: 4 MiB written, flushed, read back and equal")),
+            1,
+            "{client}"
+        );
+    }
+}
+
+#[test]
+fn a_volume_on_each_bus_aarch64() {
+    every_bus("--board qemu_virt_aarch64 --config release");
+}
+
+#[test]
+fn a_volume_on_each_bus_x86_64() {
+    every_bus("--board x86_64_generic --config release");
+}
+
+#[test]
+fn a_volume_on_each_bus_x86_64_behind_an_iommu() {
+    every_bus("--board x86_64_generic --config release --iommu");
+}
+
 #[test]
 fn aarch64_release() {
     verifies("--board qemu_virt_aarch64 --config release");

@@ -202,7 +202,8 @@ impl RunArgs {
         for disk in &plan.disks {
             let arg = self.disks.iter().find(|arg| arg.name == disk.name);
             let path = arg.map_or_else(|| disks::default_file(disk), |arg| arg.path.clone());
-            lines.push(format!("disk {}: {}, a {} device", disk.name, path.display(), disk.bus));
+            let article = if disk.bus.name().starts_with(['a', 'n']) { "an" } else { "a" };
+            lines.push(format!("disk {}: {}, {article} {} device", disk.name, path.display(), disk.bus));
         }
         lines.extend(bound.iter().map(|(pd, bound)| format!("{pd}: {}", bound.uri)));
         if let Some(path) = socket {

@@ -162,7 +162,7 @@ impl Launch {
         fds.extend(self.peers.iter().flat_map(|peer| [peer.pending, peer.sleeping, peer.event]));
         fds.extend(self.calls.iter().chain(&self.serves).map(|(_, page)| *page));
         fds.extend(self.console.into_iter().flat_map(|(ring, _, host)| [ring, host]));
-        fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]));
+        fds.extend(self.device.into_iter().flat_map(|(qtest, kick, _)| [qtest, kick]).filter(|fd| *fd >= 0));
         fds.extend(self.listen.iter().copied().chain(self.parent));
         fds.sort_unstable();
         fds.dedup();
