@@ -5,6 +5,7 @@ use crate::events::Event;
 use crate::faults::Fault;
 use crate::random::Random;
 use orion_region::Window;
+use orion_virtio::Wishes;
 use orion_virtio::blk::wire::{config, feature};
 use orion_virtio::model::{Model, PciModel, Shape, Shared, pci};
 use std::cell::RefCell;
@@ -14,6 +15,12 @@ use std::rc::Rc;
 const RING_FEATURES: [u64; 2] = [1 << 28, 1 << 29];
 /// Nanoseconds of a stall: from less than a driver waits to more than it has patience.
 const STALL_NS: std::ops::Range<u64> = 500_000_000..6_000_000_000;
+
+/// What the driver is told to wish for.
+fn wishes(options: u32) -> Wishes {
+    let [queues, switches, ..] = options.to_le_bytes();
+    Wishes { queues: queues.into(), packed: switches & 1 != 0, ..Wishes::default() }
+}
 
 /// A device of a machine that has power.
 #[derive(Debug)]
@@ -35,8 +42,14 @@ pub struct SimDevice {
 }
 
 impl SimDevice {
-    /// A device that reaches `memory`: bus addresses and bytes.
-    pub fn new(disk: &Rc<RefCell<SimDisk>>, memory: Vec<(u64, Window)>, usual_ns: u64, mut random: Random) -> Self {
+    /// A device that reaches `memory`: bus addresses and bytes. Its queues can be as `options` say, as its driver is told.
+    pub fn new(
+        disk: &Rc<RefCell<SimDisk>>,
+        memory: Vec<(u64, Window)>,
+        options: u32,
+        usual_ns: u64,
+        mut random: Random,
+    ) -> Self {
         let shape = disk.borrow().shape;
         let ring = RING_FEATURES.into_iter().filter(|_| random.below(4) > 0).sum::<u64>();
         let cache = if shape.cache { feature::FLUSH } else { 0 };
@@ -48,7 +61,7 @@ impl SimDevice {
             .field(config::MAX_DISCARD_SECTORS, 4096u32.to_le_bytes())
             .field(config::DISCARD_SECTOR_ALIGNMENT, 8u32.to_le_bytes())
             .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes());
-        let found = Shape { queue_max: [256, 64, 16][random.below(3)], ..found };
+        let found = Shape { queue_max: [256, 64, 16][random.below(3)], ..found }.offering(wishes(options));
         let model = Model::new(found, memory);
         model.borrow_mut().medium = Some(Box::new(Attached(disk.clone())));
         Self {

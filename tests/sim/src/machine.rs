@@ -133,7 +133,7 @@ impl Machine {
         let devices = plan.disks.iter().zip(disks).map(|(disk, medium)| {
             let reached = plan.regions.iter().filter(|r| r.dma_by.contains(&disk.name));
             let windows = reached.filter_map(|r| Some((r.bus?, memory.window(&r.name)?)));
-            SimDevice::new(medium, windows.collect(), pace.device_ns, Random::new(random.number()))
+            SimDevice::new(medium, windows.collect(), disk.options, pace.device_ns, Random::new(random.number()))
         });
         let devices = devices.collect();
         let mut machine =

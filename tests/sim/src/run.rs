@@ -155,7 +155,9 @@ const ALL: &str = "rights=\"read write flush discard zero\"";
 fn xml(disks: usize, volumes: &str, clients: &[Client]) -> String {
     let mut xml = String::from("<system xmlns:orion=\"urn:orion-storage:1\">");
     for number in 0..disks {
-        xml += &format!("<orion:disk name=\"d{number}\" bus=\"virtio-blk\" timeout=\"1000ms\"/>");
+        // The second disk of a system has four packed rings, the third two split ones.
+        let queues = ["", " queues=\"4\" ring=\"packed\"", " queues=\"2\""][number % 3];
+        xml += &format!("<orion:disk name=\"d{number}\" bus=\"virtio-blk\" timeout=\"1000ms\"{queues}/>");
     }
     xml += volumes;
     for (name, program, grants) in clients {
