@@ -262,8 +262,10 @@ impl<T: Copy + Default> Port<T> {
     #[inline(never)]
     fn finish_other(&mut self, slot: u8) -> Option<(T, Completion)> {
         let bit = 1u32.wrapping_shl(slot.into());
-        if self.job != Job::None && slot == self.spare {
-            self.job_ended(true);
+        if slot == self.spare {
+            if self.job != Job::None {
+                self.job_ended(true);
+            }
             return None;
         }
         let moved = self.moved(slot);

@@ -67,27 +67,27 @@ impl<T: Copy + Default> Port<T> {
     fn replug<R: Mmio>(&mut self, registers: &R) -> Next {
         self.collect(registers);
         self.trouble = Trouble::None;
-        self.job = Job::None;
+        self.drop_job();
         self.stop(registers, After::Reset)
     }
 
     /// The port has stopped: finds out for whom. What has ended before is answered as if nothing had happened.
     fn error<R: Mmio>(&mut self, registers: &R, pending: u32, ends: u32) -> Next {
         let command = self.read(registers, port::CMD);
-        let current = u8::try_from(command >> cmd::CCS_SHIFT & 31).unwrap_or(0);
         let blamed = pending & (is::TFES | is::OFS) != 0;
         if self.class == Class::Plain {
-            let bit = 1u32.wrapping_shl(current.into()) & self.held;
-            let guilty = if self.held.is_power_of_two() { self.held } else { bit };
             let asked = if let (Job::Log, Trouble::Ask(first)) = (self.job, self.trouble) { Some(first) } else { None };
-            self.trouble = match (guilty, asked) {
+            let current = 1u32.wrapping_shl(command >> cmd::CCS_SHIFT & 31) & self.held;
+            self.trouble = match asked {
                 _ if !blamed => Trouble::None,
-                (_, Some(first)) => Trouble::Mute(first),
-                (0, _) => Trouble::Unknown,
-                (one, _) => Trouble::Slot(u8::try_from(one.trailing_zeros()).unwrap_or(0), ends),
+                Some(first) => Trouble::Mute(first),
+                // CCS names the one, but not every controller keeps it (QEMU's does not): who was not alone is asked again alone.
+                None if !self.held.is_power_of_two() => Trouble::Unknown,
+                None => Trouble::Slot(u8::try_from(self.held.trailing_zeros()).unwrap_or(0), ends),
             };
-            // Some controllers take the failed command out of CI as well.
-            let active = self.read(registers, port::CI) | if blamed { guilty } else { 0 };
+            // Some controllers take the command that failed out of CI as well.
+            let active = self.read(registers, port::CI) | if blamed { current } else { 0 };
+            let active = if blamed && self.held.is_power_of_two() { self.held } else { active };
             self.ended |= self.held & !active;
             self.held &= active;
         } else {
@@ -113,7 +113,7 @@ impl<T: Copy + Default> Port<T> {
         self.write(registers, port::IS, u32::MAX);
         if self.read(registers, port::TFD) & (tfd::BSY | tfd::DRQ) != 0 {
             self.judge();
-            self.job = Job::None;
+            self.drop_job();
             return self.comreset(registers);
         }
         let command = self.read(registers, port::CMD);
@@ -132,6 +132,10 @@ impl<T: Copy + Default> Port<T> {
             Trouble::Ask(_) => self.start_job(registers, Job::Log),
             _ => {
                 self.judge();
+                if self.job != Job::None && self.outcome.is_none() {
+                    // The driver's own command was among them. It is not tried again.
+                    self.job_ended(false);
+                }
                 self.ready(false)
             }
         }

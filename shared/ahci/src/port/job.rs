@@ -103,6 +103,12 @@ impl<T: Copy + Default> Port<T> {
         self.outcome = Some(well);
     }
 
+    /// The command of the driver's own, if there is one, is forgotten.
+    pub(super) fn drop_job(&mut self) {
+        self.plain &= !self.spare_bit();
+        (self.job, self.outcome) = (Job::None, None);
+    }
+
     /// The 512 bytes that such a command has read.
     pub(super) fn data(&self) -> [u8; 512] {
         fence(Ordering::Acquire);

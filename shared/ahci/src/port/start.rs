@@ -27,7 +27,8 @@ impl<T: Copy + Default> Port<T> {
     /// The controller was reset: nothing is at the device.
     pub fn begin_again(&mut self) {
         self.lost |= self.held & self.all;
-        (self.held, self.job) = (0, super::Job::None);
+        self.held = 0;
+        self.drop_job();
         if !matches!(self.step, Step::Search | Step::Dead) {
             let _ = self.go(Step::Turn);
         }

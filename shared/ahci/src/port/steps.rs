@@ -203,7 +203,7 @@ impl<T: Copy + Default> Port<T> {
     /// Resets the drive, unless that has not helped so far.
     pub(super) fn again<R: Mmio>(&mut self, registers: &R) -> Next {
         self.resets = self.resets.saturating_add(1);
-        self.job = Job::None;
+        self.drop_job();
         let after = if self.resets > RESETS_MAX { After::Leave } else { After::Reset };
         self.stop(registers, after)
     }
@@ -224,8 +224,9 @@ impl<T: Copy + Default> Port<T> {
 
     fn gone(&mut self, step: Step) -> Next {
         self.changed |= self.serving;
-        (self.serving, self.drive, self.job, self.resets) = (false, None, Job::None, 0);
-        (self.lost, self.suspects, self.asked, self.outcome) = (0, 0, false, None);
+        self.drop_job();
+        (self.serving, self.drive, self.resets) = (false, None, 0);
+        (self.lost, self.suspects, self.asked) = (0, 0, false);
         self.fail_all(Error::Offline);
         self.go(step)
     }
