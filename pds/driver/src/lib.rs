@@ -72,6 +72,8 @@ pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
     /// There was an interrupt that the kernel still holds back the next for.
     unacknowledged: bool,
     devices: &'static [Device],
+    /// The disks, one bit each, about which a line was printed.
+    described: u32,
     misbehaved: u32,
     /// How often limits changed.
     changes: u64,
@@ -89,9 +91,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
         if devices.len() > EngineOf::<W, D, A>::UNITS.into() {
             return Err(InitError("more disks behind one controller than its driver knows: give some another"));
         }
-        for (unit, device) in (0..).map(Unit).zip(devices).filter(|(unit, _)| disk.limits(*unit).is_some()) {
-            world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(&disk, unit)));
-        }
+        let described = describe(&disk, devices, 0, world);
         let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);
         Ok(Self {
             above,
@@ -100,6 +100,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
             irq,
             unacknowledged: false,
             devices,
+            described,
             misbehaved: 0,
             changes: 0,
             reporter,
@@ -150,7 +151,9 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         self.disk.set_time(now);
         let moved = self.above.run(&mut self.uppers, &mut self.disk, now, look);
         self.disk.kick();
-        let news = !self.uppers.announced() && self.announce(world);
+        // Of several disks one may come later than the others: with one there is nothing to ask.
+        let changed = EngineOf::<W, D, A>::UNITS > 1 && self.disk.take_change();
+        let news = (changed || !self.uppers.announced()) && self.announce(world);
         let (above, disk) = (&self.above, &self.disk);
         let quiet = self.uppers.settle(world, news, |upper| above.has_room(upper, disk));
         moved || !quiet
@@ -239,7 +242,10 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         if !above.is_ready(disk) {
             return false;
         }
-        above.report(world);
+        if !uppers.announced() {
+            above.report(world);
+        }
+        self.described = describe(disk, self.devices, self.described, world);
         uppers.announce_each(|upper| above.offer(upper, disk).map(|limits| (limits, whole(&limits, rights(&limits)))));
         true
     }
@@ -286,6 +292,18 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
             ));
         }
     }
+}
+
+/// Prints a line about each disk that is there, but those that are `described`; which are now.
+#[cold]
+#[inline(never)]
+fn describe<T, E: Engine<T>, W: World>(disk: &E, devices: &[Device], described: u32, world: &mut W) -> u32 {
+    let news = |unit: &Unit| described >> unit.0 & 1 == 0 && disk.limits(*unit).is_some();
+    let new = (0..32).map(Unit).zip(devices).filter(|(unit, _)| news(unit));
+    new.fold(described, |described, (unit, device)| {
+        world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(disk, unit)));
+        described | 1 << unit.0
+    })
 }
 
 fn rights(limits: &Limits) -> u16 {

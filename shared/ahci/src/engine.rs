@@ -35,6 +35,8 @@ pub struct Ahci<R, T = u32> {
     look: bool,
     /// The time is known.
     clock: bool,
+    /// The limits of a unit changed.
+    changed: bool,
     alive: bool,
     /// The only port, as a bit, where there is one unit whose port is known.
     only: u32,
@@ -76,6 +78,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
             ending: 0,
             look: false,
             clock: false,
+            changed: false,
             alive: true,
             only: 0,
             timeout_ns: setup.timeout_ns,
@@ -158,6 +161,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
             let Some(port) = self.ports.get_mut(unit) else { continue };
             let next = port.advance(&self.registers, now, turn);
             self.ending |= u32::from(port.ended != 0) << unit;
+            self.changed |= core::mem::take(&mut port.changed);
             if next == Next::ResetAll {
                 self.reset_all();
             }
@@ -184,6 +188,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
         for (unit, port) in self.ports.iter_mut().enumerate().take(self.units) {
             port.begin_again();
             let _ = port.dead(what);
+            self.changed |= core::mem::take(&mut port.changed);
             self.ending |= u32::from(port.ended != 0) << unit;
         }
         self.fault = Some(what);
@@ -194,7 +199,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
         match port.interrupted(&self.registers) {
             None => self.lost("the controller is gone"),
             Some(_) => {
-                if port.step != Step::Ready || port.has_job() || port.changed {
+                if port.step != Step::Ready || port.has_job() {
                     (self.busy, self.dirty) = (self.busy | 1 << unit, self.dirty | 1 << unit);
                     self.watch = self.now;
                 }
@@ -433,9 +438,9 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Ahci<R, T> {
         self.fault.take().or_else(|| ports.fold(None, |fault, port| fault.or_else(|| port.fault.take())))
     }
 
+    #[inline]
     fn take_change(&mut self) -> bool {
-        let ports = self.ports.iter_mut().take(self.units);
-        ports.fold(false, |changed, port| changed | core::mem::take(&mut port.changed))
+        core::mem::take(&mut self.changed)
     }
 
     fn refresh(&mut self) {

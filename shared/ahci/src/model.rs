@@ -123,9 +123,20 @@ impl Default for Shape {
     }
 }
 
+/// Whether the bus lets a controller reach memory, where somebody else knows that.
+pub struct Bus(pub Box<dyn Fn() -> bool>);
+
+impl core::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Bus")
+    }
+}
+
 /// The controller.
 #[derive(Debug)]
 pub struct Model {
+    /// Who knows whether it may reach memory, if not its own registers.
+    pub bus: Option<Bus>,
     /// What it is.
     pub shape: Shape,
     /// Its ports; those that it does not have are never reached.
@@ -163,6 +174,7 @@ impl Model {
             ports[port].drive = Some(Box::new(drive));
         }
         Rc::new(RefCell::new(Self {
+            bus: None,
             shape,
             ports,
             mischief: None,
@@ -201,7 +213,7 @@ impl Model {
 
     /// Whether the bus lets it reach memory.
     pub fn reaches_memory(&self) -> bool {
-        self.master
+        self.bus.as_ref().map_or(self.master, |bus| bus.0())
     }
 
     /// The drive at a port.
@@ -241,7 +253,7 @@ impl Model {
 
     /// The mapped bytes that the device names `bus..bus + len`.
     fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
-        assert!(self.master, "DMA while the bus master bit is clear");
+        assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
         assert!(self.shape.wide || bus + (len as u64) <= 1 << 32, "an address that the controller does not reach");
         let mut spans = self.memory.iter();
         let (base, window) = spans

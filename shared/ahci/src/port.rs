@@ -112,6 +112,8 @@ pub struct Port<T> {
     able: Abilities,
     options: Options,
     pub drive: Option<Drive>,
+    /// The drive that clients were told of.
+    known: Option<Drive>,
     policy_read_only: bool,
     health: Health,
     gathered: Health,
@@ -164,6 +166,7 @@ impl<T: Copy + Default> Port<T> {
             able,
             options,
             drive: None,
+            known: None,
             policy_read_only: read_only,
             health: Health::default(),
             gathered: Health::default(),

@@ -12,6 +12,7 @@
     clippy::cast_possible_truncation
 )]
 
+mod ahci;
 mod checks;
 mod device;
 mod layers;
@@ -23,6 +24,7 @@ mod stack;
 mod under;
 mod virtio;
 
+pub use ahci::Ahci;
 pub use checks::suite;
 pub use device::{Device, Expect};
 pub use layers::Narrow;

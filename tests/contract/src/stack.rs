@@ -2,7 +2,7 @@
 //! Layers over a disk in this process, joined by local queues: a device under test.
 use crate::device::{Device, Expect};
 use crate::under::{Under, block_on};
-use crate::{Nvme, Report, Virtio, suite};
+use crate::{Ahci, Nvme, Report, Virtio, suite};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
@@ -202,6 +202,14 @@ impl Stack<Nvme> {
     pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool) -> Self {
         let (ram, device) = Ram::new();
         Self::new(Nvme::new(blocks, block, read_only, plain, device), ram)
+    }
+}
+
+impl Stack<Ahci> {
+    /// Nothing over the driver of an AHCI controller, which may be a plain one.
+    pub fn ahci(blocks: usize, block: BlockSize, read_only: bool, plain: bool) -> Self {
+        let (ram, device) = Ram::new();
+        Self::new(Ahci::new(blocks, block, read_only, plain, device), ram)
     }
 }
 

@@ -80,11 +80,23 @@ fn the_nvme_driver() {
 }
 
 #[test]
+fn the_ahci_driver() {
+    for plain in [false, true] {
+        let report = Stack::ahci(1000, B512, false, plain).report();
+        assert!(report.failures().is_empty(), "{report:#?}");
+        assert!(report.passed("loss of power") && report.passed("restart"), "{report:#?}");
+        Stack::ahci(128, B4096, false, plain).holds();
+        Stack::ahci(128, B512, true, plain).holds();
+    }
+}
+
+#[test]
 fn the_gatekeeper() {
     over(memory(), 800).holds();
     over(Stack::memory(256, B4096, &[]), 100).holds();
     over(virtio(), 800).holds();
     over(Stack::nvme(1000, B512, false, false), 800).holds();
+    over(Stack::ahci(1000, B512, false, false), 800).holds();
     over(virtio().layer(Faults::default()).layer(NARROW), 800).holds();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Which program each name in `system.xml` stands for in this world.
 use crate::world::{HostWorld, serve};
+use orion_ahci_pd::AhciPd;
 use orion_auditor::Auditor;
 use orion_demo::{Demo, Reader};
 use orion_export::Export;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Program> {
     vec![
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
+        Program::new::<AhciPd<HostWorld>>("ahci", Role::Service),
         Program::new::<NvmePd<HostWorld>>("nvme", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),

@@ -53,7 +53,10 @@ impl<T: Copy + Default> Port<T> {
         let came = pending & is::PCS != 0 || serr & EXCHANGED != 0;
         if pending & (is::PCS | is::PRCS) != 0 {
             let up = self.read(registers, port::SSTS) & link::DET == link::UP;
-            if (self.step == Step::Absent && (up || came)) || (works && (!up || came)) {
+            if (matches!(self.step, Step::Absent | Step::Dead) && came && up)
+                || (self.step == Step::Absent && up)
+                || (works && (!up || came))
+            {
                 return Some(self.replug(registers));
             }
         }

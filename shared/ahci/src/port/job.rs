@@ -8,7 +8,7 @@ use crate::wire::fis;
 use crate::wire::identify::{Drive, Identify};
 use crate::wire::log::QueuedError;
 use core::sync::atomic::{Ordering, fence};
-use orion_block::{BlockSize, Error};
+use orion_block::BlockSize;
 use orion_driver::Health;
 use orion_region::Mmio;
 use zerocopy::FromBytes;
@@ -167,16 +167,11 @@ impl<T: Copy + Default> Port<T> {
             Ok(Err(lie)) => return self.failed(registers, lie.text()),
             Err(_) => return self.failed(registers, "the drive does not say who it is"),
         };
-        if self.drive.as_ref().is_some_and(|old| !old.outlives(&found)) {
-            // What was asked of one drive is not done to another.
-            (self.serving, self.lost, self.suspects) = (false, 0, 0);
-            self.fail_all(Error::Offline);
-            self.drive = None;
-            (self.changed, self.fault) = (true, Some("another drive was put in, or this one has changed"));
-        }
-        if self.drive.is_none() && self.all != self.free {
-            // Its slots may be other ones: those of the old drive are answered first.
-            return Next::Wait;
+        if self.known.as_ref().is_some_and(|old| !old.outlives(&found)) {
+            // What was asked of one drive is not done to another, and clients count in the blocks of the one that they know.
+            return self.dead(
+                "another drive was put in, or this one has changed: it is not used before the driver starts anew",
+            );
         }
         self.adopt(found);
         self.set_up(registers, Job::Identify)
@@ -187,12 +182,14 @@ impl<T: Copy + Default> Port<T> {
         let dma = options.dma && found.dma;
         let lba48 = options.lba48 && found.lba48;
         let queued = options.ncq && able.ncq && dma && lba48 && found.queue > 0;
-        if self.drive.is_none() {
+        if self.known.is_none() {
             // One slot is the driver's own; a tag is a slot, which the drive must know.
             let depth = able.slots.saturating_sub(1).min(if queued { found.queue } else { 32 });
             self.all = u32::MAX.checked_shr(32 - u32::from(depth)).unwrap_or(0);
             self.free = self.all;
-            self.health = Health { model: found.model, serial: found.serial, firmware: found.firmware, ..self.health };
+            self.health =
+                Health { model: found.model, serial: found.serial, firmware: found.firmware, ..Health::default() };
+            self.known = Some(found);
         }
         self.mode = Mode { queued, dma, lba48, fua: found.fua && dma && lba48 };
         self.class = if queued { Class::Queued } else { Class::Plain };

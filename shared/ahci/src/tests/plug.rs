@@ -34,10 +34,14 @@ fn what_was_asked_of_one_drive_is_not_done_to_another() {
     rig.hba.borrow_mut().unplug(0);
     rig.hba.borrow_mut().plug(0, Drive::new(100, 512).with(10, 0xffff, 0x5858).with(75, 31, 7));
     assert_eq!(rig.wait(60), [(1, Completion::error(Error::Offline))]);
-    let limits = rig.ahci.limits(Unit(0)).unwrap();
-    assert_eq!((limits.capacity, limits.queue_depth), (100, 8));
-    assert!(rig.ahci.take_change());
+    assert!(rig.ahci.take_change() && rig.ahci.limits(Unit(0)).is_none());
+    assert!(rig.ahci.take_fault().unwrap().contains("another drive"));
     assert_eq!(rig.done(0x61), 0);
+    // The one that clients know serves again.
+    rig.hba.borrow_mut().unplug(0);
+    rig.wait(5);
+    rig.hba.borrow_mut().plug(0, drive());
+    rig.wait(60);
     assert_eq!(rig.one(request(Op::Read, 99, 1, 0)), Completion::ok(1));
 }
 
