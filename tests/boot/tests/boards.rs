@@ -136,6 +136,20 @@ fn two_disks_and_two_clients() {
     }
 }
 
+/// Two namespaces behind one NVMe controller: by message on both boards.
+#[test]
+fn the_namespaces_of_an_nvme_controller() {
+    if skip() {
+        return;
+    }
+    for board in ["qemu_virt_aarch64", "x86_64_generic", "x86_64_generic --iommu"] {
+        let boot = boot("tests/boot/systems/nvme.xml", &format!("--board {board}"));
+        assert!(boot.passed, "{board}: no good verdict");
+        ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
+        assert_eq!(boot.lines("n1: NVMe 1.4, QEMU NVMe Ctrl, "), 1, "{board}");
+    }
+}
+
 /// Whether every block of these bytes of an image was written, or, if not `written`, none.
 fn all(image: &[u8], mib: Range<usize>, written: bool) -> bool {
     let part = image.get(mib.start << 20..mib.end << 20).unwrap_or_default();

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! The contract suite as a client in the host world: gatekeeper, partitions and driver as processes, QEMU's own model of
-//! a virtio block device as the disk.
+//! a virtio block device, or an NVMe controller, as the disk.
 #![allow(clippy::indexing_slicing, reason = "a test's means fail by panicking")]
 use orion_host_tests::Place;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_orion-host-tests");
 
 /// Runs the suite against `volume`, of which it is granted `blocks`.
-fn holds(volume: &str, blocks: &str, rights: &str, start: &[u8]) -> usize {
+fn holds(bus: &str, volume: &str, blocks: &str, rights: &str, start: &[u8]) -> usize {
     let xml = format!(
-        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>
+        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"{bus}\"/>
          <protection_domain name=\"suite\" priority=\"90\" orion:queue=\"16\"><program_image path=\"contract.elf\"/>
          </protection_domain><orion:volume name=\"v\">{volume}</orion:volume>
          <orion:grant client=\"suite\" volume=\"v\" blocks=\"{blocks}\" rights=\"{rights}\"/></system>"
@@ -28,8 +28,13 @@ const ALL: &str = "read write flush discard zero";
 
 #[test]
 fn a_disk_behind_a_gatekeeper() {
-    assert!(holds(WHOLE, "8..264", ALL, &[]) >= 18);
-    assert!(holds(WHOLE, "8..264", "read flush", &[]) >= 5);
+    assert!(holds("virtio-blk", WHOLE, "8..264", ALL, &[]) >= 18);
+    assert!(holds("virtio-blk", WHOLE, "8..264", "read flush", &[]) >= 5);
+}
+
+#[test]
+fn a_namespace_behind_a_gatekeeper() {
+    assert!(holds("nvme", WHOLE, "8..264", ALL, &[]) >= 18);
 }
 
 #[test]
@@ -41,6 +46,6 @@ fn partitions_in_a_pd_of_their_own_and_in_the_drivers() {
     table[510..].copy_from_slice(&[0x55, 0xaa]);
     for fuse in ["no", "yes"] {
         let volume = format!("<orion:partition number=\"1\" fuse=\"{fuse}\">{WHOLE}</orion:partition>");
-        assert!(holds(&volume, "all", ALL, &table) >= 18);
+        assert!(holds("virtio-blk", &volume, "all", ALL, &table) >= 18);
     }
 }

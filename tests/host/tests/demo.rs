@@ -28,6 +28,35 @@ fn verifies_on_a_file_of_our_own() {
     assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--cpus", "all"]));
 }
 
+/// Two namespaces behind one controller, one driver for both, a client for each.
+#[test]
+fn verifies_on_the_namespaces_of_an_nvme_controller() {
+    let place = Place::new();
+    let system = r#"<system xmlns:orion="urn:orion-storage:1">
+      <protection_domain name="one" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <protection_domain name="two" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <orion:disk name="n1" bus="nvme" controller="c0" unit="1"/>
+      <orion:disk name="n2" bus="nvme" controller="c0" unit="2"/>
+      <orion:volume name="v1"><orion:on disk="n1"/></orion:volume>
+      <orion:volume name="v2"><orion:on disk="n2"/></orion:volume>
+      <orion:grant client="one" volume="v1" blocks="0..1024" rights="read write flush"/>
+      <orion:grant client="two" volume="v2" blocks="1024..2048" rights="read write flush"/>
+    </system>"#;
+    let mut run = place.run(PROGRAM, system, &[]);
+    assert!(run.end().success(), "{} {:#?}", run.error(), run.events);
+    for client in ["one", "two"] {
+        let said = run.said(client);
+        assert!(said.last().is_some_and(|line| line.starts_with("verified: ")), "{said:#?}");
+    }
+    let written = |disk: &str| {
+        let image = fs::read(place.path(disk)).unwrap();
+        let blocks = image.chunks(4096).enumerate().filter(|(_, b)| b.iter().any(|&byte| byte != 0));
+        blocks.map(|(n, _)| n).collect::<Vec<_>>()
+    };
+    assert_eq!(written("build/n1.img"), (0..1024).collect::<Vec<_>>());
+    assert_eq!(written("build/n2.img"), (1024..2048).collect::<Vec<_>>());
+}
+
 /// The demo lends blocks to another process at run time, and takes them back.
 #[test]
 fn lends_and_takes_back() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The NVMe driver against QEMU's controller: payload of all shapes, by message and by pin; reset, and taken over, with requests
 //! in flight; a medium that fails.
-#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, reason = "a test's small numbers and certain values")]
+#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
 use orion_driver::{Engine, Setup, Span, Unit};
 use orion_host::pin::Pin;
@@ -189,7 +189,7 @@ fn payload_of_all_shapes_is_moved_to_each_namespace() {
         let pattern: Vec<u8> = (0..DATA_LEN).map(|i| (i / 512 + i * 7) as u8).collect();
         let mut lba = 0;
         for unit in [0, 1] {
-            for blocks in [1, 7, 8, 9, 16, 17, 100, 1000, limits.max_blocks] {
+            for blocks in [1, 7, 8, 9, 16, 17, 100, 1000, 1024, 5000] {
                 for offset in [0, 4, 512, 4092, 4096] {
                     let bytes = u64::from(blocks) * 512;
                     rig.data.write_all_at(&pattern, 0).unwrap();

@@ -25,6 +25,9 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             _ => return self.admit_other(unit, tag, req),
         };
         inside(disk, req)?;
+        if !disk.at_once(req.lba.0, req.blocks) {
+            return self.admit_parts(unit, tag, req);
+        }
         let command = disk.command(opcode, req);
         let (len, address) = self.payload(disk, req)?;
         let slot = self.take(unit, tag, req, State::Held)?;
@@ -52,6 +55,9 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 return Err(Error::Unsupported);
             }
             inside(disk, req)?;
+            if req.op == Op::WriteZeroes && !disk.at_once(req.lba.0, req.blocks) {
+                return self.admit_parts(unit, tag, req);
+            }
         }
         // Dataset management has no FUA.
         let flush = req.op == Op::Discard && req.fua && limits.volatile_cache;
@@ -60,12 +66,29 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         Ok(())
     }
 
+    /// More than one command can have: its parts are sent one after the other, so that those before a failed one are done.
+    #[cold]
+    #[inline(never)]
+    fn admit_parts(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+        let disk = self.disks.get(usize::from(unit.0)).ok_or(Error::Offline)?;
+        if req.op.has_payload() {
+            self.payload(disk, req)?;
+        }
+        let slot = self.take(unit, tag, req, State::Parts)?;
+        self.send(slot);
+        Ok(())
+    }
+
     /// Stages the request in a slot, once more or as the second half of it.
     #[cold]
     #[inline(never)]
     pub(super) fn send(&mut self, slot: u16) {
-        let Some(Slot { req, unit, state, .. }) = self.slots.get(usize::from(slot)).copied() else { return };
+        let Some(Slot { mut req, unit, state, sent, .. }) = self.slots.get(usize::from(slot)).copied() else { return };
         let Some(disk) = self.disks.get(usize::from(unit)) else { return };
+        if state == State::Parts {
+            let part = disk.part(req.lba.0.wrapping_add(u64::from(sent)), req.blocks - sent);
+            req = req.part(sent, part, disk.limits.block.shift());
+        }
         let command = match (state, req.op) {
             (State::Flushing, _) | (_, Op::Flush) => {
                 Command { head: disk.head | u64::from(nvm::FLUSH), ..Command::default() }
@@ -126,7 +149,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         let slot = self.free.take().ok_or(Error::Again)?;
         if let Some(record) = self.slots.get_mut(usize::from(slot)) {
             let deadline = self.deadline;
-            *record = Slot { tag, deadline, req: *req, unit, state, retries: 0, aborted: false };
+            *record = Slot { tag, deadline, req: *req, unit, sent: 0, state, retries: 0, aborted: false };
         }
         Ok(slot)
     }

@@ -50,6 +50,19 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 self.send(slot);
                 return None;
             }
+            (State::Parts, Meaning::Done) => {
+                let disk = self.disks.get(usize::from(record.unit))?;
+                let lba = record.req.lba.0.wrapping_add(u64::from(record.sent));
+                record.sent += disk.part(lba, record.req.blocks - record.sent);
+                if record.sent < record.req.blocks {
+                    // A disk at work is not late because it was asked for much.
+                    record.deadline = self.deadline;
+                    self.resets = 0;
+                    self.send(slot);
+                    return None;
+                }
+                Ok(())
+            }
             (_, Meaning::Done) => Ok(()),
             (_, Meaning::Retry(_)) if record.retries < RETRIES_MAX && !record.aborted && record.deadline > self.now => {
                 record.retries += 1;
@@ -60,7 +73,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             (_, _) if answer.status() & 0x7ff == ABORTED && !record.aborted => Err(Error::Io),
             (_, Meaning::Retry(error) | Meaning::Failed(error)) => Err(error),
         };
-        let Slot { tag, req, .. } = *record;
+        let Slot { tag, req, sent, .. } = *record;
         record.state = State::Free;
         if outcome.is_ok() {
             self.resets = 0;
@@ -68,7 +81,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             self.failed();
         }
         self.ended(slot);
-        Some((tag, outcome.map_or_else(Completion::error, |()| Completion::ok(req.blocks))))
+        Some((tag, Completion { status: outcome, blocks: if outcome.is_ok() { req.blocks } else { sent } }))
     }
 
     #[cold]

@@ -3,7 +3,7 @@
 use super::MOST;
 use super::memory::PRP_BYTES;
 use crate::wire::controller::oncs;
-use crate::wire::namespace::Protection;
+use crate::wire::namespace::{Promise, Protection};
 use crate::wire::{Controller, Namespace};
 use orion_block::Limits;
 
@@ -14,6 +14,10 @@ pub struct Disk {
     pub present: bool,
     /// What it promises.
     pub limits: Limits,
+    /// Most blocks of one command.
+    pub command_blocks: u32,
+    /// The bits of an address that are alike for all blocks of a command.
+    pub beyond: u64,
     /// Its identifier, as the first word of a command has it.
     pub head: u64,
     /// How protection information is asked for: bits of dword 12.
@@ -40,31 +44,47 @@ pub struct Around<'a> {
 impl Disk {
     /// It is what `now` says, which may be nothing.
     pub fn become_what(&mut self, now: &Namespace, around: Around<'_>) {
-        let before = (self.present, self.limits);
         let fresh = promised(now, around, self.read_only);
-        let alike = match (fresh, &self.found) {
+        let alike = match (&fresh, &self.found) {
             // Who was told of a disk must find the same again: it may have grown.
-            (Some((limits, _)), Some(found)) => {
+            (Some(Promise { limits, .. }), Some(found)) => {
                 found.same(now)
-                    && limits.capacity >= before.1.capacity
-                    && Limits { capacity: limits.capacity, ..before.1 } == limits
+                    && limits.capacity >= self.limits.capacity
+                    && Limits { capacity: limits.capacity, ..self.limits } == *limits
             }
             (fresh, _) => fresh.is_some(),
         };
         self.present = alike;
-        if let Some((limits, protection)) = fresh.filter(|_| alike) {
+        if let Some(Promise { limits, protection, command_blocks, beyond }) = fresh.filter(|_| alike) {
             (self.limits, self.protection, self.found) = (limits, protection, Some(*now));
+            (self.command_blocks, self.beyond) = (command_blocks, beyond);
             self.head = u64::from(self.id) << 32;
         }
+    }
+
+    /// Whether one command can have these blocks.
+    #[inline(always)]
+    pub fn at_once(&self, lba: u64, blocks: u32) -> bool {
+        let last = lba.wrapping_add(u64::from(blocks - 1));
+        blocks <= self.command_blocks && (lba ^ last) & self.beyond == 0
+    }
+
+    /// How many of `left` blocks from `lba` on one command can have.
+    pub fn part(&self, lba: u64, left: u32) -> u32 {
+        // Where there is no boundary this is 0, and all fits.
+        let room = self.beyond.wrapping_neg().wrapping_sub(lba & !self.beyond);
+        let room = if self.beyond == 0 { left } else { u32::try_from(room).unwrap_or(left) };
+        left.min(self.command_blocks).min(room)
     }
 }
 
 /// What a namespace promises; nothing where it cannot be driven.
-fn promised(now: &Namespace, around: Around<'_>, read_only: bool) -> Option<(Limits, Protection)> {
+fn promised(now: &Namespace, around: Around<'_>, read_only: bool) -> Option<Promise> {
     let Around { controller, volatile_cache } = around;
     // By SGL a command can have as much as the controller takes; by PRP what one list names.
     let ours = if controller.sgl() { u64::MAX } else { PRP_BYTES };
-    let (limits, protection) = now.limits(controller.most_bytes().min(ours))?;
+    let promise = now.promise(controller.most_bytes().min(ours))?;
+    let limits = promise.limits;
     let discard = controller.offers(oncs::DATASET);
     let limits = Limits {
         volatile_cache,
@@ -74,5 +94,5 @@ fn promised(now: &Namespace, around: Around<'_>, read_only: bool) -> Option<(Lim
         read_only: limits.read_only || read_only,
         ..limits
     };
-    Some((limits, protection))
+    Some(Promise { limits, ..promise })
 }

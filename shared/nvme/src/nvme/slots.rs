@@ -10,6 +10,8 @@ pub enum State {
     Free,
     /// The controller has it.
     Held,
+    /// The controller has a part of it, and gets the others one after the other.
+    Parts,
     /// The controller has it, and has to flush before it is answered.
     ThenFlush,
     /// The controller flushes for it.
@@ -33,6 +35,8 @@ pub struct Slot<T> {
     pub deadline: Instant,
     /// What was asked.
     pub req: Request,
+    /// Of its blocks, those that are done.
+    pub sent: u32,
     /// Of which disk.
     pub unit: u8,
     /// Where it is.

@@ -6,6 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Most blocks of one command: 16 bits, less one.
 pub const BLOCKS_MAX: u32 = 1 << 16;
+/// Most bytes of a request: more than a ring's entry can ask for.
+const REQUEST_BYTES: u32 = 256 << 20;
 /// A preferred boundary below so many bytes would cut requests into crumbs, and is not kept to.
 const LEAST_BOUNDARY: u64 = 4096;
 
@@ -68,6 +70,19 @@ pub struct Namespace {
 /// How the blocks' protection information is asked for: bits of dword 12.
 pub type Protection = u64;
 
+/// What a namespace promises.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// To those above.
+    pub limits: Limits,
+    /// How its protection information is asked for.
+    pub protection: Protection,
+    /// Most blocks of one command.
+    pub command_blocks: u32,
+    /// The bits of an address that are alike for all blocks of a command; none where there is no boundary.
+    pub beyond: u64,
+}
+
 impl Namespace {
     fn has(&self, bit: u8) -> bool {
         self.features & 1 << bit != 0
@@ -92,24 +107,23 @@ impl Namespace {
         }
     }
 
-    /// What it promises, for a controller that takes `most_bytes` a command; and how its protection is asked for. Nothing where
-    /// it cannot be driven: no blocks, blocks of another size, metadata.
-    pub fn limits(&self, most_bytes: u64) -> Option<(Limits, Protection)> {
+    /// What it promises, for a controller that takes `most_bytes` a command. Nothing where it cannot be driven: no blocks, blocks
+    /// of another size, metadata.
+    pub fn promise(&self, most_bytes: u64) -> Option<Promise> {
         let (_, block) = self.lba_format();
         let (block, protection) = (block?, self.protection()?);
         let (shift, capacity) = (block.shift(), self.size.get());
         let addressable = capacity != 0 && capacity < 1 << (64 - shift);
         // Even the smallest limit, two pages, holds a block.
-        let max_blocks = u32::try_from((most_bytes >> shift).min(BLOCKS_MAX.into())).unwrap_or(BLOCKS_MAX);
-        let boundary = u32::from(self.boundary.get());
-        let kept = u64::from(boundary) << shift >= LEAST_BOUNDARY;
+        let command_blocks = u32::try_from((most_bytes >> shift).min(BLOCKS_MAX.into())).unwrap_or(BLOCKS_MAX);
+        let boundary = u64::from(self.boundary.get());
+        let kept = boundary.is_power_of_two() && boundary << shift >= LEAST_BOUNDARY;
         let limits = Limits {
             block,
             physical: self.physical(block),
             capacity,
-            max_blocks,
-            boundary: if kept { boundary } else { 0 },
-            optimal_blocks: if self.has(4) { u32::from(self.optimal.get()) + 1 } else { 0 },
+            max_blocks: REQUEST_BYTES >> shift,
+            optimal_blocks: if self.has(4) { u32::from(self.optimal.get()) + 1 } else { command_blocks },
             atomic_blocks: self.atomic_blocks(),
             discard_granularity: if self.has(4) { u32::from(self.deallocate[0].get()) + 1 } else { 1 },
             discard_reads: if self.dlfeat & 7 == 1 { DiscardReads::Zeroes } else { DiscardReads::Undefined },
@@ -117,7 +131,8 @@ impl Namespace {
             read_only: self.attributes & 1 != 0,
             ..Limits::default()
         };
-        (addressable && max_blocks != 0).then_some((limits, protection))
+        let beyond = if kept { !(boundary - 1) } else { 0 };
+        (addressable && command_blocks != 0).then_some(Promise { limits, protection, command_blocks, beyond })
     }
 
     /// The preferred write granularity, where it is a block size.

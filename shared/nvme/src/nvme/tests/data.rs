@@ -54,11 +54,65 @@ fn a_list_names_as_much_as_is_promised() {
     )
     .unwrap();
     let limits = rig.nvme.limits(Unit(0)).unwrap();
-    assert_eq!(limits.max_blocks, 4096);
+    assert_eq!((limits.max_blocks, limits.optimal_blocks), (524_288, 4096));
     // Not aligned to a page, the list is full.
     assert_eq!(rig.one(request(Op::Read, 1, 4096, 4092)), Completion::ok(4096));
     assert_eq!(rig.payload(4092, 2 << 20), rig.content(512..512 + (2 << 20)));
-    assert_eq!(rig.one(request(Op::Read, 1, 4097, 0)), Completion::error(Error::Invalid));
+    assert_eq!(rig.done(2), 1);
+    assert_eq!(rig.one(request(Op::Read, 1, 4097, 0)), Completion::ok(4097));
+    assert_eq!((rig.payload(0, 4097 * 512), rig.done(2)), (rig.content(512..4098 * 512), 3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// What is too large for a command, or crosses a boundary, goes in parts, which keep to both.
+    #[test]
+    fn parts_are_the_whole(
+        mdts in 1u8..5,
+        boundary in prop::sample::select(vec![0u16, 8, 12, 64]),
+        lba in 0u64..100,
+        blocks in 1u32..1900,
+        op in prop::sample::select(vec![Op::Read, Op::Write, Op::WriteZeroes]),
+    ) {
+        let shape = Shape::new().with(|shape| shape.controller.mdts = mdts);
+        let space = Space::new(2048, 9).with(|identify| identify.boundary = boundary.into());
+        let mut rig = Rig::with(shape, vec![(1, space)], &[Place::FIRST]).unwrap();
+        let fill: Vec<u8> = (0..1 << 20).map(|i| (i % 241) as u8).collect();
+        assert!(rig.data.copy_in(0, &fill));
+        let (start, end) = (lba as usize * 512, (lba as usize + blocks as usize) * 512);
+        let before = rig.content(0..1 << 20);
+        prop_assert_eq!(rig.one(request(op, lba, blocks, 0)), Completion::ok(blocks));
+        let expected = match op {
+            Op::Write => fill[..end - start].to_vec(),
+            Op::Read => before[start..end].to_vec(),
+            _ => vec![0; end - start],
+        };
+        prop_assert_eq!(rig.content(start..end), &expected[..]);
+        prop_assert_eq!((rig.content(0..start), rig.content(end..1 << 20)), (before[..start].to_vec(), before[end..].to_vec()));
+        prop_assert!(op != Op::Read || rig.payload(0, end - start) == expected);
+        let (most, kept) = (8u64 << mdts, if boundary == 12 { 0 } else { u64::from(boundary) });
+        let (mut at, mut parts) = (lba, 0);
+        while at < lba + u64::from(blocks) {
+            at += most.min(if kept == 0 { u64::MAX } else { kept - at % kept });
+            parts += 1;
+        }
+        prop_assert_eq!(rig.device.borrow().done.iter().filter(|((admin, _), _)| !admin).map(|(_, n)| n).sum::<u64>(), parts);
+    }
+}
+
+#[test]
+fn a_part_that_fails_says_how_many_blocks_are_done() {
+    let mut rig = Rig::new(|shape| shape.controller.mdts = 1);
+    rig.send(1, request(Op::Read, 3, 100, 0));
+    rig.nvme.kick();
+    for _ in 0..3 {
+        rig.device.borrow_mut().serve();
+        assert_eq!(rig.drain(), []);
+        rig.nvme.kick();
+    }
+    rig.device.borrow_mut().mischief = Some(Mischief::Status(0x281));
+    assert_eq!(rig.finish(), [(1, Completion { status: Err(Error::Medium), blocks: 48 })]);
+    assert_eq!(rig.nvme.in_flight(), 0);
 }
 
 #[test]
@@ -123,7 +177,7 @@ fn what_cannot_be_done_is_refused_before_the_controller_sees_it() {
         (request(Op::Read, 0, 0, 0), Error::Invalid),
         (request(Op::WriteZeroes, 0, 0, 0), Error::Invalid),
         (request(Op::Read, 0, u32::MAX, 0), Error::Invalid),
-        (request(Op::Read, 0, 1025, 0), Error::Invalid),
+        (request(Op::Read, 0, 524_289, 0), Error::Invalid),
         (request(Op::Read, 0, 1, len - 511), Error::Invalid),
         (request(Op::Write, 0, 2, len - 512), Error::Invalid),
         (request(Op::Write, 0, 1, u64::MAX), Error::Invalid),
@@ -169,7 +223,7 @@ fn blocks_of_4096_bytes_and_protection_information() {
     for space in [Space::new(64, 12), protected] {
         let mut rig = Rig::with(Shape::new(), vec![(1, space)], &[Place::FIRST]).unwrap();
         let limits = rig.nvme.limits(Unit(0)).unwrap();
-        assert_eq!((limits.block, limits.capacity, limits.max_blocks), (BlockSize::B4096, 64, 128));
+        assert_eq!((limits.block, limits.capacity, limits.optimal_blocks), (BlockSize::B4096, 64, 128));
         assert_eq!(rig.one(request(Op::Read, 63, 1, 8192)), Completion::ok(1));
         assert_eq!(rig.payload(8192, 4096), rig.content(63 * 4096..64 * 4096));
         assert_eq!(rig.one(request(Op::Write, 5, 3, 8192)), Completion::ok(3));

@@ -66,7 +66,8 @@ fn limits_say_what_the_namespace_promised() {
         block: BlockSize::B512,
         physical: BlockSize::B512,
         capacity: 2048,
-        max_blocks: 1024,
+        max_blocks: 524_288,
+        optimal_blocks: 1024,
         atomic_blocks: 1,
         queue_depth: 128,
         discard_granularity: 1,
@@ -84,12 +85,9 @@ fn limits_say_what_the_namespace_promised() {
         (n.boundary, n.dlfeat) = (256.into(), 0);
     });
     let limits = Rig::with(Shape::new(), vec![(1, space)], &[Place::FIRST]).unwrap().nvme.limits(Unit(0)).unwrap();
-    assert_eq!((limits.physical, limits.atomic_blocks, limits.boundary), (BlockSize::B4096, 4, 256));
+    assert_eq!((limits.physical, limits.atomic_blocks, limits.boundary), (BlockSize::B4096, 4, 0));
     assert_eq!((limits.optimal_blocks, limits.discard_granularity), (256, 16));
     assert_eq!(limits.discard_reads, DiscardReads::Undefined);
-    let crumbs = Space::new(4096, 9).with(|n| n.boundary = 1.into());
-    let rig = Rig::with(Shape::new(), vec![(1, crumbs)], &[Place::FIRST]).unwrap();
-    assert_eq!(rig.nvme.limits(Unit(0)).unwrap().boundary, 0);
 }
 
 #[test]
@@ -229,7 +227,7 @@ proptest! {
         let space = Space { identify, content: Vec::new(), durable: Vec::new() };
         let rig = Rig::with(shape, vec![(1, space)], &[Place::FIRST]);
         if let Some(limits) = rig.ok().and_then(|rig| rig.nvme.limits(Unit(0))) {
-            prop_assert!(limits.max_blocks > 0 && limits.max_blocks <= 1 << 16);
+            prop_assert!(limits.max_blocks > 0 && limits.max_blocks << limits.block.shift() == 256 << 20);
             prop_assert!(limits.capacity > 0 && limits.capacity.checked_mul(limits.block.bytes().into()).is_some());
             prop_assert!(limits.physical >= limits.block && limits.atomic_blocks > 0 && limits.queue_depth > 0);
         }
