@@ -17,6 +17,7 @@ pub mod mmio;
 pub mod model;
 pub mod pci;
 pub mod queue;
+pub mod scsi;
 
 pub use blk::VirtioBlk;
 pub use bus::{AnyBus, Bus};
@@ -24,3 +25,4 @@ pub use fault::Fault;
 pub use mmio::MmioTransport;
 pub use pci::{Msi, PciTransport};
 pub use queue::{Many, Wishes};
+pub use scsi::VirtioScsi;

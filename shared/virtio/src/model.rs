@@ -26,10 +26,12 @@ mod packed;
 mod pci;
 mod registers;
 mod ring;
+mod scsi;
 
 pub use mmio::MmioModel;
 pub use pci::{PciBars, PciConfig, PciModel, pci};
 pub use registers::Registers;
+pub use scsi::{ScsiMischief, ScsiMmio, ScsiModel, ScsiShape, SharedScsi, Tasks};
 
 /// A device that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;

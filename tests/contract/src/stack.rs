@@ -2,12 +2,13 @@
 //! Layers over a disk in this process, joined by local queues: a device under test.
 use crate::device::{Device, Expect};
 use crate::under::{Under, block_on};
-use crate::{Ahci, Nvme, Report, Virtio, suite};
+use crate::{Ahci, Nvme, Report, Scsi, Virtio, suite};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
 };
 use orion_region::Window;
+use orion_scsi::model::Disk;
 use orion_virtio::{Many, Wishes};
 use std::any::Any;
 use std::cell::RefCell;
@@ -186,6 +187,14 @@ impl Stack<Virtio> {
     pub fn virtio(blocks: usize, block: BlockSize, read_only: bool) -> Self {
         let (ram, device) = Ram::new();
         Self::new(Virtio::new(blocks, block, read_only, device, Wishes::default()), ram)
+    }
+}
+
+impl Stack<Scsi> {
+    /// Nothing over the driver of a virtio SCSI host with this disk.
+    pub fn scsi(disk: Disk, read_only: bool) -> Self {
+        let (ram, device) = Ram::new();
+        Self::new(Scsi::new(disk, read_only, device), ram)
     }
 }
 

@@ -6,6 +6,7 @@ use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{Bottom, Expect, Memory, Narrow, Stack, Virtio};
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
+use orion_scsi::model::Disk;
 use orion_virtio::Wishes;
 
 const B512: BlockSize = BlockSize::B512;
@@ -88,6 +89,18 @@ fn the_ahci_driver() {
         Stack::ahci(128, B4096, false, plain).holds();
         Stack::ahci(128, B512, true, plain).holds();
     }
+}
+
+#[test]
+fn the_virtio_scsi_driver() {
+    let report = Stack::scsi(Disk::new(1000, 512), false).report();
+    assert!(report.failures().is_empty() && report.passed("loss of power") && report.passed("restart"), "{report:#?}");
+    Stack::scsi(Disk { fua: true, ..Disk::new(128, 4096) }, false).holds();
+    Stack::scsi(Disk { write_cache: false, max_unmap: 3, max_write_same: 5, ..Disk::new(1000, 512) }, false).holds();
+    Stack::scsi(Disk { version: 2, unknown: [0x9e, 0x93, 0x1a].into(), ..Disk::new(128, 512) }, false).holds();
+    Stack::scsi(Disk::new(128, 512), true).holds();
+    let report = Stack::scsi(Disk::new(1000, 512), false).layer(Faults::default()).layer(NARROW).report();
+    assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
 }
 
 #[test]

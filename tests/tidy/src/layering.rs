@@ -20,6 +20,7 @@ const ENGINE: &[&str] = &["block", "layer", "caps", "audit", "metrics", "control
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("virtio", "region"),   // its queues lie in DMA memory and its registers are a device's
     ("virtio", "pci"),      // one of its transports
+    ("scsi", "region"),     // its own payloads lie in DMA memory
     ("virtio", "scsi"),     // what its SCSI host adapter carries
     ("pci", "region"),      // a function's registers are a device's
     ("nvme", "region"),     // as virtio's

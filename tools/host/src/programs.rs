@@ -13,6 +13,7 @@ use orion_pd::{ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
 use orion_virtio_blk::VirtioBlkPd;
+use orion_virtio_scsi::VirtioScsiPd;
 
 /// What a program's end means for the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
         Program::new::<AhciPd<HostWorld>>("ahci", Role::Service),
         Program::new::<NvmePd<HostWorld>>("nvme", Role::Service),
+        Program::new::<VirtioScsiPd<HostWorld>>("virtio-scsi", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),
         Program::new::<Auditor>("auditor", Role::Client),

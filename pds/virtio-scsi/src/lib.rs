@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//! The driver PD of a virtio SCSI host: wires the engine of `orion-virtio` to its registers.
+#![no_std]
+#![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt::Debug;
+use orion_driver::Setup;
+use orion_driver_pd::{Driver, DriverPd, UNMAPPED, Whole};
+use orion_pd::config::Device;
+use orion_pd::{InitError, World};
+use orion_scsi::{Choice, Place, UNITS, Wanted};
+use orion_virtio::{AnyBus, Fault, MmioTransport, Msi, PciTransport};
+
+/// The device record's flag of a disk that may only be read.
+const READ_ONLY: u32 = 2;
+
+/// The driver of a virtio SCSI host.
+#[derive(Debug)]
+pub struct VirtioScsi;
+
+/// Its PD, with `A` between its clients and the device.
+pub type VirtioScsiPd<W, A = Whole> = DriverPd<W, VirtioScsi, A>;
+
+impl<W: World> Driver<W> for VirtioScsi
+where
+    W::Mmio: Debug,
+{
+    type Engine<T: Copy + Default + Debug> = orion_virtio::VirtioScsi<AnyBus<W::Mmio>, T>;
+
+    fn open<T: Copy + Default + Debug>(
+        devices: &[Device],
+        setup: Setup<'_>,
+        world: &mut W,
+    ) -> Result<Self::Engine<T>, InitError> {
+        let device = devices.first().ok_or(UNMAPPED)?;
+        let (wanted, count) = wanted(devices)?;
+        let bus = bus(device, world)?;
+        orion_virtio::scsi::open(bus, wanted.get(..count).unwrap_or_default(), setup).map_err(explain)
+    }
+}
+
+/// The disks of the configuration, in their order, and how many there are.
+fn wanted(devices: &[Device]) -> Result<([Wanted; UNITS], usize), InitError> {
+    let mut all = [Wanted { choice: Choice::At(Place::default()), read_only: true }; UNITS];
+    for (to, device) in all.iter_mut().zip(devices) {
+        let choice = Choice::of_number(device.unit.get());
+        let choice =
+            choice.ok_or(InitError("a disk's unit has no address on a SCSI bus: logical units end at 16383"))?;
+        *to = Wanted { choice, read_only: device.flags.get() & READ_ONLY != 0 };
+    }
+    Ok((all, devices.len().min(UNITS)))
+}
+
+fn bus<W: World>(device: &Device, world: &mut W) -> Result<AnyBus<W::Mmio>, InitError> {
+    let registers = world.mmio(device.config_vaddr.get()).ok_or(UNMAPPED)?;
+    match device.transport.get() {
+        0 => {
+            let offset = usize::try_from(device.config_offset.get()).map_err(|_| explain(Fault::Registers))?;
+            MmioTransport::new(registers, offset).map(AnyBus::Mmio).map_err(explain)
+        }
+        1 => {
+            let bars = world.mmio(device.bar_vaddr.get()).ok_or(UNMAPPED)?;
+            let address = device.msi_address.get();
+            let msi = (address != 0).then(|| Msi { address, data: device.msi_data.get() });
+            PciTransport::new(registers, bars, device.bar_bus.get(), msi).map(AnyBus::Pci).map_err(explain)
+        }
+        _ => {
+            Err(InitError("the configuration names a transport that this driver does not know: build the image again"))
+        }
+    }
+}
+
+fn explain(fault: Fault) -> InitError {
+    InitError(fault.text())
+}
