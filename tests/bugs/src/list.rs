@@ -20,7 +20,7 @@ const GPT: &str = "shared/gpt/src/engine.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 47] = [
+pub const BUGS: [Bug; 52] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -177,5 +177,35 @@ pub const BUGS: [Bug; 47] = [
         "self.forget_waiting(upper, io)",
         "()",
         "what a dead client had waiting keeps its next life waiting",
+    ),
+    bug(
+        "shared/virtio/src/queue/packed.rs",
+        "if self.taken.wrap { AVAIL | USED } else { 0 }",
+        "AVAIL | USED",
+        "what a packed ring held a lap ago is taken for used",
+    ),
+    bug(
+        "shared/virtio/src/queue/packed.rs",
+        "self.order.upto(id)",
+        "self.order.upto(id).map(|_| 1)",
+        "of a batch that is used in order one request is answered",
+    ),
+    bug(
+        "shared/virtio/src/blk/change.rs",
+        "self.bus.messages()",
+        "false",
+        "a resize that is told by a message is not seen",
+    ),
+    bug(
+        "shared/virtio/src/blk/follow.rs",
+        "rest.blocks > 0 || rest.flush",
+        "rest.flush",
+        "of what is to be cleared only the first step is",
+    ),
+    bug(
+        "shared/virtio/src/mmio.rs",
+        "self.read(reg::QUEUE_READY) == 0",
+        "true",
+        "a queue that was not reset is taken for reset",
     ),
 ];
