@@ -19,7 +19,7 @@ pub enum Wrap {
 
 impl Wrap {
     /// Entries that are used of `capacity`, at least 1.
-    pub const fn entries(self, capacity: u32) -> u32 {
+    pub fn entries(self, capacity: u32) -> u32 {
         match (self, capacity) {
             (_, 0) => 1,
             (Self::Plain, _) => capacity,
