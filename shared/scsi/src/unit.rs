@@ -54,7 +54,6 @@ struct Facts {
     designator: Option<Designator>,
     limits: Option<BlockLimits>,
     provisioning: Option<Provisioning>,
-    zoned: bool,
     capacity: Capacity,
     long: bool,
     mode: Mode,

@@ -151,6 +151,20 @@ fn the_namespaces_of_an_nvme_controller() {
     }
 }
 
+/// Two logical units behind one SCSI host: by message on both boards.
+#[test]
+fn the_logical_units_of_a_virtio_scsi_host() {
+    if skip() {
+        return;
+    }
+    for board in ["qemu_virt_aarch64", "x86_64_generic", "x86_64_generic --iommu"] {
+        let boot = boot("tests/boot/systems/virtio-scsi.xml", &format!("--board {board}"));
+        assert!(boot.passed, "{board}: no good verdict");
+        ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
+        assert_eq!(boot.lines("s1: virtio-scsi, target 1, logical unit 0: QEMU QEMU HARDDISK"), 1, "{board}");
+    }
+}
+
 /// Whether every block of these bytes of an image was written, or, if not `written`, none.
 fn all(image: &[u8], mib: Range<usize>, written: bool) -> bool {
     let part = image.get(mib.start << 20..mib.end << 20).unwrap_or_default();

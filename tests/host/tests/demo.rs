@@ -57,6 +57,33 @@ fn verifies_on_the_namespaces_of_an_nvme_controller() {
     assert_eq!(written("build/n2.img"), (1024..2048).collect::<Vec<_>>());
 }
 
+/// Two logical units of two targets behind one SCSI host, one driver for both, a client for each.
+#[test]
+fn verifies_on_the_logical_units_of_a_virtio_scsi_host() {
+    let place = Place::new();
+    let system = r#"<system xmlns:orion="urn:orion-storage:1">
+      <protection_domain name="one" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <protection_domain name="two" priority="90"><program_image path="demo.elf"/></protection_domain>
+      <orion:disk name="s1" bus="virtio-scsi" controller="c0" unit="1"/>
+      <orion:disk name="s2" bus="virtio-scsi" controller="c0" unit="7.3"/>
+      <orion:volume name="v1"><orion:on disk="s1"/></orion:volume>
+      <orion:volume name="v2"><orion:on disk="s2"/></orion:volume>
+      <orion:grant client="one" volume="v1" blocks="0..1024" rights="read write flush"/>
+      <orion:grant client="two" volume="v2" blocks="1024..2048" rights="read write flush"/>
+    </system>"#;
+    let mut run = place.run(PROGRAM, system, &[]);
+    assert!(run.end().success(), "{} {:#?}", run.error(), run.events);
+    for client in ["one", "two"] {
+        let said = run.said(client);
+        assert!(said.last().is_some_and(|line| line.starts_with("verified: ")), "{said:#?}");
+    }
+    for (disk, expected) in [("build/s1.img", 0..1024), ("build/s2.img", 1024..2048)] {
+        let image = fs::read(place.path(disk)).unwrap();
+        let blocks = image.chunks(4096).enumerate().filter(|(_, b)| b.iter().any(|&byte| byte != 0));
+        assert_eq!(blocks.map(|(n, _)| n).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{disk}");
+    }
+}
+
 /// The demo lends blocks to another process at run time, and takes them back.
 #[test]
 fn lends_and_takes_back() {

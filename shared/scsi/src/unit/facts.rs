@@ -17,10 +17,6 @@ impl Facts {
 
     /// Why the unit cannot be used.
     fn fault(&self) -> Option<Absent> {
-        if self.zoned {
-            // Writes in the middle of a zone would fail: another interface is needed.
-            return Some(Absent("the disk is zoned by its host, which this driver does not do"));
-        }
         (self.capacity.blocks == 0).then_some(Absent("the disk says nothing usable of its capacity"))
     }
 

@@ -3,7 +3,7 @@
 use super::{Absent, LogicalUnit};
 use crate::Cdb;
 use crate::rules::{self, Learn, Rule, Then};
-use crate::wire::vpd::{self, BlockLimits, Characteristics, Designator, Provisioning, page};
+use crate::wire::vpd::{self, BlockLimits, Designator, Provisioning, page};
 use crate::wire::{capacity, inquiry, log, mode};
 use orion_block::{Error, Instant};
 
@@ -37,8 +37,7 @@ pub enum Step {
 }
 
 /// The pages of vital product data, in the order in which they are asked for.
-const PAGES: [u8; 6] =
-    [page::SUPPORTED, page::SERIAL, page::IDENTIFICATION, page::LIMITS, page::CHARACTERISTICS, page::PROVISIONING];
+const PAGES: [u8; 5] = [page::SUPPORTED, page::SERIAL, page::IDENTIFICATION, page::LIMITS, page::PROVISIONING];
 /// Bytes that are asked of each.
 const PAGE_LEN: u16 = 252;
 
@@ -191,10 +190,6 @@ impl LogicalUnit {
             Some(&page::SERIAL) => self.fresh.serial = vpd::serial(bytes).unwrap_or_default(),
             Some(&page::IDENTIFICATION) => self.facts.designator = Designator::best(bytes),
             Some(&page::LIMITS) => self.facts.limits = BlockLimits::parse(bytes),
-            Some(&page::CHARACTERISTICS) => {
-                // 2: host-managed is a device type of its own; 1 is host-aware, which bears any write.
-                self.facts.zoned = Characteristics::parse(bytes).is_some_and(|found| found.zoned == 2);
-            }
             Some(&page::PROVISIONING) => self.facts.provisioning = Provisioning::parse(bytes),
             _ => {}
         }

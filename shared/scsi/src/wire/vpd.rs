@@ -123,7 +123,7 @@ impl BlockLimits {
 pub struct Characteristics {
     /// Revolutions a minute; 0 is not said, 1 does not rotate.
     pub rotation: u16,
-    /// Whether it is a zoned disk that hosts must manage.
+    /// 1: zoned, and bears any write; 2: zoned, and hides it. One that hosts must manage is of another device type.
     pub zoned: u8,
 }
 

@@ -3,6 +3,7 @@
 mod control;
 mod nbd;
 mod ring;
+mod scsi;
 mod state;
 mod system;
 mod table;
@@ -19,9 +20,10 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "ring-server", run: ring::server, most: 2048 },
     Target { name: "ring-client", run: ring::client, most: 2048 },
+    Target { name: "scsi", run: scsi::scsi, most: 1024 },
     Target { name: "system", run: system::system, most: 8192 },
     Target { name: "table", run: table::table, most: 16_384 },
     Target { name: "control", run: control::control, most: 2048 },
