@@ -58,6 +58,20 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
         }
     }
 
+    #[inline]
+    fn drain(&mut self, mut each: impl FnMut(T, Completion)) {
+        loop {
+            while let Some(answer) = self.answers.pop() {
+                if let Some((tag, done)) = self.answered(answer) {
+                    each(tag, done);
+                }
+            }
+            self.answers.release(&self.registers);
+            let Some((tag, done)) = self.done.pop() else { return };
+            each(tag, done);
+        }
+    }
+
     fn has_answers(&self) -> bool {
         self.done.count() > 0
     }
