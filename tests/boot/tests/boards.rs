@@ -123,7 +123,7 @@ fn the_audit_of_a_boot_is_whole() {
     }
 }
 
-/// Two disks, one with four packed rings, on aarch64 over PCI; two clients, one of which uses both disks.
+/// Two disks, on aarch64 one of them over PCI; two clients, one of which uses both disks.
 #[test]
 fn two_disks_and_two_clients() {
     if skip() {
@@ -132,7 +132,6 @@ fn two_disks_and_two_clients() {
     for board in ["qemu_virt_aarch64", "x86_64_generic", "x86_64_generic --iommu"] {
         let boot = boot("tests/boot/systems/two-disks.xml", &format!("--board {board}"));
         assert!(boot.passed, "{board}: no good verdict");
-        assert_eq!(boot.lines("128 requests in flight, 4 queues, packed ring, indirect descriptors"), 1, "{board}");
         ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
     }
 }

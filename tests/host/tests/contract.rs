@@ -33,6 +33,11 @@ fn a_disk_behind_a_gatekeeper() {
 }
 
 #[test]
+fn four_packed_rings_behind_a_gatekeeper() {
+    assert!(holds("virtio-blk\" queues=\"4\" ring=\"packed", WHOLE, "8..264", ALL, &[]) >= 18);
+}
+
+#[test]
 fn a_namespace_behind_a_gatekeeper() {
     assert!(holds("nvme", WHOLE, "8..264", ALL, &[]) >= 18);
 }

@@ -28,6 +28,16 @@ fn verifies_on_a_file_of_our_own() {
     assert_verified(&mut place.run(PROGRAM, SYSTEM, &["--cpus", "all"]));
 }
 
+#[test]
+fn verifies_on_several_packed_rings() {
+    let place = Place::new();
+    let queues = r#"bus="virtio-blk" queues="4" ring="packed"/>"#;
+    let mut run = place.run(PROGRAM, &SYSTEM.replace(r#"bus="virtio-blk"/>"#, queues), &[]);
+    assert_verified(&mut run);
+    let said = run.said("blk_d0");
+    assert!(said.iter().any(|line| line.contains("4 queues, packed ring, indirect descriptors")), "{said:#?}");
+}
+
 /// Two namespaces behind one controller, one driver for both, a client for each.
 #[test]
 fn verifies_on_the_namespaces_of_an_nvme_controller() {
