@@ -2,6 +2,7 @@
 //! The targets.
 mod control;
 mod nbd;
+mod nvme;
 mod ring;
 mod scsi;
 mod state;
@@ -20,7 +21,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "ring-server", run: ring::server, most: 2048 },
     Target { name: "ring-client", run: ring::client, most: 2048 },
     Target { name: "scsi", run: scsi::scsi, most: 1024 },
@@ -29,6 +30,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "control", run: control::control, most: 2048 },
     Target { name: "state", run: state::state, most: 8192 },
     Target { name: "nbd", run: nbd::nbd, most: 4096 },
+    Target { name: "nvme", run: nvme::nvme, most: nvme::MOST },
 ];
 
 /// Takes numbers from an input; zeroes after its end.

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//! What an NVMe controller says: of itself, of a namespace, its health, its firmware slots. An input is these structures, one
+//! after the other.
+use super::Input;
+use orion_driver::Health;
+use orion_nvme::wire::{Controller, Firmware, Namespace, Smart, Structure, status};
+
+/// Bytes of all structures.
+pub const MOST: usize =
+    size_of::<Controller>() + size_of::<Namespace>() + size_of::<Smart>() + size_of::<Firmware>() + 2;
+
+fn structure<S: Structure>(input: &mut Input<'_>) -> S {
+    let mut found = S::new_zeroed();
+    found.as_mut_bytes().iter_mut().for_each(|byte| *byte = input.byte());
+    found
+}
+
+/// Reads what a controller says.
+pub fn nvme(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let (controller, namespace) = (structure::<Controller>(&mut input), structure::<Namespace>(&mut input));
+    let (smart, firmware) = (structure::<Smart>(&mut input), structure::<Firmware>(&mut input));
+    let most = controller.most_bytes();
+    assert!(most >= 8192 && (controller.sgl() || controller.sgls.get() & 3 != 1));
+    assert!(controller.outlives(&controller) && namespace.same(&namespace));
+    if let Some(promise) = namespace.promise(most) {
+        let limits = promise.limits;
+        let shift = limits.block.shift();
+        assert!((9..=12).contains(&shift) && limits.physical >= limits.block);
+        assert!(limits.capacity > 0 && limits.capacity <= u64::MAX >> shift);
+        assert!((1..=1 << 16).contains(&promise.command_blocks) && u64::from(promise.command_blocks) << shift <= most);
+        assert!(promise.beyond == 0 || promise.beyond.wrapping_neg().is_power_of_two());
+        assert!(limits.max_blocks > 0 && limits.atomic_blocks > 0 && limits.discard_granularity > 0);
+    }
+    let mut health = Health::default();
+    smart.put(&mut health);
+    assert!(health.failing.is_some() && health.spare_percent.is_some_and(|percent| percent <= 100));
+    assert!(firmware.running().is_none_or(|text| text.as_str().chars().all(|c| (' '..='~').contains(&c))));
+    let status = input.half();
+    assert!(status & 0x7ff != 0 || status::meaning(status) == status::Meaning::Done);
+}
