@@ -88,6 +88,8 @@ pub struct Initiator<P, T = u32> {
     slots: [Slot<T>; MOST],
     units: [LogicalUnit; UNITS],
     search: Option<Search>,
+    /// The disk that is the first there is, until one is found.
+    sought: Option<u8>,
     done: Done<T, MOST>,
     figures: Figures,
     /// Commands that were sent and not shown yet.
@@ -112,7 +114,7 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
         }
         // One disk at most is looked for: the others have places.
         let first = disks.iter().position(|disk| disk.choice == Choice::First);
-        let search = first.and_then(|unit| u8::try_from(unit).ok()).map(Search::new);
+        let sought = first.and_then(|unit| u8::try_from(unit).ok());
         let requests = port.slots().saturating_sub(number(UNITS)).min(number(REQUESTS));
         let own = Memory::new(&port.own());
         Self {
@@ -134,7 +136,8 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
             regions: all,
             slots: [Slot::default(); MOST],
             units,
-            search,
+            search: sought.map(Search::new),
+            sought,
             done: Done::new(),
             figures: Figures::EMPTY,
             staged: false,

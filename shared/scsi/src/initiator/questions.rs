@@ -2,7 +2,7 @@
 //! Questions to the units: one at a time for each, in a slot of its own.
 use super::ended::judge;
 use super::slot::Stage;
-use super::{Answer, Initiator, Port, UNITS, number};
+use super::{Answer, Initiator, Port, Search, UNITS, number};
 use crate::Place;
 use crate::port::Change;
 use crate::rules::{self, Learn, Then};
@@ -144,7 +144,12 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
     /// Looks for units that are not there.
     pub(super) fn look_again(&mut self) {
         let (now, patience, count) = (self.now, self.timeout_ns, usize::from(self.count));
-        for unit in self.units.iter_mut().take(count).filter(|unit| !unit.serves && unit.is_settled()) {
+        // One that was never found has no place to be looked for at.
+        if let Some(unit) = self.sought.filter(|_| self.search.is_none()) {
+            self.search = Some(Search::new(unit));
+        }
+        let known = (0..).zip(self.units.iter_mut()).take(count).filter(|(number, _)| Some(*number) != self.sought);
+        for (_, unit) in known.filter(|(_, unit)| !unit.serves && unit.is_settled()) {
             unit.examine(now, patience);
         }
         self.watch_until(now);

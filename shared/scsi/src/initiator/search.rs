@@ -77,7 +77,7 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
             Ok(bytes) => {
                 if inquiry::Inquiry::parse(bytes).is_some_and(|found| found.is_disk()) {
                     let (unit, place) = (search.unit, search.ask().0);
-                    self.search = None;
+                    (self.search, self.sought) = (None, None);
                     if let Some(logical) = self.units.get_mut(usize::from(unit)) {
                         logical.place = place;
                         logical.begin(now, patience);

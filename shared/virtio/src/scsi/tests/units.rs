@@ -136,12 +136,14 @@ fn events_tell_of_units_that_leave_come_and_change() {
 
 #[test]
 fn a_disk_that_is_plugged_in_later_is_found() {
-    let mut rig = Rig::over(Disks::default(), &[Choice::At(at(2, 0))]);
-    assert_eq!(rig.limits(0), None);
-    rig.device.borrow_mut().bus.disks.insert(at(2, 0), disk());
-    rig.device.borrow_mut().report(1, at(2, 0), 1);
-    assert_eq!(rig.finish(), []);
-    assert!(rig.limits(0).is_some() && rig.scsi.take_change());
+    for choice in [Choice::At(at(2, 0)), Choice::First] {
+        let mut rig = Rig::over(Disks::default(), &[choice]);
+        assert!(rig.limits(0).is_none() && rig.scsi.take_change());
+        rig.device.borrow_mut().bus.disks.insert(at(2, 0), disk());
+        rig.device.borrow_mut().report(1, at(2, 0), 1);
+        assert_eq!(rig.finish(), []);
+        assert!(rig.limits(0).is_some() && rig.scsi.take_change());
+    }
 }
 
 #[test]
