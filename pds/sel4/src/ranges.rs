@@ -78,9 +78,11 @@ fn link(link: &Link) -> [Range; 4] {
 }
 
 fn device(device: &Device) -> [Range; 3] {
+    // I/O ports of x86-64 have a number and no address; nothing is mapped that low.
+    let bars = if device.bar_vaddr.get() <= u64::from(u16::MAX) { 0 } else { device.bar_vaddr.get() };
     [
         (Kind::Memory, device.dma_vaddr.get(), device.dma_size.get()),
         (Kind::Registers, device.config_vaddr.get(), PAGE),
-        (Kind::Registers, device.bar_vaddr.get(), device.bar_size.get()),
+        (Kind::Registers, bars, device.bar_size.get()),
     ]
 }
