@@ -277,12 +277,13 @@ fn a_resize_is_told_to_the_clients() {
     let mut rig = Rig::new();
     let capacity = |rig: &mut Rig| rig.client.server().unwrap().limits.capacity;
     assert_eq!(capacity(&mut rig), 512);
-    for (round, blocks) in [1024u64, 256, 600].into_iter().enumerate() {
+    for (round, size) in [1024u16, 256, 600].into_iter().enumerate() {
+        let blocks = u64::from(size);
         rig.send(&[read(5, 0, 8, DATA_BUS)]);
         rig.serve();
         assert_eq!(rig.answers().len(), 1);
         rig.world.notified.clear();
-        rig.device.borrow_mut().resize(blocks as usize);
+        rig.device.borrow_mut().resize(size.into());
         rig.wake(ChannelSet::default().with(IRQ));
         assert_eq!(rig.world.notified, [CLIENT], "round {round}");
         rig.client.wake();
