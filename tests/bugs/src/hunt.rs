@@ -39,7 +39,6 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-gpt", "orion_gpt", ""),
             ("orion-nbd", "orion_nbd", ""),
             ("orion-pd", "orion_pd", ""),
-            ("orion-scsi", "orion_scsi", ""),
             ("orion-virtio", "orion_virtio", ""),
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
