@@ -51,7 +51,16 @@ impl Ahci {
 fn driver(device: &Shared, dma: Window, data: u64, read_only: bool) -> Driver<Abar> {
     let regions = [Span { bus: DATA_BUS, size: data }];
     let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
-    Driver::new(Abar(device.clone()), setup, &[Place::FIRST], Options::default()).expect("a good controller")
+    let mut driver: Driver<Abar> =
+        Driver::new(Abar(device.clone()), setup, &[Place::FIRST], Options::default()).expect("a good controller");
+    // Nobody is told of a drive before it has said who it is.
+    while driver.limits(Unit(0)).is_none() {
+        device.borrow_mut().serve();
+        driver.interrupted();
+        assert!(driver.finished().is_none(), "nothing was asked");
+        driver.kick();
+    }
+    driver
 }
 
 impl Lowers for Ahci {
