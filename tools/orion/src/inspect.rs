@@ -178,7 +178,7 @@ fn scheme(table: &Table) -> String {
 }
 
 /// A number of bytes in the largest unit of which there is at least one.
-fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let unit = units.iter().find(|(shift, _)| bytes >> shift > 0);
     unit.map_or_else(

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod audit;
+mod cat;
 mod check;
 mod common;
 mod ctl;
@@ -48,6 +49,8 @@ enum Command {
     Qemu(qemu::Args),
     /// Look at disk images: their partition tables
     Inspect(inspect::Args),
+    /// Put together the volume that lies on some disk images, such as Linux's RAID, and write it to standard output
+    Cat(cat::Args),
     /// Show and verify the audit: what was refused and what was changed
     Audit(audit::Args),
     /// Draw the system as an SVG picture
@@ -78,6 +81,7 @@ fn run(command: Command) -> Outcome {
         Command::Image(args) => args.run(),
         Command::Qemu(args) => args.run(),
         Command::Inspect(args) => args.run(),
+        Command::Cat(args) => args.run(),
         Command::Audit(args) => args.run(),
         Command::Graph(args) => args.run(),
         Command::Reach(args) => args.run(),

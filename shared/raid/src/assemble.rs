@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+//! Which devices make an array, from any set of them. Nothing is guessed: what does not fit together is refused.
+use crate::wire::feature;
+use crate::{Error, Geometry, Kind, Level, MEMBERS_MAX, Role, Super, Uuid, Version};
+use heapless::Vec;
+
+/// Events that a member may be behind, as for Linux: between marking an array clean and the last member's knowing.
+const BEHIND: u64 = 1;
+
+/// What a device is to an assembled array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A member, in use.
+    Member(u16),
+    /// A member that is rebuilt up to this sector.
+    Rebuilding(u16, u64),
+    /// Was a member; the array went on without it.
+    Stale {
+        /// The role that it had.
+        role: u16,
+        /// Its events.
+        events: u64,
+        /// The array's.
+        newest: u64,
+    },
+    /// Replaces the member of this role, which is still there.
+    Replacement(u16),
+    /// A spare.
+    Spare,
+    /// Failed.
+    Faulty,
+    /// The write journal.
+    Journal,
+    /// Of another array.
+    Stranger,
+}
+
+/// The device that has a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its number in the list.
+    pub device: usize,
+    /// Its first sector of data.
+    pub offset: u64,
+    /// The sectors of data that hold what they should; all, unless it is being rebuilt.
+    pub valid: u64,
+}
+
+/// An array that can be read.
+#[derive(Clone, Debug)]
+pub struct Array {
+    /// The newest superblock.
+    pub newest: Super,
+    /// Where everything lies.
+    pub geometry: Geometry,
+    /// The devices, by role.
+    pub slots: Vec<Option<Slot>, MEMBERS_MAX>,
+}
+
+/// The arrays that the devices belong to, each once, in the order of the devices.
+pub fn sets(devices: &[Super]) -> impl Iterator<Item = Uuid> + '_ {
+    let first = |(index, device): &(usize, &Super)| devices.iter().position(|d| d.set == device.set) == Some(*index);
+    devices.iter().enumerate().filter(first).map(|(_, device)| device.set)
+}
+
+/// What of two superblocks must be alike.
+fn alike(a: &Super, b: &Super) -> bool {
+    let old = |s: &Super| matches!(s.version, Version::V090 | Version::V090Big);
+    let key = |s: &Super| (s.level, s.layout, s.chunk, s.raid_disks, s.size, s.reshape.map(|r| r.position), old(s));
+    key(a) == key(b)
+}
+
+fn number(index: usize) -> u64 {
+    u64::try_from(index).unwrap_or(u64::MAX)
+}
+
+fn short(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// What `device` is to the array whose newest superblock is given.
+fn standing(device: &Super, newest: &Super) -> Standing {
+    if device.set != newest.set {
+        return Standing::Stranger;
+    }
+    let role = match device.role {
+        Role::Active(role) => role,
+        Role::Spare => return Standing::Spare,
+        Role::Faulty => return Standing::Faulty,
+        Role::Journal => return Standing::Journal,
+    };
+    let behind = device.events.saturating_add(BEHIND) < newest.events;
+    if behind || newest.role_of(device.number) != Role::Active(role) {
+        return Standing::Stale { role, events: device.events, newest: newest.events };
+    }
+    if device.has(feature::REPLACEMENT) {
+        return Standing::Replacement(role);
+    }
+    match device.recovery {
+        Some(valid) => Standing::Rebuilding(role, valid),
+        None => Standing::Member(role),
+    }
+}
+
+impl Array {
+    /// The array `set`, from those of the devices that belong to it.
+    ///
+    /// # Errors
+    /// Why it cannot be read; the numbers of devices in it are indices of `devices`.
+    pub fn assemble(devices: &[Super], set: Uuid) -> Result<Self, Error> {
+        let ours = || devices.iter().enumerate().filter(move |(_, device)| device.set == set);
+        let active = || ours().filter(|(_, device)| matches!(device.role, Role::Active(_)));
+        let (index, newest) =
+            active().rev().max_by_key(|(_, d)| d.events).ok_or(Error { kind: Kind::Nothing, at: 0 })?;
+        let here = |kind| Error { kind, at: number(index) };
+        let mut slots: Vec<Option<Slot>, MEMBERS_MAX> = Vec::new();
+        let disks = usize::try_from(newest.raid_disks).unwrap_or(usize::MAX);
+        slots.resize(disks, None).map_err(|_| here(Kind::Members(newest.raid_disks)))?;
+        for (other, device) in active() {
+            let at = number(other);
+            agree(device, newest).map_err(|kind| Error { kind: kind(short(index)), at })?;
+            let (role, valid) = match standing(device, newest) {
+                Standing::Member(role) => (role, u64::MAX),
+                Standing::Rebuilding(role, valid) => (role, valid),
+                _ => continue,
+            };
+            let slot =
+                slots.get_mut(usize::from(role)).ok_or(Error { kind: Kind::Role(role, newest.raid_disks), at })?;
+            if let Some(taken) = slot {
+                return Err(Error { kind: Kind::SameRole(role, short(other)), at: number(taken.device) });
+            }
+            *slot = Some(Slot { device: other, offset: device.data_offset, valid });
+        }
+        allowed(newest).map_err(here)?;
+        let geometry = geometry(newest, &slots, devices).map_err(here)?;
+        let array = Self { newest: newest.clone(), geometry, slots };
+        array.enough().map_err(here)?;
+        Ok(array)
+    }
+
+    /// What a device is to the array.
+    pub fn standing(&self, device: &Super) -> Standing {
+        standing(device, &self.newest)
+    }
+
+    /// Whether the member of this role is here, and whole.
+    fn whole(&self, role: usize) -> bool {
+        self.slots.get(role).is_some_and(|slot| slot.is_some_and(|slot| slot.valid >= self.newest.size))
+    }
+
+    /// Members that are missing, or not rebuilt yet.
+    pub fn missing(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.slots.len()).filter(|&role| !self.whole(role))
+    }
+
+    /// Whether members are missing.
+    pub fn is_degraded(&self) -> bool {
+        self.missing().next().is_some()
+    }
+
+    /// Whether what must be recovered may be wrong: parity is not known to fit the data.
+    pub fn is_doubtful(&self) -> bool {
+        let parity = matches!(self.geometry.level(), Level::Parity(_));
+        parity && self.is_degraded() && self.newest.is_dirty()
+    }
+
+    /// Whether every sector is on some member, or follows from others.
+    fn enough(&self) -> Result<(), Kind> {
+        let Some(first) = self.missing().next() else { return Ok(()) };
+        let first = short(first);
+        if let Level::Raid10(_) = self.geometry.level() {
+            return self.copies().then_some(()).ok_or(Kind::NoCopy(first));
+        }
+        let members = self.geometry.members();
+        let here = members.saturating_sub(short(self.missing().count()));
+        let need = members.saturating_sub(self.geometry.level().spares(members));
+        if here < need { Err(Kind::Missing { here, need, first }) } else { Ok(()) }
+    }
+
+    /// Whether a copy of every chunk is here. Where the copies are repeats after as many chunks as there are members.
+    fn copies(&self) -> bool {
+        let chunk = self.geometry.chunk();
+        let cycle = self.geometry.members().into();
+        let place = |sector, copy| self.geometry.place(sector, copy);
+        let kept = |sector| (0..).map_while(|copy| place(sector, copy)).any(|p| self.whole(role(p.member)));
+        (0..cycle).map(|n: u64| n.saturating_mul(chunk)).filter(|&s| s < self.geometry.sectors()).all(kept)
+    }
+}
+
+/// A role as an index.
+fn role(member: u32) -> usize {
+    usize::try_from(member).unwrap_or(usize::MAX)
+}
+
+/// Whether a device that is as new as the newest says nothing else.
+fn agree(device: &Super, newest: &Super) -> Result<(), fn(u32) -> Kind> {
+    if device.events.saturating_add(BEHIND) < newest.events {
+        return Ok(());
+    }
+    if !alike(device, newest) {
+        return Err(Kind::Disagree);
+    }
+    // Each of them was used without the other: as new as they are, either could be the one that counts.
+    let gone = |by: &Super, of: &Super| by.role_of(of.number) != of.role;
+    if gone(newest, device) && gone(device, newest) { Err(Kind::Split) } else { Ok(()) }
+}
+
+/// What is not read yet, or cannot be.
+fn allowed(newest: &Super) -> Result<(), Kind> {
+    if let Some(reshape) = newest.reshape {
+        return Err(Kind::Reshaping(reshape.position));
+    }
+    if newest.has(feature::CLUSTERED) {
+        return Err(Kind::Clustered);
+    }
+    if newest.has(feature::JOURNAL) { Err(Kind::HasJournal) } else { Ok(()) }
+}
+
+fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result<Geometry, Kind> {
+    let level = Level::parse(newest.level, newest.layout, newest.has(feature::RAID0_LAYOUT))?;
+    let size = |slot: &Option<Slot>| slot.and_then(|slot| devices.get(slot.device)).map(|device| device.data_size);
+    if matches!(level, Level::Linear | Level::Raid0(_))
+        && let Some(first) = slots.iter().position(Option::is_none)
+    {
+        let need = newest.raid_disks;
+        let here = short(slots.iter().flatten().count());
+        return Err(Kind::Missing { here, need, first: short(first) });
+    }
+    let sizes: Vec<u64, MEMBERS_MAX> = slots.iter().map(|slot| size(slot).unwrap_or(0)).collect();
+    Geometry::new(level, newest.raid_disks, newest.chunk, newest.size, &sizes)
+}

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+//! Arrays that mdadm made, places against an oracle, parity against its definition, and what is refused.
+mod corrupt;
+mod golden;
+mod image;
+mod parity;
+mod places;
