@@ -103,7 +103,7 @@ pub struct Misused(pub &'static str);
 pub struct Own<'a> {
     /// The driver's DMA region.
     pub memory: &'a Window,
-    /// Where [`Own::LEN`] bytes of it begin that are the initiator's: a multiple of 64.
+    /// Where [`OWN`](crate::OWN) bytes of it begin that are the initiator's: a multiple of 64.
     pub offset: usize,
     /// Their bus address.
     pub bus: u64,
