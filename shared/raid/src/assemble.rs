@@ -55,6 +55,8 @@ pub struct Array {
     pub geometry: Geometry,
     /// The devices, by role.
     pub slots: Vec<Option<Slot>, MEMBERS_MAX>,
+    /// Whether to recover also from parity that may be wrong, of an array that was not stopped cleanly.
+    pub force: bool,
 }
 
 /// The arrays that the devices belong to, each once, in the order of the devices.
@@ -133,7 +135,7 @@ impl Array {
         }
         allowed(newest).map_err(here)?;
         let geometry = geometry(newest, &slots, devices).map_err(here)?;
-        let array = Self { newest: newest.clone(), geometry, slots };
+        let array = Self { newest: newest.clone(), geometry, slots, force: false };
         array.enough().map_err(here)?;
         Ok(array)
     }

@@ -93,6 +93,8 @@ pub enum Kind {
     Clustered,
     /// It lacks members, and was not stopped cleanly.
     Dirty,
+    /// A sector of the array cannot be read, and parity that it follows from may be wrong.
+    Unsure,
     /// A sector of the array cannot be read: too many members lack it.
     Lost,
 }
@@ -166,6 +168,9 @@ impl fmt::Display for Kind {
             Self::HasJournal => f.write_str("it has a write journal, whose last writes are not in the members yet"),
             Self::Clustered => f.write_str("it is used by several machines at once"),
             Self::Dirty => f.write_str("it lacks members and was not stopped cleanly, so that parity may be wrong"),
+            Self::Unsure => {
+                f.write_str("the array was not stopped cleanly, so that parity, from which it follows, may be wrong")
+            }
             Self::Lost => f.write_str("too many members lack it"),
             Self::NoCopy(first) => write!(f, "no copy of some of its chunks is here; member {first} is missing"),
             Self::Missing { here, need, first } => {
@@ -203,7 +208,9 @@ impl Kind {
             Self::Missing { .. } | Self::NoCopy(_) => "give the images of the missing members too",
             Self::Reshaping(_) => "let Linux finish the reshape on copies of the members first",
             Self::HasJournal => "let Linux assemble it with its journal once, on copies, and stop it",
-            Self::Dirty => "--force reads it all the same; the last blocks that were written may be wrong",
+            Self::Dirty | Self::Unsure => {
+                "--force reads it all the same; the last blocks that were written may be wrong"
+            }
             Self::Lost => "give the images of the missing members too",
         }
     }
@@ -229,7 +236,7 @@ impl fmt::Display for Named<'_> {
             Kind::Split(other) => {
                 write!(f, "{} and {} each say that the other failed", device(at), device(other.into()))
             }
-            Kind::Lost => write!(f, "sector {at} of the array cannot be read: {kind}"),
+            Kind::Lost | Kind::Unsure => write!(f, "sector {at} of the array cannot be read: {kind}"),
             Kind::Missing { .. } | Kind::NoCopy(_) | Kind::Nothing => write!(f, "{kind}"),
             _ => write!(f, "{}: {kind}", device(at)),
         }?;

@@ -18,7 +18,7 @@ fn sectors(bytes: usize) -> u64 {
 /// fewer reads are needed.
 ///
 /// # Errors
-/// [`Kind::Lost`] with the first sector of what cannot be read.
+/// [`Kind::Lost`] or [`Kind::Unsure`] with the first sector of what cannot be read, or not surely.
 pub fn read(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scratch: &mut [u8]) -> Result<(), Error> {
     let most = scratch.len() / 2 / SECTOR * SECTOR;
     let (mut at, mut rest) = (sector, to);
@@ -28,8 +28,11 @@ pub fn read(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scr
         let run = usize::try_from(run).unwrap_or(usize::MAX).saturating_mul(SECTOR);
         let len = rest.len().min(most).min(run);
         let (piece, behind) = core::mem::take(&mut rest).split_at_mut_checked(len).filter(|_| len > 0).ok_or(lost)?;
-        if !(copy(array, from, at, piece) || recover(array, from, at, piece, scratch).is_some()) {
-            return Err(lost);
+        if !copy(array, from, at, piece) {
+            recover(array, from, at, piece, scratch).ok_or(lost)?;
+            if array.newest.is_dirty() && !array.force {
+                return Err(Error { kind: Kind::Unsure, at });
+            }
         }
         at = at.saturating_add(sectors(len));
         rest = behind;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `orion cat`: puts together the volumes that lie on some disk images, and writes one to standard output. Images are only
 //! read.
-mod devices;
+pub mod devices;
 mod show;
 
 use crate::Outcome;
@@ -75,7 +75,8 @@ impl Args {
         let sets: Vec<Uuid> = assemble::sets(&devices.supers).collect();
         let assembled = sets.into_iter().map(|set| {
             let array = Array::assemble(&devices.supers, set);
-            let sure = array.and_then(|array| {
+            let sure = array.and_then(|mut array| {
+                array.force = self.force;
                 let doubtful = array.is_doubtful() && !self.force;
                 let at = array.slots.iter().flatten().next().map_or(0, |slot| slot.device as u64);
                 if doubtful { Err(Error { kind: Kind::Dirty, at }) } else { Ok(array) }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! `orion inspect`: what is on a disk image or a block device. It is only read.
 use crate::Outcome;
+use crate::cat::devices::superblocks;
 use orion_block::BlockSize;
 use orion_gpt::{Error, Partition, Probe, Scheme, Table};
+use orion_raid::Super;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -38,10 +40,12 @@ struct Found<'a> {
     size: u64,
     block: BlockSize,
     table: Result<Table, Error>,
+    /// Superblocks of Linux's RAID, or what is wrong with them.
+    raid: Vec<Result<Super, String>>,
 }
 
 impl Args {
-    /// Runs the command. It fails where an image has no table that can be used.
+    /// Runs the command. It fails where an image has neither a table nor a superblock that can be used.
     pub fn run(self) -> Outcome {
         let looked: Result<Vec<Found<'_>>, String> = self.images.iter().map(|path| self.look(path)).collect();
         let found = looked?;
@@ -52,7 +56,7 @@ impl Args {
             let texts: Vec<String> = found.iter().map(Found::text).collect();
             print!("{}", texts.join("\n"));
         }
-        let good = found.iter().all(|found| found.table.is_ok());
+        let good = found.iter().all(|found| found.table.is_ok() || found.raid.iter().any(Result::is_ok));
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -60,7 +64,10 @@ impl Args {
         let say = |error| format!("{}: cannot be read: {error}; name a disk image", path.display());
         let mut file = File::open(path).map_err(say)?;
         let size = file.seek(SeekFrom::End(0)).map_err(say)?;
-        let look = |block| Found { path, size, block, table: probe(&file, size, block) };
+        let look = |block| {
+            let raid = superblocks(&file, 0, size / 512).collect();
+            Found { path, size, block, table: probe(&file, size, block), raid }
+        };
         if let Some(block) = self.block {
             return Ok(look(block));
         }
@@ -94,6 +101,7 @@ impl Found<'_> {
             "block": self.block.bytes(),
             "table": self.table.as_ref().ok().map(|table| self.table_json(table)),
             "error": error,
+            "raid": self.raid.iter().map(raid_json).collect::<Vec<_>>(),
         })
     }
 
@@ -127,9 +135,12 @@ impl Found<'_> {
 
     fn text(&self) -> String {
         let block = self.block.bytes();
+        let raid: String = self.raid.iter().map(raid_text).collect();
         let head = format!("{}: {} bytes, blocks of {block}", self.path.display(), self.size);
+        let head = format!("{head}\n{raid}").trim_end().to_owned();
         let table = match &self.table {
             Ok(table) => table,
+            Err(_) if self.raid.iter().any(Result::is_ok) => return format!("{head}\n"),
             Err(error) => return format!("{head}\n  {error}\n"),
         };
         let mut out = format!("{head}\n  {}\n", scheme(table));
@@ -167,6 +178,45 @@ impl Found<'_> {
         let row =
             format!("  {:>6} {:>14} {:>14} {size:>12} {aligned:>9}  {kind:22} {name}", p.number, p.first, p.blocks);
         format!("{}\n", row.trim_end())
+    }
+}
+
+/// What a superblock says, or what is wrong with it.
+fn raid_text(found: &Result<Super, String>) -> String {
+    let found = match found {
+        Ok(found) => found,
+        Err(fault) => return format!("  {fault}\n"),
+    };
+    let name: String = found.name().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let level = if found.level == -1 { "linear".into() } else { format!("RAID {}", found.level) };
+    let chunk =
+        if found.chunk == 0 { String::new() } else { format!(", chunks of {}", bytes(u64::from(found.chunk) * 512)) };
+    let state = if found.is_dirty() { "not stopped cleanly" } else { "clean" };
+    format!(
+        "  md {} superblock at sector {}: {} of {level}, {} members, layout {}{chunk}\n    array {} {name:?}, {} events, {state}\n    \
+         data: {} sectors from sector {} on\n",
+        found.version,
+        found.super_offset,
+        found.role,
+        found.raid_disks,
+        found.layout,
+        found.set,
+        found.events,
+        found.data_size,
+        found.data_offset,
+    )
+}
+
+fn raid_json(found: &Result<Super, String>) -> Value {
+    match found {
+        Err(fault) => json!({ "error": fault }),
+        Ok(found) => json!({
+            "version": found.version.to_string(), "sector": found.super_offset, "array": found.set.to_string(),
+            "name": found.name(), "level": found.level, "layout": found.layout, "chunk_bytes": u64::from(found.chunk) * 512,
+            "raid_disks": found.raid_disks, "role": found.role.to_string(), "events": found.events,
+            "clean": !found.is_dirty(), "device": found.device.to_string(), "data_first": found.data_offset,
+            "data_sectors": found.data_size, "features": found.features, "recovered_sectors": found.recovery,
+        }),
     }
 }
 

@@ -47,7 +47,7 @@ enum Command {
     Image(image::Args),
     /// Boot that image in QEMU; ends with the demo's verdict
     Qemu(qemu::Args),
-    /// Look at disk images: their partition tables
+    /// Look at disk images: their partition tables and RAID superblocks
     Inspect(inspect::Args),
     /// Put together the volume that lies on some disk images, such as Linux's RAID, and write it to standard output
     Cat(cat::Args),

@@ -153,3 +153,19 @@ fn what_cannot_be_read_is_refused_and_left_as_it_was() {
     let after: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(before == after);
 }
+
+#[test]
+fn inspect_shows_a_member() {
+    let (paths, _) = members("raid5-right-symmetric", "inspect");
+    let inspect = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_orion")).arg("inspect").args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = inspect(&[&paths[2]]);
+    let expected = "md 1.2 superblock at sector 8: member 2 of RAID 5, 4 members, layout 3, chunks of 4 KiB";
+    assert!(text.contains(expected) && !text.contains("neither a GPT"), "{text}");
+    let json: Value = serde_json::from_str(&inspect(&["--json", &paths[0]])).unwrap();
+    assert_eq!(json[0]["raid"][0]["name"], "ref:raid5-right-symmetric");
+    assert_eq!(json[0]["raid"][0]["role"], "member 0");
+}

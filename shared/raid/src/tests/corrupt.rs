@@ -161,6 +161,17 @@ fn members_that_give_nothing_are_recovered_until_too_many_do() {
 }
 
 #[test]
+fn parity_that_may_be_wrong_is_not_trusted_unasked() {
+    let mut images = Images::golden("raid5-left-symmetric");
+    let mut array = assemble(&images, |_, s| s.resync = Some(0)).unwrap();
+    let whole = images.content(&array).unwrap();
+    images.members[2].truncate(60 * 512);
+    assert_eq!(images.content(&array).unwrap_err().kind, Kind::Unsure);
+    array.force = true;
+    assert!(images.content(&array).unwrap() == whole);
+}
+
+#[test]
 fn lists_of_bad_blocks() {
     let entries = |entries: &[(u64, u64)]| -> Vec<u8> {
         let words = entries.iter().map(|(at, len)| at << 10 | len).chain([u64::MAX, 5]);

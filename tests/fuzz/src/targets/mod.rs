@@ -3,6 +3,7 @@
 mod control;
 mod nbd;
 mod nvme;
+mod raid;
 mod ring;
 mod scsi;
 mod state;
@@ -21,7 +22,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "ring-server", run: ring::server, most: 2048 },
     Target { name: "ring-client", run: ring::client, most: 2048 },
     Target { name: "scsi", run: scsi::scsi, most: 1024 },
@@ -30,6 +31,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "control", run: control::control, most: 2048 },
     Target { name: "state", run: state::state, most: 8192 },
     Target { name: "nbd", run: nbd::nbd, most: 4096 },
+    Target { name: "raid", run: raid::raid, most: 16_384 },
     Target { name: "nvme", run: nvme::nvme, most: nvme::MOST },
 ];
 

@@ -101,17 +101,10 @@ fn partitions<'a>(image: &Extent<'a>) -> Vec<Extent<'a>> {
 impl Devices {
     /// Takes every superblock of `extent`.
     fn look(&mut self, extent: &Extent<'_>) -> Result<(), String> {
-        for at in probe::places(extent.sectors) {
-            let mut bytes = vec![0; SUPER_BYTES];
-            if extent.file.read_exact_at(&mut bytes, extent.base + at * 512).is_err() {
-                self.faults
-                    .push((extent.name.clone(), format!("sector {at} cannot be read; copy the disk again, whole")));
-                continue;
-            }
-            match Super::parse(&bytes, at, extent.sectors) {
-                None => {}
-                Some(Err(error)) => self.faults.push((extent.name.clone(), error.to_string())),
-                Some(Ok(found)) => self.take(extent, found)?,
+        for found in superblocks(extent.file, extent.base, extent.sectors) {
+            match found {
+                Err(fault) => self.faults.push((extent.name.clone(), fault)),
+                Ok(found) => self.take(extent, found)?,
             }
         }
         Ok(())
@@ -128,6 +121,17 @@ impl Devices {
         self.supers.push(found);
         Ok(())
     }
+}
+
+/// The superblocks on so many sectors from the byte `base` of a file on, or what is wrong with them.
+pub fn superblocks(file: &File, base: u64, sectors: u64) -> impl Iterator<Item = Result<Super, String>> + '_ {
+    probe::places(sectors).filter_map(move |at| {
+        let mut bytes = vec![0; SUPER_BYTES];
+        match file.read_exact_at(&mut bytes, base + at * 512) {
+            Ok(()) => Super::parse(&bytes, at, sectors).map(|found| found.map_err(|error| error.to_string())),
+            Err(error) => Some(Err(format!("sector {at} cannot be read: {error}; copy the disk again, whole"))),
+        }
+    })
 }
 
 /// The list of bad blocks; empty where the superblock says that there are none.
