@@ -204,7 +204,8 @@ fn agree(device: &Super, newest: &Super) -> Result<(), fn(u32) -> Kind> {
     }
     // Each of them was used without the other: as new as they are, either could be the one that counts.
     let gone = |by: &Super, of: &Super| by.role_of(of.number) != of.role;
-    if gone(newest, device) && gone(device, newest) { Err(Kind::Split) } else { Ok(()) }
+    let split = gone(device, newest) && (device.events == newest.events || gone(newest, device));
+    if split { Err(Kind::Split) } else { Ok(()) }
 }
 
 /// What is not read yet, or cannot be.

@@ -72,7 +72,7 @@ pub enum Kind {
     Disagree(u32),
     /// This device and another both claim a role.
     SameRole(u16, u32),
-    /// This device and another each say that the other failed.
+    /// This device and another, equally new, do not agree which of them failed.
     Split(u32),
     /// Members are missing: so many are here, so many are needed, and the first that is missing.
     Missing {
@@ -204,7 +204,7 @@ impl Kind {
             Self::TooMany => "give fewer at a time",
             Self::Disagree(_) => "give only those that were last used together",
             Self::SameRole(..) => "one is a copy of the other: leave one of them out",
-            Self::Split(_) => "each was used without the other: give only the one whose content you want",
+            Self::Split(_) => "they were used without each other: give only the one whose content you want",
             Self::Missing { .. } | Self::NoCopy(_) => "give the images of the missing members too",
             Self::Reshaping(_) => "let Linux finish the reshape on copies of the members first",
             Self::HasJournal => "let Linux assemble it with its journal once, on copies, and stop it",
@@ -234,7 +234,7 @@ impl fmt::Display for Named<'_> {
                 write!(f, "{} and {} both claim to be member {role}", device(at), device(other.into()))
             }
             Kind::Split(other) => {
-                write!(f, "{} and {} each say that the other failed", device(at), device(other.into()))
+                write!(f, "{} and {} do not agree which of them failed", device(at), device(other.into()))
             }
             Kind::Lost | Kind::Unsure => write!(f, "sector {at} of the array cannot be read: {kind}"),
             Kind::Missing { .. } | Kind::NoCopy(_) | Kind::Nothing => write!(f, "{kind}"),

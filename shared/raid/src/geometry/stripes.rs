@@ -122,8 +122,7 @@ impl Parity {
             Q::Before => Some((p + members - 1) % members),
             Q::Last => Some(members - 1),
         };
-        let behind = if self.q == Q::After { p + 2 } else { p + 1 };
-        let first = if self.start == Start::Behind { behind % turning } else { 0 };
+        let first = if self.start == Start::Behind { (p + 1) % turning } else { 0 };
         Stripe { members, p, q, first, ddf: self.ddf }
     }
 }

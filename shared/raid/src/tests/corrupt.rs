@@ -108,7 +108,14 @@ fn sets_that_do_not_fit_together_are_refused_by_name() {
     let split = |i: usize, s: &mut Super| {
         s.roles[if i == 1 { 0 } else { 1 }] = crate::wire::FAULTY;
     };
-    refused(&split, Kind::Split(0), "b.img and a.img each say that the other failed; each was used without");
+    refused(&split, Kind::Split(0), "b.img and a.img do not agree which of them failed; they were used without");
+    // One that the others dropped, and as new as they are.
+    let dropped = |i: usize, s: &mut Super| {
+        if i > 0 {
+            s.roles[0] = crate::wire::SPARE;
+        }
+    };
+    refused(&dropped, Kind::Split(0), "b.img and a.img do not agree which of them failed");
     refused(&|_, s| s.features |= feature::JOURNAL, Kind::HasJournal, "a.img: it has a write journal");
     refused(&|_, s| s.level = 7, Kind::Level(7), "a.img: level 7; linear, 0, 1");
     let reshape = |_: usize, s: &mut Super| {
@@ -132,6 +139,14 @@ fn one_event_behind_is_as_new_and_two_are_stale() {
     let behind = |by| assemble(&images, move |i, s| s.events += 5 - by * u64::from(i == 2)).unwrap();
     assert!(!behind(1).is_degraded());
     assert_eq!(behind(2).missing().collect::<Vec<_>>(), [2]);
+    // One behind is stale all the same where the newer ones dropped it.
+    let dropped = |i: usize, s: &mut Super| {
+        s.events += 5 - u64::from(i == 2);
+        if i != 2 {
+            s.roles[2] = crate::wire::SPARE;
+        }
+    };
+    assert_eq!(assemble(&images, dropped).unwrap().missing().collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -124,8 +124,16 @@ fn drawn(
 
 #[test]
 fn every_copy_of_raid_10_is_where_it_is_drawn() {
-    let layouts =
-        [(2, 1, false), (3, 1, false), (1, 2, false), (1, 3, false), (1, 2, true), (1, 3, true), (4, 1, false)];
+    let layouts = [
+        (2, 1, false),
+        (3, 1, false),
+        (1, 2, false),
+        (1, 3, false),
+        (1, 2, true),
+        (1, 3, true),
+        (4, 1, false),
+        (2, 2, false),
+    ];
     for (near, far, offset) in layouts {
         for n in (near * far).max(2)..8 {
             let layout = (near | far << 8 | usize::from(offset) << 16) as u32;
