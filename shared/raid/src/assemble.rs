@@ -42,6 +42,8 @@ pub struct Slot {
     pub device: usize,
     /// Its first sector of data.
     pub offset: u64,
+    /// Its first sector of data that a reshape has moved.
+    pub moved: u64,
     /// The sectors of data that hold what they should; all, unless it is being rebuilt.
     pub valid: u64,
 }
@@ -51,8 +53,10 @@ pub struct Slot {
 pub struct Array {
     /// The newest superblock.
     pub newest: Super,
-    /// Where everything lies.
+    /// Where everything lies; of an array that is being reshaped, up to where that has come.
     pub geometry: Geometry,
+    /// The sector to which a reshape has come, and where everything lies from there on.
+    pub before: Option<(u64, Geometry)>,
     /// The devices, by role.
     pub slots: Vec<Option<Slot>, MEMBERS_MAX>,
     /// Whether to recover also from parity that may be wrong, of an array that was not stopped cleanly.
@@ -131,13 +135,32 @@ impl Array {
             if let Some(taken) = slot {
                 return Err(Error { kind: Kind::SameRole(role, short(other)), at: number(taken.device) });
             }
-            *slot = Some(Slot { device: other, offset: device.data_offset, valid });
+            let offset = device.data_offset;
+            let moved = offset.checked_add_signed(device.reshape.map_or(0, |reshape| reshape.offset.into()));
+            let moved = moved.ok_or(Error { kind: Kind::Size, at })?;
+            *slot = Some(Slot { device: other, offset, moved, valid });
         }
         allowed(newest).map_err(here)?;
         let geometry = geometry(newest, &slots, devices).map_err(here)?;
-        let array = Self { newest: newest.clone(), geometry, slots, force: false };
+        let before = before(newest).map_err(here)?;
+        let array = Self { newest: newest.clone(), geometry, before, slots, force: false };
         array.enough().map_err(here)?;
         Ok(array)
+    }
+
+    /// Logical sectors.
+    pub fn sectors(&self) -> u64 {
+        let before = self.before.as_ref().map_or(u64::MAX, |(_, geometry)| geometry.sectors());
+        self.geometry.sectors().min(before)
+    }
+
+    /// Where a logical sector is to be looked for, whether a reshape has moved it there, and the sectors for which that holds.
+    pub(crate) fn side(&self, sector: u64) -> (&Geometry, bool, u64) {
+        match &self.before {
+            Some((position, geometry)) if sector >= *position => (geometry, false, u64::MAX),
+            Some((position, _)) => (&self.geometry, true, position - sector),
+            None => (&self.geometry, false, u64::MAX),
+        }
     }
 
     /// What a device is to the array.
@@ -211,7 +234,14 @@ fn agree(device: &Super, newest: &Super) -> Result<(), fn(u32) -> Kind> {
 /// What is not read yet, or cannot be.
 fn allowed(newest: &Super) -> Result<(), Kind> {
     if let Some(reshape) = newest.reshape {
-        return Err(Kind::Reshaping(reshape.position));
+        // Only where the data move to another place is nothing written over that is still needed: else some of it may be
+        // in a backup that mdadm made elsewhere. Of those, only what md was seen to leave behind is read: members added.
+        let added = reshape.delta_disks > 0 && !reshape.backwards && reshape.offset < 0;
+        let readable = added && (reshape.layout, reshape.chunk) == (newest.layout, newest.chunk);
+        let level = matches!(newest.level, 4..=6) && reshape.level == newest.level;
+        if !(readable && level) {
+            return Err(Kind::Reshaping(reshape.position));
+        }
     }
     if newest.has(feature::CLUSTERED) {
         return Err(Kind::Clustered);
@@ -220,7 +250,9 @@ fn allowed(newest: &Super) -> Result<(), Kind> {
 }
 
 fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result<Geometry, Kind> {
-    let level = Level::parse(newest.level, newest.layout, newest.has(feature::RAID0_LAYOUT))?;
+    let (layout, chunk) =
+        newest.reshape.map_or((newest.layout, newest.chunk), |reshape| (reshape.layout, reshape.chunk));
+    let level = Level::parse(newest.level, layout, newest.has(feature::RAID0_LAYOUT))?;
     let size = |slot: &Option<Slot>| slot.and_then(|slot| devices.get(slot.device)).map(|device| device.data_size);
     if matches!(level, Level::Linear | Level::Raid0(_))
         && let Some(first) = slots.iter().position(Option::is_none)
@@ -230,5 +262,14 @@ fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result
         return Err(Kind::Missing { here, need, first: short(first) });
     }
     let sizes: Vec<u64, MEMBERS_MAX> = slots.iter().map(|slot| size(slot).unwrap_or(0)).collect();
-    Geometry::new(level, newest.raid_disks, newest.chunk, newest.size, &sizes)
+    Geometry::new(level, newest.raid_disks, chunk, newest.size, &sizes)
+}
+
+/// Where a reshape is, and how the array was before it.
+fn before(newest: &Super) -> Result<Option<(u64, Geometry)>, Kind> {
+    let Some(reshape) = newest.reshape else { return Ok(None) };
+    let members = newest.raid_disks.checked_add_signed(reshape.delta_disks.saturating_neg());
+    let level = Level::parse(newest.level, newest.layout, false)?;
+    let geometry = Geometry::new(level, members.unwrap_or(0), newest.chunk, newest.size, &[])?;
+    Ok(Some((reshape.position, geometry)))
 }

@@ -24,12 +24,14 @@ pub fn read(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scr
     let (mut at, mut rest) = (sector, to);
     while !rest.is_empty() {
         let lost = Error { kind: Kind::Lost, at };
-        let run = array.geometry.place(at, 0).ok_or(lost)?.run;
+        let (geometry, moved, left) = array.side(at);
+        let side = Side { array, geometry, moved };
+        let run = geometry.place(at, 0).ok_or(lost)?.run.min(left);
         let run = usize::try_from(run).unwrap_or(usize::MAX).saturating_mul(SECTOR);
         let len = rest.len().min(most).min(run);
         let (piece, behind) = core::mem::take(&mut rest).split_at_mut_checked(len).filter(|_| len > 0).ok_or(lost)?;
-        if !copy(array, from, at, piece) {
-            recover(array, from, at, piece, scratch).ok_or(lost)?;
+        if !copy(&side, from, at, piece) {
+            recover(&side, from, at, piece, scratch).ok_or(lost)?;
             if array.newest.is_dirty() && !array.force {
                 return Err(Error { kind: Kind::Unsure, at });
             }
@@ -40,6 +42,14 @@ pub fn read(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scr
     Ok(())
 }
 
+/// Where some sectors are looked for.
+struct Side<'a> {
+    array: &'a Array,
+    geometry: &'a Geometry,
+    /// A reshape has moved the data.
+    moved: bool,
+}
+
 /// The member of a role, where it holds `len` bytes from this sector of its data on.
 fn member(array: &Array, role: u32, sector: u64, len: usize) -> Option<Slot> {
     let slot = array.slots.get(usize::try_from(role).ok()?).copied().flatten()?;
@@ -47,15 +57,16 @@ fn member(array: &Array, role: u32, sector: u64, len: usize) -> Option<Slot> {
     (end <= slot.valid).then_some(slot)
 }
 
-fn read_member(array: &Array, from: &mut impl Read, role: u32, sector: u64, to: &mut [u8]) -> bool {
-    let Some(slot) = member(array, role, sector, to.len()) else { return false };
-    slot.offset.checked_add(sector).is_some_and(|at| from.read(slot.device, at, to))
+fn read_member(side: &Side<'_>, from: &mut impl Read, role: u32, sector: u64, to: &mut [u8]) -> bool {
+    let Some(slot) = member(side.array, role, sector, to.len()) else { return false };
+    let offset = if side.moved { slot.moved } else { slot.offset };
+    offset.checked_add(sector).is_some_and(|at| from.read(slot.device, at, to))
 }
 
 /// Reads one of the copies.
-fn copy(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8]) -> bool {
-    let mut places = (0..).map_while(|copy| array.geometry.place(sector, copy));
-    places.any(|place| read_member(array, from, place.member, place.sector, to))
+fn copy(side: &Side<'_>, from: &mut impl Read, sector: u64, to: &mut [u8]) -> bool {
+    let mut places = (0..).map_while(|copy| side.geometry.place(sector, copy));
+    places.any(|place| read_member(side, from, place.member, place.sector, to))
 }
 
 /// What the members of a stripe gave.
@@ -67,8 +78,8 @@ struct Sums {
 }
 
 /// Computes `to` from the other members of its stripe.
-fn recover(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scratch: &mut [u8]) -> Option<()> {
-    let geometry: &Geometry = &array.geometry;
+fn recover(side: &Side<'_>, from: &mut impl Read, sector: u64, to: &mut [u8], scratch: &mut [u8]) -> Option<()> {
+    let geometry = side.geometry;
     let place = geometry.place(sector, 0)?;
     let stripe = geometry.stripe(place.sector)?;
     let (piece, scratch) = scratch.split_at_mut_checked(to.len())?;
@@ -78,21 +89,21 @@ fn recover(array: &Array, from: &mut impl Read, sector: u64, to: &mut [u8], scra
     let mut sums = Sums { other: None, p: false, q: false };
     for role in stripe.members().filter(|&role| role != place.member) {
         let power = stripe.power(role);
-        if read_member(array, from, role, place.sector, piece) {
+        if read_member(side, from, role, place.sector, piece) {
             parity::add(to, piece);
             parity::add_product(q, piece, parity::power(power));
         } else if sums.other.replace(power).is_some() {
             return None;
         }
     }
-    if read_member(array, from, stripe.p, place.sector, piece) {
+    if read_member(side, from, stripe.p, place.sector, piece) {
         parity::add(to, piece);
         sums.p = true;
     }
     // Q is only needed where P is not enough.
     if (!sums.p || sums.other.is_some())
         && let Some(role) = stripe.q
-        && read_member(array, from, role, place.sector, piece)
+        && read_member(side, from, role, place.sector, piece)
     {
         parity::add(q, piece);
         sums.q = true;

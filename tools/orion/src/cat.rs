@@ -109,7 +109,7 @@ fn stream(array: &Array, devices: &mut Devices) -> Outcome {
     let (mut piece, mut scratch) = (vec![0; PIECE], vec![0; 2 * PIECE]);
     let mut out = io::stdout().lock();
     let progress = io::stderr().is_terminal();
-    let sectors = array.geometry.sectors();
+    let sectors = array.sectors();
     let mut at = 0;
     while at < sectors {
         let len = usize::try_from((sectors - at).saturating_mul(512)).map_or(PIECE, |left| left.min(PIECE));

@@ -151,6 +151,16 @@ fn a_member_is_read_as_far_as_it_is_rebuilt() {
 }
 
 #[test]
+fn an_array_in_the_middle_of_a_reshape_is_read_on_both_sides_of_it() {
+    let images = Images::golden("raid5-grows");
+    assert_eq!(images.assemble().unwrap().before.map(|(at, _)| at), Some(1440));
+    for gone in choices(images.members.len(), 1) {
+        let differs = images.without(&gone).differs(|sector| sector);
+        assert!(differs.is_empty(), "without {gone:?}: {differs:#?}");
+    }
+}
+
+#[test]
 fn what_superblocks_say_is_what_mdadm_says() {
     let images = Images::golden("raid5-stale");
     let supers = images.supers();

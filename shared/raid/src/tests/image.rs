@@ -80,7 +80,7 @@ impl Images {
 
     /// All that the array holds.
     pub fn content(&mut self, array: &Array) -> Result<Vec<u8>, Error> {
-        let mut all = vec![0xee; array.geometry.sectors() as usize * 512];
+        let mut all = vec![0xee; array.sectors() as usize * 512];
         crate::read(array, self, 0, &mut all, &mut vec![0; 6 * 1024])?;
         Ok(all)
     }
@@ -88,7 +88,7 @@ impl Images {
     /// As much of what it holds as the array's content, by sector: what differs from the pattern is listed.
     pub fn differs(&mut self, expected: impl Fn(u64) -> u64) -> Vec<String> {
         let array = self.assemble().unwrap();
-        assert_eq!(array.geometry.sectors(), self.sectors);
+        assert_eq!(array.sectors(), self.sectors);
         let content = self.content(&array).unwrap();
         let sectors = content.chunks(512).zip(0..).filter(|(bytes, n)| **bytes != pattern([expected(*n)]));
         let shown = sectors.map(|(bytes, n)| {

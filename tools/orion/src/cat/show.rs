@@ -55,13 +55,22 @@ fn state(array: &Array) -> String {
     }
 }
 
+/// Where a reshape is.
+fn reshape(array: &Array) -> String {
+    let at = array
+        .before
+        .as_ref()
+        .map(|(at, _)| format!(", being reshaped: has come to sector {at} of {}", array.sectors()));
+    at.unwrap_or_default()
+}
+
 /// A volume and its devices, a line each.
 pub fn volume(devices: &Devices, volume: &Volume) -> String {
     let Some(newest) = newest(devices, volume) else { return String::new() };
     let name = name(devices, volume);
     let kind = format!("{} of {}, metadata {}", level(newest.level), newest.raid_disks, newest.version);
     let mut out = match &volume.array {
-        Ok(array) => format!("{name}: {kind}, {}, {}\n", bytes(array.geometry.sectors() * 512), state(array)),
+        Ok(array) => format!("{name}: {kind}, {}, {}{}\n", bytes(array.sectors() * 512), state(array), reshape(array)),
         Err(error) => format!("{name}: {kind}; cannot be read: {}\n", error.named(&devices.names())),
     };
     let ours = devices.supers.iter().zip(&devices.all).filter(|(device, _)| device.set == volume.set);
@@ -112,7 +121,7 @@ fn volume_json(devices: &Devices, volume: &Volume) -> Value {
         "layout": newest.map(|newest| newest.layout),
         "chunk_bytes": array.filter(|a| a.geometry.level() != Level::Raid1).map(|array| array.geometry.chunk() * 512),
         "raid_disks": newest.map(|newest| newest.raid_disks),
-        "bytes": array.map(|array| array.geometry.sectors() * 512),
+        "bytes": array.map(|array| array.sectors() * 512),
         "missing": array.map(|array| array.missing().collect::<Vec<_>>()),
         "devices": members,
         "error": volume.array.as_ref().err().map(error),
