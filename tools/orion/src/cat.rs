@@ -22,8 +22,9 @@ Examples:
   orion cat a.img c.img > volume            a RAID 5 of three from two of its members
   orion cat --volume data *.img | tar x     one of several volumes, by name or UUID
 
-Linux's software RAID (md, made by mdadm) is read: linear, 0, 1, 4, 5, 6 and 10, on images of whole disks and in their
-partitions. Exit code: 0 if the volume was written whole (with --list: if all volumes can be), 1 if not, 2 for wrong words.")]
+Linux's software RAID (md, made by mdadm) is read: linear, 0, 1, 4, 5, 6 and 10, on whole disks and in partitions.
+
+Exit code: 0 if the volume was written whole (with --list: if every volume can be), 1 if not, 2 for wrong words.")]
 pub struct Args {
     /// Disk images or block devices, in any order; those that belong to no volume do not matter
     #[arg(required = true, value_name = "IMAGE")]

@@ -154,6 +154,36 @@ fn what_cannot_be_read_is_refused_and_left_as_it_was() {
     assert!(before == after);
 }
 
+/// A disk whose one partition, of an MBR, is the image `path`.
+fn partitioned(path: &str) -> String {
+    let member = fs::read(path).unwrap();
+    let mut disk = vec![0; 64 * 512];
+    let sectors = u32::try_from(member.len() / 512).unwrap();
+    disk[446 + 4] = 0xfd;
+    disk[446 + 8..446 + 12].copy_from_slice(&64u32.to_le_bytes());
+    disk[446 + 12..446 + 16].copy_from_slice(&sectors.to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk.extend(member);
+    disk.extend([0; 5 * 512]);
+    fs::write(format!("{path}-disk"), disk).unwrap();
+    format!("{path}-disk")
+}
+
+#[test]
+fn members_in_partitions_are_found() {
+    for name in ["raid5-1.1", "raid1-1.0", "raid5-rebuilding"] {
+        let (paths, sectors) = members(name, "partitions");
+        // The first as a partition, the second as it is, the third missing.
+        let disk = partitioned(&paths[0]);
+        let rest = if name == "raid5-1.1" { 2..5 } else { 1..2 };
+        let given: Vec<&str> = texts(&paths[rest]).into_iter().chain([disk.as_str()]).collect();
+        let output = cat(&given);
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        assert!(output.stdout == pattern(0..sectors), "{name}");
+        assert!(said(&output).contains(&format!("{disk} partition 1: member 0")), "{}", said(&output));
+    }
+}
+
 #[test]
 fn inspect_shows_a_member() {
     let (paths, _) = members("raid5-right-symmetric", "inspect");
