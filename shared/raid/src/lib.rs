@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod assemble;
 pub mod bad_blocks;
+mod bitmap;
 mod fault;
 pub mod geometry;
 pub mod old;
@@ -20,16 +21,18 @@ pub mod probe;
 mod read;
 mod superblock;
 pub mod wire;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use assemble::{Array, Slot, Standing};
 pub use bad_blocks::BadBlocks;
+pub use bitmap::Bitmap;
 pub use fault::{Error, Kind};
 pub use geometry::{Geometry, Level};
 pub use read::{Read, read};
-pub use superblock::{Bitmap, Log, Reshape, Role, Super, Uuid, Version};
+pub use superblock::{Log, Reshape, Role, Super, Uuid, Version};
 
 /// Bytes of a sector.
 pub const SECTOR: usize = 512;

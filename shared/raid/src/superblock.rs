@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A superblock as it was understood, whatever its version.
-use crate::wire::{self, BitmapHead, HEAD_BYTES, Head, SUM_AT, feature, sum};
+use crate::wire::{self, HEAD_BYTES, Head, SUM_AT, feature, sum};
 use crate::{Error, Kind, MEMBERS_MAX, SECTOR, old};
-use core::fmt;
 use heapless::Vec;
 use zerocopy::little_endian::U16;
 use zerocopy::{FromBytes, IntoBytes};
@@ -67,19 +66,6 @@ pub struct Log {
     pub sectors: u16,
     /// Binary logarithm of the sectors that it counts in.
     pub shift: u8,
-}
-
-/// The header of an internal bitmap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bitmap {
-    /// The array that it belongs to.
-    pub set: Uuid,
-    /// Events when it was written.
-    pub events: u64,
-    /// Bytes that a bit stands for.
-    pub chunk: u32,
-    /// Sectors that it describes.
-    pub sectors: u64,
 }
 
 /// A superblock. Sizes and offsets are in sectors.
@@ -382,58 +368,4 @@ impl Super {
     }
 }
 
-impl Bitmap {
-    /// The header in the first bytes of a bitmap.
-    ///
-    /// # Errors
-    /// [`Kind::Bitmap`] where there is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Kind> {
-        let (head, _) = BitmapHead::ref_from_prefix(bytes).map_err(|_| Kind::Bitmap)?;
-        if head.magic != *b"bitm" || !(3..=5).contains(&head.version.get()) || head.chunk.get() < 512 {
-            return Err(Kind::Bitmap);
-        }
-        Ok(Self {
-            set: Uuid(head.set),
-            events: head.events.get(),
-            chunk: head.chunk.get(),
-            sectors: head.sync_size.get(),
-        })
-    }
-}
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if index > 0 && index % 4 == 0 {
-                f.write_str(":")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V090 => "0.90",
-            Self::V090Big => "0.90 (big-endian)",
-            Self::V10 => "1.0",
-            Self::V11 => "1.1",
-            Self::V12 => "1.2",
-        })
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Active(role) => write!(f, "member {role}"),
-            Self::Spare => f.write_str("spare"),
-            Self::Faulty => f.write_str("faulty"),
-            Self::Journal => f.write_str("write journal"),
-        }
-    }
-}
-
-const _: () = assert!(HEAD_BYTES == 256 && SECTOR == 512 && size_of::<BitmapHead>() == 256);
+const _: () = assert!(HEAD_BYTES == 256 && SECTOR == 512);
