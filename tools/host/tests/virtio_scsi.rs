@@ -230,7 +230,8 @@ fn a_reset_in_flight_answers_everything_once_and_the_device_serves_again() {
         }
         each_once(&done);
         let late = done.iter().filter(|(_, d)| *d == Completion::error(Error::TimedOut)).count();
-        assert!(done.iter().all(|(_, d)| *d == Completion::ok(BLOCKS) || *d == Completion::error(Error::TimedOut)));
+        let fine = |d: &Completion| *d == Completion::ok(BLOCKS) || *d == Completion::error(Error::TimedOut);
+        assert!(done.iter().all(|(_, d)| fine(d)), "round {round}: {done:?}");
         timed_out += late;
         // The device let go of the buffers: what is in them now stays, and what it reads next is what was written last.
         rig.fill(0xee);

@@ -127,7 +127,9 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
             .filter(waits)
             .is_some_and(|record| record.due >= self.reset_unit_at(record.deadline))
         {
-            return self.failed(answer.slot, rule.error);
+            // What could have been done again in time was not done in time.
+            let error = if rule.error == Error::Again { Error::Again } else { Error::TimedOut };
+            return self.failed(answer.slot, error);
         }
         None
     }
