@@ -116,27 +116,28 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     #[inline(always)]
     fn transfer(&mut self, slot: u16, command: Command, address: u64, len: u64) {
         let first = PAGE_BYTES - address % PAGE_BYTES;
-        let command = Command { head: command.head | u64::from(slot) << 16, first: address, ..command };
-        let command = if len <= first {
-            command
+        let (flag, second) = if len <= first {
+            (0, 0)
         } else if len <= first + PAGE_BYTES {
-            Command { second: address.wrapping_add(first), ..command }
+            (0, address.wrapping_add(first))
         } else {
-            self.long(slot, command, len)
+            self.long(slot, address, len)
         };
-        self.commands.push(command);
+        let head = command.head | u64::from(slot) << 16 | flag;
+        self.commands.push(Command { head, first: address, second, ..command });
     }
 
-    /// More than two pages: an SGL descriptor where the controller takes one (4.4), else a PRP list (4.3).
+    /// More than two pages: an SGL descriptor where the controller takes one (4.4), else a PRP list (4.3). What it adds to the
+    /// command's first word, and its second pointer: a whole command handed over would have to lie in memory for every request.
     #[inline(never)]
-    fn long(&self, slot: u16, command: Command, len: u64) -> Command {
+    fn long(&self, slot: u16, address: u64, len: u64) -> (u64, u64) {
         if self.sgl {
             // A data block: type and subtype are 0.
-            return Command { head: command.head | SGL, second: len, ..command };
+            return (SGL, len);
         }
-        let first = PAGE_BYTES - command.first % PAGE_BYTES;
+        let first = PAGE_BYTES - address % PAGE_BYTES;
         let pages = (len - first).div_ceil(PAGE_BYTES);
-        Command { second: self.memory.list(slot, command.first.wrapping_add(first), pages), ..command }
+        (0, self.memory.list(slot, address.wrapping_add(first), pages))
     }
 
     /// A slot for a request.
