@@ -15,8 +15,10 @@ const PAGE_BYTES: u64 = PAGE as u64;
 
 impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     /// Checks a request against what the disk can do, and stages it. What it is refused for is its answer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn admit(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+        // A copy, whose parts stay in registers: only what is rare needs it in memory.
+        let req = *req;
         let disk = self.disks.get(usize::from(unit.0)).filter(|disk| disk.present).ok_or(Error::Offline)?;
         let opcode = match req.op {
             Op::Read => nvm::READ,
@@ -24,20 +26,22 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             Op::Write => nvm::WRITE,
             _ => return self.admit_other(unit, tag, req),
         };
-        inside(disk, req)?;
+        inside(disk, &req)?;
         if !disk.at_once(req.lba.0, req.blocks) {
             return self.admit_parts(unit, tag, req);
         }
-        let command = disk.command(opcode, req);
-        let (len, address) = self.payload(disk, req)?;
-        let slot = self.take(unit, tag, req, State::Held)?;
+        let command = disk.command(opcode, &req);
+        let (len, address) = self.payload(disk, &req)?;
+        let slot = self.take(unit, tag, &req, State::Held)?;
         self.transfer(slot, command, address, len);
         Ok(())
     }
 
     /// Operations without payload: rare enough to be kept out of the others' way.
+    #[cold]
     #[inline(never)]
-    fn admit_other(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+    fn admit_other(&mut self, unit: Unit, tag: T, req: Request) -> Result<(), Error> {
+        let req = &req;
         let disk = self.disks.get(usize::from(unit.0)).ok_or(Error::Offline)?;
         let limits = disk.limits;
         if req.op == Op::Flush {
@@ -56,7 +60,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             }
             inside(disk, req)?;
             if req.op == Op::WriteZeroes && !disk.at_once(req.lba.0, req.blocks) {
-                return self.admit_parts(unit, tag, req);
+                return self.admit_parts(unit, tag, *req);
             }
         }
         // Dataset management has no FUA.
@@ -69,7 +73,8 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     /// More than one command can have: its parts are sent one after the other, so that those before a failed one are done.
     #[cold]
     #[inline(never)]
-    fn admit_parts(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+    fn admit_parts(&mut self, unit: Unit, tag: T, req: Request) -> Result<(), Error> {
+        let req = &req;
         let disk = self.disks.get(usize::from(unit.0)).ok_or(Error::Offline)?;
         if req.op.has_payload() {
             self.payload(disk, req)?;

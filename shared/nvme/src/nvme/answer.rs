@@ -12,18 +12,35 @@ const RETRIES_MAX: u8 = 5;
 
 impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     /// What an entry of the completion queue means: the answer to its request, unless it goes on.
-    #[inline]
     pub(super) fn answered(&mut self, answer: Answer) -> Option<(T, Completion)> {
+        match self.well(answer) {
+            Some((tag, blocks)) => Some((tag, Completion::ok(blocks))),
+            None => self.answered_otherwise(answer),
+        }
+    }
+
+    /// The request of an entry that is the good end of it, and its blocks.
+    #[inline]
+    pub(super) fn well(&mut self, answer: Answer) -> Option<(T, u32)> {
         let slot = answer.id();
-        let Some(record) = self.slots.get_mut(usize::from(slot)) else { return self.unknown() };
+        let record = self.slots.get_mut(usize::from(slot))?;
         if answer.status() != 0 || record.state != State::Held {
-            return self.answered_otherwise(answer);
+            return None;
         }
         record.state = State::Free;
         let (tag, blocks) = (record.tag, record.req.blocks);
         self.resets = 0;
         self.ended(slot);
-        Some((tag, Completion::ok(blocks)))
+        Some((tag, blocks))
+    }
+
+    /// Keeps what any other entry means, for when it is asked for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn put_by(&mut self, answer: Answer) {
+        if let Some((tag, done)) = self.answered_otherwise(answer) {
+            self.done.push(tag, done);
+        }
     }
 
     /// The request in a slot has ended, and its answer was made.
@@ -41,7 +58,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     #[inline(never)]
     fn answered_otherwise(&mut self, answer: Answer) -> Option<(T, Completion)> {
         let slot = answer.id();
-        let record = self.slots.get_mut(usize::from(slot))?;
+        let Some(record) = self.slots.get_mut(usize::from(slot)) else { return self.unknown() };
         let held = record.state;
         let outcome = match (held, meaning(answer.status())) {
             (State::Free, _) => return self.unknown(),

@@ -42,7 +42,6 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
         }
     }
 
-    #[inline]
     fn finished(&mut self) -> Option<(T, Completion)> {
         loop {
             if let Some(done) = self.done.pop() {
@@ -62,8 +61,10 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     fn drain(&mut self, mut each: impl FnMut(T, Completion)) {
         loop {
             while let Some(answer) = self.answers.pop() {
-                if let Some((tag, done)) = self.answered(answer) {
-                    each(tag, done);
+                // Nobody then has to ask how that went.
+                match self.well(answer) {
+                    Some((tag, blocks)) => each(tag, Completion::ok(blocks)),
+                    None => self.put_by(answer),
                 }
             }
             self.answers.release(&self.registers);
