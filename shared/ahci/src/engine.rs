@@ -421,7 +421,8 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Ahci<R, T> {
     }
 
     fn figures(&self) -> Figures {
-        self.counted()
+        let in_flight = self.ports.iter().map(|port| port.in_flight() as usize).sum();
+        self.counters().figures(&self.figures, self.ended, in_flight)
     }
 
     fn counters(&self) -> Counters {

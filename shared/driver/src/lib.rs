@@ -17,7 +17,7 @@ mod setup;
 mod slots;
 
 pub use bottom::Bottom;
-pub use counters::{Counters, SAMPLED};
+pub use counters::{Counters, SAMPLED, kind, sample};
 pub use engine::{CHANGED, Describe, Engine, Unit};
 pub use health::{ATTRIBUTES_MAX, Attribute, HEALTH_ROWS, Health, Text};
 pub use registers::Registers;

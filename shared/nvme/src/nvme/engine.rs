@@ -98,7 +98,7 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     }
 
     fn figures(&self) -> Figures {
-        self.counted()
+        self.counters.figures(&self.figures, self.ended, self.in_flight())
     }
 
     fn counters(&self) -> Counters {

@@ -1,43 +1,19 @@
 // SPDX-License-Identifier: MIT
-//! What is counted of requests: how many ended, and of one in 64 how long it took, so that a request costs an addition.
+//! What is counted of requests beyond how many ended.
 use super::Nvme;
-use orion_block::Op;
-use orion_driver::{Registers, SAMPLED};
-use orion_metrics::{Counter, Figures, Kind};
+use orion_driver::{Registers, kind, sample};
+use orion_metrics::Counter;
 
 impl<R: Registers, T: Copy + Default> Nvme<R, T> {
-    /// What was counted so far. How long requests took, and how much they moved, is that of one in 64; times are
-    /// as fine as the calls of `set_time`.
-    pub(super) fn counted(&self) -> Figures {
-        let mut figures = self.figures;
-        for (counter, value) in [
-            (Counter::Requests, self.ended),
-            (Counter::InFlight, u64::try_from(self.in_flight()).unwrap_or(u64::MAX)),
-            (Counter::Kicks, self.counters.kicks),
-            (Counter::Resets, self.counters.misused),
-            (Counter::Timeouts, self.counters.timeouts),
-            (Counter::Sampled, SAMPLED),
-        ] {
-            figures.set(counter, value);
-        }
-        figures
-    }
-
     /// Times a request that has ended, and lets it stand for those that were not looked at.
     #[cold]
     #[inline(never)]
     pub(super) fn sample(&mut self, slot: u16) {
         let Some(record) = self.slots.get(usize::from(slot)) else { return };
         let began = record.deadline.0.saturating_sub(self.timeout_ns);
-        let kind = match record.req.op {
-            Op::Flush => Kind::Flush,
-            Op::Read => Kind::Read,
-            _ => Kind::Write,
-        };
         let shift = self.disks.get(usize::from(record.unit)).map_or(9, |disk| disk.limits.block.shift());
-        let sectors = u64::from(record.req.blocks) << shift.saturating_sub(9);
-        self.figures.record(kind, self.now.0.saturating_sub(began));
-        self.figures.add(Counter::Sectors, sectors * SAMPLED);
+        let took = self.now.0.saturating_sub(began);
+        sample(&mut self.figures, kind(record.req.op), took, record.req.blocks, shift);
     }
 
     /// The controller could not do a request.

@@ -88,7 +88,7 @@ impl<P: Port, T: Copy + Default> Engine<T> for Initiator<P, T> {
     }
 
     fn figures(&self) -> Figures {
-        self.counted()
+        self.counters.figures(&self.figures, self.ended, self.in_flight())
     }
 
     fn counters(&self) -> Counters {

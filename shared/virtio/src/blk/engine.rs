@@ -116,7 +116,7 @@ impl<B: Bus, T: Copy + Default, Q: Ring> Engine<T> for VirtioBlk<B, T, Q> {
     }
 
     fn figures(&self) -> Figures {
-        self.counted()
+        self.counters.figures(&self.figures, self.ended, self.in_flight())
     }
 
     fn counters(&self) -> Counters {
