@@ -5,7 +5,7 @@ use orion_pci::{Function, Message};
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
 
-/// The device is not reached over PCI.
+/// The device is not reached in a way that its driver knows.
 const NOT_PCI: InitError = InitError(
     "the configuration names a transport that this driver does not know: build the image and its configuration together",
 );
@@ -25,4 +25,29 @@ pub fn function<W: World>(device: &Device, world: &mut W) -> Result<Function<W::
         _ => return Err(NOT_PCI),
     };
     function.map_err(|fault| InitError(fault.text()))
+}
+
+/// Where a device's registers are.
+#[derive(Debug)]
+pub enum Site<M> {
+    /// In a page of their own or of several devices, from this byte on.
+    Mapped(M, usize),
+    /// Behind a function of PCI, in memory.
+    Behind(Function<M>),
+}
+
+/// The device's registers, of a kind of device that there is on PCI and without it.
+///
+/// # Errors
+/// [`InitError`] where they are not mapped, or the function cannot be used.
+pub fn site<W: World>(device: &Device, world: &mut W) -> Result<Site<W::Mmio>, InitError> {
+    match device.transport.get() {
+        0 => {
+            let registers = world.mmio(device.config_vaddr.get()).ok_or(UNMAPPED)?;
+            let offset = usize::try_from(device.config_offset.get()).map_err(|_| UNMAPPED)?;
+            Ok(Site::Mapped(registers, offset))
+        }
+        1 => function(device, world).map(Site::Behind),
+        _ => Err(NOT_PCI),
+    }
 }

@@ -14,7 +14,7 @@ mod relay;
 mod setup;
 
 pub use above::{Above, Whole};
-pub use function::function;
+pub use function::{Site, function, site};
 pub use relay::Origin;
 pub use setup::UNMAPPED;
 

@@ -11,10 +11,10 @@ mod tests;
 use core::fmt::Debug;
 use orion_block::Instant;
 use orion_driver::Setup;
-use orion_driver_pd::{Above, Driver, DriverPd, UNMAPPED, Whole};
+use orion_driver_pd::{Above, Driver, DriverPd, Site, Whole, site};
 use orion_pd::config::Device;
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
-use orion_virtio::{AnyBus, Fault, Many, MmioTransport, Msi, PciTransport, Wishes};
+use orion_virtio::{AnyBus, Fault, Many, MmioTransport, PciTransport, Wishes};
 
 /// The driver of a virtio block device that has one split ring.
 #[derive(Debug)]
@@ -110,22 +110,11 @@ where
 }
 
 fn bus<W: World>(device: &Device, world: &mut W) -> Result<AnyBus<W::Mmio>, InitError> {
-    let registers = world.mmio(device.config_vaddr.get()).ok_or(UNMAPPED)?;
-    match device.transport.get() {
-        0 => {
-            let offset = usize::try_from(device.config_offset.get()).map_err(|_| explain(Fault::Registers))?;
-            MmioTransport::new(registers, offset).map(AnyBus::Mmio).map_err(explain)
-        }
-        1 => {
-            let bars = world.mmio(device.bar_vaddr.get()).ok_or(UNMAPPED)?;
-            let address = device.msi_address.get();
-            let msi = (address != 0).then(|| Msi { address, data: device.msi_data.get() });
-            PciTransport::new(registers, bars, device.bar_bus.get(), msi).map(AnyBus::Pci).map_err(explain)
-        }
-        _ => {
-            Err(InitError("the configuration names a transport that this driver does not know: build the image again"))
-        }
-    }
+    let bus = match site(device, world)? {
+        Site::Mapped(registers, offset) => MmioTransport::new(registers, offset).map(AnyBus::Mmio),
+        Site::Behind(function) => PciTransport::over(function).map(AnyBus::Pci),
+    };
+    bus.map_err(explain)
 }
 
 fn explain(fault: Fault) -> InitError {

@@ -10,11 +10,11 @@ mod tests;
 
 use core::fmt::Debug;
 use orion_driver::Setup;
-use orion_driver_pd::{Driver, DriverPd, UNMAPPED, Whole};
+use orion_driver_pd::{Driver, DriverPd, Site, UNMAPPED, Whole, site};
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
 use orion_scsi::{Choice, Place, UNITS, Wanted};
-use orion_virtio::{AnyBus, Fault, MmioTransport, Msi, PciTransport};
+use orion_virtio::{AnyBus, Fault, MmioTransport, PciTransport};
 
 /// The device record's flag of a disk that may only be read.
 const READ_ONLY: u32 = 2;
@@ -57,22 +57,11 @@ fn wanted(devices: &[Device]) -> Result<([Wanted; UNITS], usize), InitError> {
 }
 
 fn bus<W: World>(device: &Device, world: &mut W) -> Result<AnyBus<W::Mmio>, InitError> {
-    let registers = world.mmio(device.config_vaddr.get()).ok_or(UNMAPPED)?;
-    match device.transport.get() {
-        0 => {
-            let offset = usize::try_from(device.config_offset.get()).map_err(|_| explain(Fault::Registers))?;
-            MmioTransport::new(registers, offset).map(AnyBus::Mmio).map_err(explain)
-        }
-        1 => {
-            let bars = world.mmio(device.bar_vaddr.get()).ok_or(UNMAPPED)?;
-            let address = device.msi_address.get();
-            let msi = (address != 0).then(|| Msi { address, data: device.msi_data.get() });
-            PciTransport::new(registers, bars, device.bar_bus.get(), msi).map(AnyBus::Pci).map_err(explain)
-        }
-        _ => {
-            Err(InitError("the configuration names a transport that this driver does not know: build the image again"))
-        }
-    }
+    let bus = match site(device, world)? {
+        Site::Mapped(registers, offset) => MmioTransport::new(registers, offset).map(AnyBus::Mmio),
+        Site::Behind(function) => PciTransport::over(function).map(AnyBus::Pci),
+    };
+    bus.map_err(explain)
 }
 
 fn explain(fault: Fault) -> InitError {

@@ -66,7 +66,14 @@ impl<M: Mmio> PciTransport<M> {
     /// [`Fault::NotVirtio`], [`Fault::WrongType`], [`Fault::Registers`], [`Fault::Capabilities`], [`Fault::Window`] or
     /// [`Fault::NoMsix`].
     pub fn new(config: M, bars: M, bars_bus: u64, msi: Option<Msi>) -> core::result::Result<Self, Fault> {
-        let function = Function::new(config, bars, bars_bus, msi).map_err(fault)?;
+        Self::over(Function::new(config, bars, bars_bus, msi).map_err(fault)?)
+    }
+
+    /// The device behind a function whose BARs are placed and whose interrupt is set up.
+    ///
+    /// # Errors
+    /// [`Fault::NotVirtio`], [`Fault::WrongType`] or [`Fault::Capabilities`].
+    pub fn over(function: Function<M>) -> core::result::Result<Self, Fault> {
         let device_type = device_type(function.identity())?;
         let caps = capabilities::find(&function)?;
         let msi = function.messages();
