@@ -41,6 +41,8 @@ pub fn scsi(bytes: &[u8]) {
     let mut health = orion_driver::Health::default();
     log::PAGES.into_iter().for_each(|page| log::learn(bytes, page, &mut health));
     let mut disk = Disk::new(64, 512);
+    // What it offers is for its lies to say: a write that is forced is nothing to wonder at.
+    disk.fua = true;
     let mut input = Input(bytes);
     while !input.is_empty() {
         match QUESTIONS.get(usize::from(input.byte())) {
