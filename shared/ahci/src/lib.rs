@@ -5,7 +5,7 @@
 //! The engine is sans-IO: given its registers, its DMA memory and the time, it brings ports up, keeps up to 32 commands at each
 //! drive, and recovers from errors as the standard says. `docs/ahci.md` lists what is implemented, by section.
 #![no_std]
-#![cfg_attr(not(any(test, feature = "model")), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 #[cfg(any(test, feature = "model"))]
 extern crate std;
 

@@ -6,7 +6,6 @@
 //! only when the port had none pending, and a message is sent only when IS was zero. A driver that acknowledges in the wrong order,
 //! mixes queued commands with others, or breaks another rule, hangs or makes the model panic.
 #![allow(
-    unsafe_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -15,7 +14,6 @@
     reason = "this is a test's other side, which says what is wrong by panicking"
 )]
 use core::cell::RefCell;
-use core::ptr::NonNull;
 use orion_region::Window;
 use std::boxed::Box;
 use std::rc::Rc;
@@ -31,17 +29,10 @@ pub use drive::{Drive, words};
 pub use port::{Port, Taken};
 pub use registers::Abar;
 
+pub use orion_region::model::{BusMemory, memory};
+
 /// A controller that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
-pub fn memory<const N: usize>(len: usize) -> [Window; N] {
-    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
-    // SAFETY: the size is not zero.
-    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
-    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
-    core::array::from_fn(|_| unsafe { Window::new(base, len) })
-}
 
 /// What holds a drive's blocks in place of the model's own bytes. Each answers whether it went well.
 pub trait Medium: core::fmt::Debug {
@@ -157,7 +148,7 @@ pub struct Model {
     pub gone: bool,
     /// Commands carried out, by code.
     pub done: std::collections::BTreeMap<u8, u64>,
-    memory: Vec<(u64, Window)>,
+    memory: BusMemory,
     raised: bool,
     master: bool,
     ghc: u32,
@@ -185,7 +176,7 @@ impl Model {
             comresets: 0,
             gone: false,
             done: std::collections::BTreeMap::new(),
-            memory,
+            memory: BusMemory { pieces: memory, last: if shape.wide { u64::MAX } else { u32::MAX.into() } },
             raised: false,
             master: false,
             ghc: 0,
@@ -207,8 +198,8 @@ impl Model {
 
     /// Other bytes lie at a bus address from now on.
     pub fn replace_memory(&mut self, bus: u64, window: Window) {
-        self.memory.retain(|(at, _)| *at != bus);
-        self.memory.push((bus, window));
+        self.memory.pieces.retain(|(at, _)| *at != bus);
+        self.memory.pieces.push((bus, window));
     }
 
     /// Whether the bus lets it reach memory.
@@ -251,26 +242,9 @@ impl Model {
         }
     }
 
-    /// The mapped bytes that the device names `bus..bus + len`.
-    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+    /// The memory that it reaches.
+    fn bus(&self) -> &BusMemory {
         assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
-        assert!(self.shape.wide || bus + (len as u64) <= 1 << 32, "an address that the controller does not reach");
-        let mut spans = self.memory.iter();
-        let (base, window) = spans
-            .find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64)
-            .unwrap_or_else(|| panic!("the driver gave the device {len} bytes at {bus:#x}, which is nobody's memory"));
-        (window, (bus - base) as usize)
-    }
-
-    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        let (window, offset) = self.at(bus, N);
-        assert!(window.copy_out(offset, &mut bytes));
-        bytes
-    }
-
-    fn store(&self, bus: u64, bytes: &[u8]) {
-        let (window, offset) = self.at(bus, bytes.len());
-        assert!(window.copy_in(offset, bytes));
+        &self.memory
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Sections are those of *NVM Express Base Specification, Revision 1.4*. What is driven and what is not: `docs/nvme.md`.
 #![no_std]
-#![cfg_attr(not(any(test, feature = "model")), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 #[cfg(any(test, feature = "model"))]
 extern crate std;
 

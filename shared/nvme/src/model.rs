@@ -5,7 +5,6 @@
 //! Requests are taken only after a doorbell, or what shadows it, was rung. Administrative commands are served at once. The pin is
 //! QEMU's, whose count of completion queues that are not empty outlives a reset. A driver that breaks the rules makes it panic.
 #![allow(
-    unsafe_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -14,7 +13,6 @@
     reason = "this is a test's other side, which says what is wrong by panicking"
 )]
 use core::cell::RefCell;
-use core::ptr::NonNull;
 use orion_region::Window;
 use std::boxed::Box;
 use std::collections::BTreeMap;
@@ -31,17 +29,10 @@ mod shape;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
 
+pub use orion_region::model::{BusMemory, memory};
+
 /// A controller that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
-pub fn memory<const N: usize>(len: usize) -> [Window; N] {
-    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
-    // SAFETY: the size is not zero.
-    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
-    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
-    core::array::from_fn(|_| unsafe { Window::new(base, len) })
-}
 
 /// What holds the blocks of the first namespace in place of the model's own bytes. Each answers whether it went well.
 pub trait Medium: core::fmt::Debug {
@@ -144,7 +135,7 @@ pub struct Model {
     pub master: bool,
     /// Whether the bus lets it reach memory.
     pub bus: Option<Bus>,
-    memory: Vec<(u64, Window)>,
+    memory: BusMemory,
     gone: bool,
     config: u32,
     status: u32,
@@ -181,7 +172,7 @@ impl Model {
             polls: false,
             master: false,
             bus: None,
-            memory,
+            memory: BusMemory::new(memory),
             gone: false,
             config: 0,
             status: 0,
@@ -232,26 +223,9 @@ impl Model {
         }
     }
 
-    /// The mapped bytes that the controller names `bus..bus + len`.
-    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+    /// The memory that it reaches.
+    fn bus(&self) -> &BusMemory {
         assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
-        let mut spans = self.memory.iter();
-        let (base, window) =
-            spans.find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64).unwrap_or_else(|| {
-                panic!("the driver gave the controller {len} bytes at {bus:#x}, which is nobody's memory")
-            });
-        (window, (bus - base) as usize)
-    }
-
-    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        let (window, offset) = self.at(bus, N);
-        assert!(window.copy_out(offset, &mut bytes));
-        bytes
-    }
-
-    fn store(&self, bus: u64, bytes: &[u8]) {
-        let (window, offset) = self.at(bus, bytes.len());
-        assert!(window.copy_in(offset, bytes));
+        &self.memory
     }
 }

@@ -2,12 +2,14 @@
 //! Memory that a PD shares with peers and devices: windows on mapped regions, register files, DMA arenas.
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 extern crate std;
 
 pub mod circle;
 pub mod fixed;
 pub mod mmio;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 pub mod table;
 pub mod window;
 

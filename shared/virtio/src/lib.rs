@@ -5,7 +5,7 @@
 //! Constants, bit sets and the [`Transport`](virtio_drivers::transport::Transport) trait are those of the crate
 //! `virtio-drivers`; its queue and its PCI transport are not used, for the reasons in `docs/virtio-blk.md`.
 #![no_std]
-#![cfg_attr(not(any(test, feature = "model")), forbid(unsafe_code))]
+#![forbid(unsafe_code)]
 #[cfg(any(test, feature = "model"))]
 extern crate std;
 

@@ -5,7 +5,6 @@
 //! It looks at its queue only after a notification and takes interrupts as seriously: a test that polls neither side
 //! hangs where one of them sleeps with work left, and says so. A driver that breaks the protocol makes it panic.
 #![allow(
-    unsafe_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -14,7 +13,6 @@
     reason = "this is a test's other side, which says what is wrong by panicking"
 )]
 use core::cell::RefCell;
-use core::ptr::NonNull;
 use orion_region::Window;
 use std::rc::Rc;
 use std::vec;
@@ -33,17 +31,10 @@ pub use pci::{PciBars, PciConfig, PciModel, pci};
 pub use registers::Registers;
 pub use scsi::{ScsiMischief, ScsiMmio, ScsiModel, ScsiShape, SharedScsi, Tasks};
 
+pub use orion_region::model::{BusMemory, memory};
+
 /// A device that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// `len` zero bytes at a page boundary, as `N` windows: one for each side, as if each had mapped them. Never freed.
-pub fn memory<const N: usize>(len: usize) -> [Window; N] {
-    let layout = std::alloc::Layout::from_size_align(len.max(1), 4096).unwrap();
-    // SAFETY: the size is not zero.
-    let base = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).unwrap();
-    // SAFETY: the bytes are never freed, aligned, and reached only through windows.
-    core::array::from_fn(|_| unsafe { Window::new(base, len) })
-}
 
 /// What holds a device's blocks in place of the model's own bytes. Each answers whether it went well.
 pub trait Medium: core::fmt::Debug {
@@ -189,7 +180,7 @@ pub struct Model {
     pub resets: u64,
     /// Requests carried out, by virtio's request type.
     pub done: std::collections::BTreeMap<u32, u64>,
-    memory: Vec<(u64, Window)>,
+    memory: BusMemory,
     driver_features: u64,
     selects: [u32; 2],
     selected: u16,
@@ -226,7 +217,7 @@ impl Model {
             notifications: 0,
             resets: 0,
             done: std::collections::BTreeMap::new(),
-            memory,
+            memory: BusMemory::new(memory),
             driver_features: 0,
             selects: [0; 2],
             status: if stuck { 4 } else { 0 },
@@ -309,25 +300,9 @@ impl Model {
         self.driver_features >> bit & 1 != 0
     }
 
-    /// The mapped bytes that the device names `bus..bus + len`.
-    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
+    /// The memory that it reaches.
+    fn bus(&self) -> &BusMemory {
         assert!(self.master, "DMA while the bus master bit is clear");
-        let mut spans = self.memory.iter();
-        let (base, window) = spans
-            .find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64)
-            .unwrap_or_else(|| panic!("the driver gave the device {len} bytes at {bus:#x}, which is nobody's memory"));
-        (window, (bus - base) as usize)
-    }
-
-    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        let (window, offset) = self.at(bus, N);
-        assert!(window.copy_out(offset, &mut bytes));
-        bytes
-    }
-
-    fn store(&self, bus: u64, bytes: &[u8]) {
-        let (window, offset) = self.at(bus, bytes.len());
-        assert!(window.copy_in(offset, bytes));
+        &self.memory
     }
 }

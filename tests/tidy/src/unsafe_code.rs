@@ -16,10 +16,6 @@ const UNSAFE: &[(&str, &str)] = &[
     ("tools/insns/", "QEMU calls a plugin through C functions"),
     ("pds/sel4/", "the seL4 world maps memory and makes system calls"),
     ("tests/", "windows on a test's own memory; system calls"),
-    ("shared/virtio/src/model.rs", "windows on a test's own memory"),
-    ("shared/ahci/src/model.rs", "windows on a test's own memory"),
-    ("shared/nvme/src/model.rs", "windows on a test's own memory"),
-    ("shared/nvme/src/nvme/tests.rs", "windows on a test's own memory"),
 ];
 
 /// Libraries of shared/ and pds/ that need an operating system, each with its reason.

@@ -46,7 +46,7 @@ impl Model {
         }
         regs.ci &= !(1 << slot);
         let header = regs.address(port::CLB) + 32 * u64::from(slot);
-        self.store(header + 4, &(moved as u32).to_le_bytes());
+        self.bus().store(header + 4, &(moved as u32).to_le_bytes());
         self.register_fis(port, lba);
         let pio_read = moved > 0 && !taken.write && !matches!(taken.task.command, 0x25 | 0xc8);
         self.event(port, if pio_read { is::PSS } else { is::DHRS });
@@ -112,7 +112,7 @@ impl Model {
         let moved = data.len();
         for (bus, bytes) in &taken.parts {
             let (now, later) = data.split_at(*bytes);
-            self.store(*bus, now);
+            self.bus().store(*bus, now);
             data = later;
         }
         assert!(data.is_empty(), "too little room for the data");
@@ -123,7 +123,7 @@ impl Model {
         assert!(taken.write, "a write that is said to be a read");
         let mut all = Vec::new();
         for (bus, bytes) in &taken.parts {
-            let (window, offset) = self.at(*bus, *bytes);
+            let (window, offset) = self.bus().at(*bus, *bytes);
             let mut part = vec![0; *bytes];
             assert!(window.copy_out(offset, &mut part));
             all.extend(part);

@@ -168,18 +168,18 @@ impl Model {
 
     fn fetch(&self, port: usize, slot: u8) -> Taken {
         let regs = &self.ports[port];
-        let header: [u8; 32] = self.load(regs.address(port::CLB) + 32 * u64::from(slot));
+        let header: [u8; 32] = self.bus().load(regs.address(port::CLB) + 32 * u64::from(slot));
         let header = CommandHeader::read_from_bytes(&header).unwrap();
         assert_eq!(header.flags.get() & 31, 5, "the length of a register FIS");
         assert_eq!(header.flags.get() & !0x5f, 0, "flags of a header");
         assert_eq!(header.moved.get(), 0, "bytes moved before it began");
         assert_eq!(header.table.get() % 128, 0, "a table's alignment");
-        let fis: [u8; 20] = self.load(header.table.get());
+        let fis: [u8; 20] = self.bus().load(header.table.get());
         let fis = ToDevice::read_from_bytes(&fis).unwrap();
         assert_eq!((fis.kind, fis.flags, fis.icc, fis.control), (kind::TO_DEVICE, COMMAND, 0, 0), "the FIS");
         let task = fis.task_file();
         let parts = (0..u64::from(header.entries.get())).map(|i| {
-            let entry: [u8; 16] = self.load(header.table.get() + 0x80 + 16 * i);
+            let entry: [u8; 16] = self.bus().load(header.table.get() + 0x80 + 16 * i);
             let entry = Entry::read_from_bytes(&entry).unwrap();
             let bytes = entry.bytes.get();
             assert!(entry.address.get() % 2 == 0 && bytes & 1 == 1 && bytes >> 22 == 0, "an entry: {entry:?}");
@@ -196,7 +196,7 @@ impl Model {
         let [a, b, c, ..] = lba.to_le_bytes();
         let fis =
             ToHost { kind: kind::TO_HOST, flags: INTERRUPT, status, error, lba_low: [a, b, c], ..ToHost::default() };
-        self.store(regs.address(port::FB) + 0x40, fis.as_bytes());
+        self.bus().store(regs.address(port::FB) + 0x40, fis.as_bytes());
     }
 
     /// As above, for queued commands.
@@ -204,6 +204,6 @@ impl Model {
         let regs = &self.ports[port];
         let [status, error, ..] = regs.tfd.to_le_bytes();
         let fis = [u32::from_le_bytes([kind::SET_BITS, INTERRUPT, status, error]), ended];
-        self.store(regs.address(port::FB) + 0x58, fis.map(u32::to_le_bytes).as_flattened());
+        self.bus().store(regs.address(port::FB) + 0x58, fis.map(u32::to_le_bytes).as_flattened());
     }
 }

@@ -99,7 +99,7 @@ impl Model {
             }
             _ => return 2,
         };
-        self.store(command.long(6), &page);
+        self.bus().store(command.long(6), &page);
         0
     }
 
@@ -112,7 +112,7 @@ impl Model {
             _ => return 0x109,
         };
         page.resize(bytes, 0);
-        self.store(command.long(6), &page);
+        self.bus().store(command.long(6), &page);
         0
     }
 }

@@ -24,7 +24,7 @@ impl Model {
             return None;
         }
         assert!(pair.tail < pair.entries[0], "a tail beyond the submission queue");
-        let bytes: [u8; 64] = self.load(pair.commands + 64 * u64::from(pair.head));
+        let bytes: [u8; 64] = self.bus().load(pair.commands + 64 * u64::from(pair.head));
         let mut dwords = [0; 16];
         dwords
             .iter_mut()
@@ -45,9 +45,9 @@ impl Model {
         let phase = u32::from(pair.phase != wrong);
         let last = u32::from(id) | phase << 16 | u32::from(status) << 17;
         let at = pair.answers + 16 * u64::from(pair.written);
-        self.store(at, &result.to_le_bytes());
-        self.store(at + 8, &pair.head.to_le_bytes());
-        self.store(at + 12, &last.to_le_bytes());
+        self.bus().store(at, &result.to_le_bytes());
+        self.bus().store(at + 8, &pair.head.to_le_bytes());
+        self.bus().store(at + 12, &last.to_le_bytes());
         // QEMU's count, which is never corrected.
         self.pending += i32::from(pair.taken == pair.written);
         pair.written = next;
@@ -83,9 +83,9 @@ impl Model {
     fn look_at_shadows(&self, pair: &mut Pair, tell: bool) {
         let Some([values, events]) = self.shadows else { return };
         if tell {
-            self.store(events + 8, &pair.tail.to_le_bytes());
+            self.bus().store(events + 8, &pair.tail.to_le_bytes());
         }
-        pair.tail = u32::from_le_bytes(self.load(values + 8));
+        pair.tail = u32::from_le_bytes(self.bus().load(values + 8));
     }
 
     /// Carries out and answers the `nth` request that it has taken.
@@ -122,8 +122,8 @@ impl Model {
     pub(super) fn answer(&mut self, id: u16, status: u16, wrong: bool) {
         let Some(mut pair) = self.requests else { return };
         if let Some([values, events]) = self.shadows {
-            self.store(events + 12, &pair.taken.to_le_bytes());
-            pair.taken = u32::from_le_bytes(self.load(values + 12));
+            self.bus().store(events + 12, &pair.taken.to_le_bytes());
+            pair.taken = u32::from_le_bytes(self.bus().load(values + 12));
         }
         self.post(&mut pair, id, status, 0, wrong);
         self.requests = Some(pair);

@@ -84,7 +84,7 @@ impl Model {
         let mut rest = &copy[..];
         for (bus, len) in runs {
             let (now, later) = rest.split_at(*len);
-            self.store(*bus, now);
+            self.bus().store(*bus, now);
             rest = later;
         }
         0
@@ -94,7 +94,7 @@ impl Model {
         let mut bytes = vec![0; range.len()];
         let mut at = 0;
         for (bus, len) in runs {
-            let (window, offset) = self.at(*bus, *len);
+            let (window, offset) = self.bus().at(*bus, *len);
             assert!(window.copy_out(offset, &mut bytes[at..at + len]));
             at += len;
         }
@@ -110,7 +110,7 @@ impl Model {
     fn deallocate(&mut self, command: &Taken) -> u16 {
         assert!(self.shape.controller.oncs.get() & 4 != 0, "dataset management is not offered");
         assert_eq!([command.dwords[10], command.dwords[11]], [0, 4], "one range, deallocated");
-        let range: [u8; 16] = self.load(command.long(6));
+        let range: [u8; 16] = self.bus().load(command.long(6));
         let blocks = u32::from_le_bytes(range[4..8].try_into().unwrap());
         let lba = u64::from_le_bytes(range[8..].try_into().unwrap());
         self.clear(command, lba, blocks, false)
@@ -163,7 +163,7 @@ impl Model {
             assert_eq!(second % 4096, 0);
             for page in 0..left.div_ceil(4096) {
                 assert!(page < 512, "a PRP list of more than one page");
-                let entry = u64::from_le_bytes(self.load(second + 8 * page as u64));
+                let entry = u64::from_le_bytes(self.bus().load(second + 8 * page as u64));
                 assert_eq!(entry % 4096, 0, "a PRP entry with an offset");
                 runs.push((entry, (left - page * 4096).min(4096)));
             }

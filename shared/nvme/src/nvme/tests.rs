@@ -26,6 +26,8 @@ struct Rig {
     device: Shared,
     data: Window,
     dma: Window,
+    /// The driver's memory once more, for each of its further lives.
+    lives: Vec<Window>,
 }
 
 impl Rig {
@@ -45,24 +47,18 @@ impl Rig {
         bytes: usize,
         change: impl FnOnce(&mut Setup<'_>),
     ) -> Result<Self, Fault> {
-        let [dma, dma_device, dma_test] = model::memory(bytes);
+        let [dma, dma_device, dma_test, lives @ ..] = model::memory::<64>(bytes);
         let [data, data_device] = model::memory(DATA_LEN);
         let device = Model::new(shape, spaces, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
         let nvme = driver(&device, dma, units, change)?;
-        Ok(Self { nvme, device, data, dma: dma_test })
+        Ok(Self { nvme, device, data, dma: dma_test, lives: lives.into() })
     }
 
     /// The driver dies, and another begins on the same controller and memory.
-    fn reborn(self) -> Self {
-        let Self { nvme, device, data, dma } = self;
-        drop(nvme);
-        let base = dma.base();
-        let len = dma.len();
-        let nvme = driver(&device, dma, &[Place::FIRST], |_| {}).unwrap();
-        // SAFETY: a model's memory is never freed; this is the test's own view of it.
-        #[allow(unsafe_code, reason = "a test's own memory")]
-        let dma = unsafe { Window::new(base, len) };
-        Self { nvme, device, data, dma }
+    fn reborn(mut self) -> Self {
+        let dma = self.lives.pop().expect("a test with fewer lives");
+        self.nvme = driver(&self.device, dma, &[Place::FIRST], |_| {}).unwrap();
+        self
     }
 
     fn at(&mut self, ns: u64) {

@@ -113,9 +113,9 @@ impl Model {
             Some(Mischief::NoStatus) => self.mischief = None,
             Some(Mischief::Status(other)) => {
                 self.mischief = None;
-                self.store(last.bus, &[other]);
+                self.bus().store(last.bus, &[other]);
             }
-            _ => self.store(last.bus, &[status]),
+            _ => self.bus().store(last.bus, &[status]),
         }
         self.give_back(queue, head, moved + 1);
     }
@@ -129,7 +129,7 @@ impl Model {
     }
 
     fn perform(&mut self, parts: &[Part]) -> (u8, u32) {
-        let header: [u8; 16] = self.load(parts[0].bus);
+        let header: [u8; 16] = self.bus().load(parts[0].bus);
         assert!(parts[0].len == 16 && !parts[0].write);
         let kind = u32::from_le_bytes(header[..4].try_into().unwrap());
         assert_eq!(header[4..8], [0; 4], "reserved field");
@@ -188,7 +188,7 @@ impl Model {
         };
         for part in payload {
             let (now, later) = rest.split_at(part.len as usize);
-            self.store(part.bus, now);
+            self.bus().store(part.bus, now);
             rest = later;
         }
         (0, bytes)
@@ -200,7 +200,7 @@ impl Model {
         let mut bytes = vec![0; payload.iter().map(|p| p.len as usize).sum()];
         let mut at = 0;
         for part in payload {
-            let (window, offset) = self.at(part.bus, part.len as usize);
+            let (window, offset) = self.bus().at(part.bus, part.len as usize);
             window.copy_out(offset, &mut bytes[at..at + part.len as usize]);
             at += part.len as usize;
         }
@@ -213,7 +213,7 @@ impl Model {
     /// Answers a question about itself.
     fn tell(&self, payload: &[Part], answer: &[u8]) -> (u8, u32) {
         assert!(payload.len() == 1 && payload[0].write && payload[0].len as usize == answer.len());
-        self.store(payload[0].bus, answer);
+        self.bus().store(payload[0].bus, answer);
         (0, payload[0].len)
     }
 
@@ -234,7 +234,7 @@ impl Model {
     }
 
     fn clear_segment(&mut self, kind: u32, at: u64, most: u32, fill: u8) -> u8 {
-        let segment: [u8; 16] = self.load(at);
+        let segment: [u8; 16] = self.bus().load(at);
         let sector = u64::from_le_bytes(segment[..8].try_into().unwrap());
         let sectors = u32::from_le_bytes(segment[8..12].try_into().unwrap());
         assert!(sectors > 0 && sectors <= most, "{sectors} sectors, more than the device clears at once");

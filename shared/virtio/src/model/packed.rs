@@ -20,7 +20,7 @@ struct Descriptor {
 
 impl Model {
     fn descriptor_at(&self, table: u64, index: u16) -> Descriptor {
-        let d: [u8; 16] = self.load(table + 16 * u64::from(index));
+        let d: [u8; 16] = self.bus().load(table + 16 * u64::from(index));
         Descriptor {
             bus: u64::from_le_bytes(d[..8].try_into().unwrap()),
             len: u32::from_le_bytes(d[8..12].try_into().unwrap()),
@@ -61,8 +61,8 @@ impl Model {
             let (at, wrap, event) = (queue.position.avail, Self::wrap(queue.position.laps[0]), queue.areas[2]);
             // Ask for a notification of the next one, then look whether it came meanwhile.
             if self.negotiated_has(29) {
-                self.store(event, &(at | u16::from(wrap) << 15).to_le_bytes());
-                self.store(event + 2, &2u16.to_le_bytes());
+                self.bus().store(event, &(at | u16::from(wrap) << 15).to_le_bytes());
+                self.bus().store(event + 2, &2u16.to_le_bytes());
             }
             let flags = self.descriptor_at(self.queues[usize::from(nth)].areas[0], at).flags;
             if (flags & AVAIL != 0) != wrap || (flags & USED != 0) == wrap {
@@ -106,7 +106,7 @@ impl Model {
 
     fn add(&self, parts: &mut Vec<Part>, bus: u64, len: u32, write: bool) {
         assert!(write || parts.last().is_none_or(|p| !p.write), "a readable buffer after a writable one");
-        self.at(bus, len as usize);
+        self.bus().at(bus, len as usize);
         parts.push(Part { bus, len, write });
     }
 
@@ -116,11 +116,11 @@ impl Model {
         let [ring, driver, _] = queue.areas;
         let (at, wrap, size) = (queue.position.used, Self::wrap(queue.position.laps[1]), queue.size);
         let place = ring + 16 * u64::from(at);
-        self.store(place + 8, &written.to_le_bytes());
-        self.store(place + 12, &id.to_le_bytes());
+        self.bus().store(place + 8, &written.to_le_bytes());
+        self.bus().store(place + 12, &id.to_le_bytes());
         // The flags last: they say that there is something.
-        self.store(place + 14, &if wrap { AVAIL | USED } else { 0 }.to_le_bytes());
-        let (event, flags) = (u16::from_le_bytes(self.load(driver)), u16::from_le_bytes(self.load(driver + 2)));
+        self.bus().store(place + 14, &if wrap { AVAIL | USED } else { 0 }.to_le_bytes());
+        let (event, flags) = (u16::from_le_bytes(self.bus().load(driver)), u16::from_le_bytes(self.bus().load(driver + 2)));
         let mut passed = false;
         for _ in 0..entries {
             let queue = &mut self.queues[usize::from(nth)];

@@ -57,12 +57,12 @@ impl Model {
         let [table, avail, used] = self.queues[usize::from(nth)].areas;
         let size = self.queues[usize::from(nth)].size;
         loop {
-            let index = u16::from_le_bytes(self.load(avail + 2));
+            let index = u16::from_le_bytes(self.bus().load(avail + 2));
             let mut position = self.queues[usize::from(nth)].position.avail;
             assert!(index.wrapping_sub(position) <= size, "the driver ran over the ring");
             while position != index {
                 let slot = u64::from(position % size);
-                let head = u16::from_le_bytes(self.load(avail + 4 + 2 * slot));
+                let head = u16::from_le_bytes(self.bus().load(avail + 4 + 2 * slot));
                 if self.negotiated_has(35) {
                     // 2.7.9: descriptors in the order of the table; here each request is one.
                     assert_eq!(head, position % size, "a descriptor out of order");
@@ -74,9 +74,9 @@ impl Model {
             }
             // Ask for a notification of the next one, then look whether it came meanwhile.
             if self.negotiated_has(29) {
-                self.store(used + 4 + 8 * u64::from(size), &position.to_le_bytes());
+                self.bus().store(used + 4 + 8 * u64::from(size), &position.to_le_bytes());
             }
-            if u16::from_le_bytes(self.load(avail + 2)) == position {
+            if u16::from_le_bytes(self.bus().load(avail + 2)) == position {
                 return;
             }
         }
@@ -110,7 +110,7 @@ impl Model {
             assert!(flags & !(NEXT | WRITE) == 0, "unknown descriptor flags {flags:#x}");
             let write = flags & WRITE != 0;
             assert!(write || parts.last().is_none_or(|p| !p.write), "a readable buffer after a writable one");
-            self.at(bus, len as usize);
+            self.bus().at(bus, len as usize);
             parts.push(Part { bus, len, write });
             if flags & NEXT == 0 {
                 return parts;
@@ -120,7 +120,7 @@ impl Model {
     }
 
     fn descriptor(&self, table: u64, index: u16) -> (u64, u32, u16, u16) {
-        let d: [u8; 16] = self.load(table + 16 * u64::from(index));
+        let d: [u8; 16] = self.bus().load(table + 16 * u64::from(index));
         let (bus, len) =
             (u64::from_le_bytes(d[..8].try_into().unwrap()), u32::from_le_bytes(d[8..12].try_into().unwrap()));
         let (flags, next) = (u16::from_le_bytes([d[12], d[13]]), u16::from_le_bytes([d[14], d[15]]));
@@ -182,17 +182,17 @@ impl Model {
         let [_, avail, used] = self.queues[usize::from(nth)].areas;
         let (size, old) = (self.queues[usize::from(nth)].size, self.queues[usize::from(nth)].position.used);
         let entry = used + 4 + 8 * u64::from(old % size);
-        self.store(entry, &id.to_le_bytes());
-        self.store(entry + 4, &written.to_le_bytes());
+        self.bus().store(entry, &id.to_le_bytes());
+        self.bus().store(entry + 4, &written.to_le_bytes());
         let new = old.wrapping_add(advance);
         self.queues[usize::from(nth)].position.used = new;
-        self.store(used + 2, &new.to_le_bytes());
+        self.bus().store(used + 2, &new.to_le_bytes());
         let wanted = if self.negotiated_has(29) {
-            let event = u16::from_le_bytes(self.load(avail + 4 + 2 * u64::from(size)));
+            let event = u16::from_le_bytes(self.bus().load(avail + 4 + 2 * u64::from(size)));
             // The index passes the event: counted one by one, to share no arithmetic with the driver.
             (0..advance).any(|step| old.wrapping_add(step) == event)
         } else {
-            u16::from_le_bytes(self.load(avail)) & 1 == 0
+            u16::from_le_bytes(self.bus().load(avail)) & 1 == 0
         };
         if wanted && speak {
             self.interrupt(nth);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A virtio SCSI host in software, for tests: behind it are the disks of `orion_scsi::model`. It serves the driver from
 //! shared memory, holds it to the rules, and misbehaves where a test asks it to.
+use super::BusMemory;
 use core::cell::RefCell;
 use orion_region::Window;
 use orion_scsi::Place;
@@ -108,7 +109,7 @@ pub struct ScsiModel {
     pub managed: Vec<(u32, u64)>,
     /// Events that wait for a buffer.
     events: VecDeque<[u8; 16]>,
-    memory: Vec<(u64, Window)>,
+    memory: BusMemory,
     driver_features: u64,
     selects: [u32; 2],
     queue: usize,
@@ -133,7 +134,7 @@ impl ScsiModel {
             resets: 0,
             managed: Vec::new(),
             events: VecDeque::new(),
-            memory,
+            memory: BusMemory::new(memory),
             driver_features: 0,
             selects: [0; 2],
             queue: 0,
@@ -175,24 +176,8 @@ impl ScsiModel {
         self.driver_features >> bit & 1 != 0
     }
 
-    /// The mapped bytes that the device names `bus..bus + len`.
-    fn at(&self, bus: u64, len: usize) -> (&Window, usize) {
-        let mut spans = self.memory.iter();
-        let (base, window) = spans
-            .find(|(base, w)| bus >= *base && bus + len as u64 <= base + w.len() as u64)
-            .unwrap_or_else(|| panic!("the driver gave the device {len} bytes at {bus:#x}, which is nobody's memory"));
-        (window, (bus - base) as usize)
-    }
-
-    fn load<const N: usize>(&self, bus: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        let (window, offset) = self.at(bus, N);
-        assert!(window.copy_out(offset, &mut bytes));
-        bytes
-    }
-
-    fn store(&self, bus: u64, bytes: &[u8]) {
-        let (window, offset) = self.at(bus, bytes.len());
-        assert!(window.copy_in(offset, bytes));
+    /// The memory that it reaches.
+    fn bus(&self) -> &BusMemory {
+        &self.memory
     }
 }

@@ -81,7 +81,7 @@ impl ScsiModel {
             let Some(Taken { head, parts }) = self.next_chain(1) else { return };
             assert!(parts.len() == 1 && parts[0].write && parts[0].len == 16, "no buffer for an event");
             let bytes = self.events.pop_front().unwrap();
-            self.store(parts[0].bus, &bytes);
+            self.bus().store(parts[0].bus, &bytes);
             self.give_back(1, head, 16);
         }
     }
@@ -96,7 +96,7 @@ impl ScsiModel {
     fn manage(&mut self, taken: &Taken) {
         let [request, answer] = taken.parts[..] else { panic!("a function has a request and an answer") };
         assert!(request.len == 24 && answer.len == 1 && answer.write);
-        let bytes: [u8; 24] = self.load(request.bus);
+        let bytes: [u8; 24] = self.bus().load(request.bus);
         assert_eq!(bytes[..4], [0; 4], "task management is type 0");
         let function = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
         let place = Self::place(&bytes[8..16]).expect("a unit's address");
@@ -107,13 +107,13 @@ impl ScsiModel {
             Tasks::Refuse => 11,
             Tasks::Work => self.end_tasks(function, place, tag),
         };
-        self.store(answer.bus, &[response]);
+        self.bus().store(answer.bus, &[response]);
         self.give_back(0, taken.head, 1);
     }
 
     /// Ends what a function asks to end, before the function is answered.
     fn end_tasks(&mut self, function: u32, place: Place, tag: u64) -> u8 {
-        let header = |model: &Self, taken: &Taken| -> [u8; 51] { model.load(taken.parts[0].bus) };
+        let header = |model: &Self, taken: &Taken| -> [u8; 51] { model.bus().load(taken.parts[0].bus) };
         let concerned: Vec<usize> = (0..self.taken.len())
             .filter(|nth| {
                 let header = header(self, &self.taken[*nth]);
@@ -161,12 +161,12 @@ impl ScsiModel {
     fn perform(&mut self, taken: &Taken) {
         let first = taken.parts[0];
         assert!(first.len == REQUEST && !first.write, "a request begins with its header");
-        let header: [u8; 51] = self.load(first.bus);
+        let header: [u8; 51] = self.bus().load(first.bus);
         assert!(header[16..19] == [0; 3], "SIMPLE tasks, without priority");
         let (readable, writable) = split(&taken.parts);
         let mut out = vec![];
         for part in &readable {
-            let (window, offset) = self.at(part.bus, part.len as usize);
+            let (window, offset) = self.bus().at(part.bus, part.len as usize);
             let mut bytes = vec![0; part.len as usize];
             window.copy_out(offset, &mut bytes);
             out.extend(bytes);
@@ -181,7 +181,7 @@ impl ScsiModel {
         let mut rest = &reply.data[..moved];
         for part in &writable {
             let (now, later) = rest.split_at(rest.len().min(part.len as usize));
-            self.store(part.bus, now);
+            self.bus().store(part.bus, now);
             rest = later;
         }
         let missing = if out.is_empty() {
@@ -203,7 +203,7 @@ impl ScsiModel {
         bytes[4..8].copy_from_slice(&missing.to_le_bytes());
         (bytes[10], bytes[11]) = (status, response);
         bytes[12..].copy_from_slice(sense);
-        self.store(answer.bus, &bytes);
+        self.bus().store(answer.bus, &bytes);
         self.give_back(2, taken.head, ANSWER + moved);
     }
 }

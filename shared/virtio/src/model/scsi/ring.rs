@@ -47,14 +47,14 @@ impl ScsiModel {
         let (size, next) = (self.queues[number].size, self.queues[number].avail);
         // Ask for a notification of the next one, then look whether it is there.
         if self.has(29) {
-            self.store(used + 4 + 8 * u64::from(size), &next.to_le_bytes());
+            self.bus().store(used + 4 + 8 * u64::from(size), &next.to_le_bytes());
         }
-        let index = u16::from_le_bytes(self.load(avail + 2));
+        let index = u16::from_le_bytes(self.bus().load(avail + 2));
         assert!(index.wrapping_sub(next) <= size, "the driver ran over the ring");
         if index == next {
             return None;
         }
-        let head = u16::from_le_bytes(self.load(avail + 4 + 2 * u64::from(next % size)));
+        let head = u16::from_le_bytes(self.bus().load(avail + 4 + 2 * u64::from(next % size)));
         self.queues[number].avail = next.wrapping_add(1);
         let parts = self.chain(table, head, size);
         Some(Taken { head, parts })
@@ -80,7 +80,7 @@ impl ScsiModel {
             assert!(flags & !(NEXT | WRITE) == 0, "unknown descriptor flags {flags:#x}");
             let write = flags & WRITE != 0;
             assert!(write || parts.last().is_none_or(|p| !p.write), "a readable buffer after a writable one");
-            self.at(bus, len as usize);
+            self.bus().at(bus, len as usize);
             parts.push(Part { bus, len, write });
             if flags & NEXT == 0 {
                 return parts;
@@ -90,7 +90,7 @@ impl ScsiModel {
     }
 
     fn descriptor(&self, table: u64, index: u16) -> (u64, u32, u16, u16) {
-        let d: [u8; 16] = self.load(table + 16 * u64::from(index));
+        let d: [u8; 16] = self.bus().load(table + 16 * u64::from(index));
         let (bus, len) =
             (u64::from_le_bytes(d[..8].try_into().unwrap()), u32::from_le_bytes(d[8..12].try_into().unwrap()));
         (bus, len, u16::from_le_bytes([d[12], d[13]]), u16::from_le_bytes([d[14], d[15]]))
@@ -118,17 +118,17 @@ impl ScsiModel {
     fn put(&mut self, number: usize, id: u32, written: u32, advance: u16) {
         let Queue { size, areas: [_, avail, used], used: old, .. } = self.queues[number];
         let entry = used + 4 + 8 * u64::from(old % size);
-        self.store(entry, &id.to_le_bytes());
-        self.store(entry + 4, &written.to_le_bytes());
+        self.bus().store(entry, &id.to_le_bytes());
+        self.bus().store(entry + 4, &written.to_le_bytes());
         let index = old.wrapping_add(advance);
         self.queues[number].used = index;
-        self.store(used + 2, &index.to_le_bytes());
+        self.bus().store(used + 2, &index.to_le_bytes());
         let wanted = if self.has(29) {
-            let event = u16::from_le_bytes(self.load(avail + 4 + 2 * u64::from(size)));
+            let event = u16::from_le_bytes(self.bus().load(avail + 4 + 2 * u64::from(size)));
             // The index passes the event: counted one by one, to share no arithmetic with the driver.
             (0..advance).any(|step| old.wrapping_add(step) == event)
         } else {
-            u16::from_le_bytes(self.load(avail)) & 1 == 0
+            u16::from_le_bytes(self.bus().load(avail)) & 1 == 0
         };
         if wanted {
             self.raised = true;
