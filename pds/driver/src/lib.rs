@@ -5,11 +5,13 @@
 //! What differs from bus to bus is a [`Driver`]: how an engine is made from the PD's configuration.
 #![no_std]
 #![forbid(unsafe_code)]
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 extern crate std;
 
 mod above;
 mod function;
+#[cfg(feature = "model")]
+pub mod model;
 mod relay;
 mod setup;
 

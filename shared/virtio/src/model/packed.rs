@@ -120,7 +120,8 @@ impl Model {
         self.bus().store(place + 12, &id.to_le_bytes());
         // The flags last: they say that there is something.
         self.bus().store(place + 14, &if wrap { AVAIL | USED } else { 0 }.to_le_bytes());
-        let (event, flags) = (u16::from_le_bytes(self.bus().load(driver)), u16::from_le_bytes(self.bus().load(driver + 2)));
+        let (event, flags) =
+            (u16::from_le_bytes(self.bus().load(driver)), u16::from_le_bytes(self.bus().load(driver + 2)));
         let mut passed = false;
         for _ in 0..entries {
             let queue = &mut self.queues[usize::from(nth)];
