@@ -29,22 +29,11 @@ pub use drive::{Drive, words};
 pub use port::{Port, Taken};
 pub use registers::Abar;
 
+pub use orion_driver::model::{Hardware, Medium};
 pub use orion_region::model::{BusMemory, memory};
 
 /// A controller that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// What holds a drive's blocks in place of the model's own bytes. Each answers whether it went well.
-pub trait Medium: core::fmt::Debug {
-    /// Reads sectors of 512 bytes.
-    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
-    /// Writes sectors.
-    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
-    /// Discards sectors.
-    fn discard(&mut self, sector: u64, sectors: u32) -> bool;
-    /// Makes durable what was written.
-    fn flush(&mut self) -> bool;
-}
 
 /// What controller or drive do that they should not. Each is done once, at the next command that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,5 +235,41 @@ impl Model {
     fn bus(&self) -> &BusMemory {
         assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
         &self.memory
+    }
+}
+
+impl Hardware for Model {
+    fn is_notified(&self) -> bool {
+        Self::is_notified(self)
+    }
+    fn take(&mut self) {
+        Self::take(self);
+    }
+    fn held(&self) -> usize {
+        self.taken.len()
+    }
+    fn finish(&mut self, nth: usize) {
+        Self::finish(self, nth);
+    }
+    fn forget(&mut self, nth: usize) {
+        self.taken.remove(nth);
+    }
+    fn take_interrupt(&mut self) -> bool {
+        Self::take_interrupt(self)
+    }
+    fn reaches_memory(&self) -> bool {
+        Self::reaches_memory(self)
+    }
+    fn resets(&self) -> u64 {
+        self.comresets
+    }
+    fn vanish(&mut self) {
+        self.gone = true;
+        self.taken.clear();
+    }
+    fn lose_cache(&mut self) {
+        for drive in self.ports.iter_mut().filter_map(|port| port.drive.as_mut()) {
+            drive.content.clone_from(&drive.durable);
+        }
     }
 }

@@ -5,13 +5,15 @@
 //! registers, its DMA memory and the time, never reads a clock, never sleeps, never allocates.
 #![no_std]
 #![forbid(unsafe_code)]
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 extern crate std;
 
 mod bottom;
 mod counters;
 mod engine;
 mod health;
+#[cfg(feature = "model")]
+pub mod model;
 mod registers;
 mod setup;
 mod slots;

@@ -29,22 +29,11 @@ mod shape;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
 
+pub use orion_driver::model::{Hardware, Medium};
 pub use orion_region::model::{BusMemory, memory};
 
 /// A controller that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// What holds the blocks of the first namespace in place of the model's own bytes. Each answers whether it went well.
-pub trait Medium: core::fmt::Debug {
-    /// Reads sectors of 512 bytes.
-    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
-    /// Writes sectors.
-    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
-    /// Discards sectors, or writes zeroes.
-    fn clear(&mut self, sector: u64, sectors: u32, zeroes: bool) -> bool;
-    /// Makes durable what was written.
-    fn flush(&mut self) -> bool;
-}
 
 /// What a controller does that it must not do, or had better not. Each is done once, at the next occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,5 +216,39 @@ impl Model {
     fn bus(&self) -> &BusMemory {
         assert!(self.reaches_memory(), "DMA while the bus master bit is clear");
         &self.memory
+    }
+}
+
+impl Hardware for Model {
+    fn is_notified(&self) -> bool {
+        Self::is_notified(self)
+    }
+    fn take(&mut self) {
+        Self::take(self);
+    }
+    fn held(&self) -> usize {
+        self.taken.len()
+    }
+    fn finish(&mut self, nth: usize) {
+        Self::finish(self, nth);
+    }
+    fn forget(&mut self, nth: usize) {
+        self.taken.remove(nth);
+    }
+    fn take_interrupt(&mut self) -> bool {
+        Self::take_interrupt(self)
+    }
+    fn reaches_memory(&self) -> bool {
+        Self::reaches_memory(self)
+    }
+    fn resets(&self) -> u64 {
+        self.enables
+    }
+    fn vanish(&mut self) {
+        self.gone = true;
+        self.taken.clear();
+    }
+    fn lose_cache(&mut self) {
+        self.spaces.values_mut().for_each(|space| space.content.clone_from(&space.durable));
     }
 }

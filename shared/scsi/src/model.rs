@@ -21,18 +21,7 @@ mod pages;
 pub mod reserve;
 
 pub use bus::Bus;
-
-/// What holds a disk's blocks in place of its own bytes. Each answers whether it went well. Sectors are of 512 bytes.
-pub trait Medium: core::fmt::Debug {
-    /// Reads sectors.
-    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
-    /// Writes sectors.
-    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
-    /// Discards sectors, or writes zeroes.
-    fn clear(&mut self, sector: u64, sectors: u32, zeroes: bool) -> bool;
-    /// Makes durable what was written.
-    fn flush(&mut self) -> bool;
-}
+pub use orion_driver::model::Medium;
 
 /// The end of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

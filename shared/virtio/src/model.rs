@@ -31,22 +31,11 @@ pub use pci::{PciBars, PciConfig, PciModel, pci};
 pub use registers::Registers;
 pub use scsi::{ScsiMischief, ScsiMmio, ScsiModel, ScsiShape, SharedScsi, Tasks};
 
+pub use orion_driver::model::{Hardware, Medium};
 pub use orion_region::model::{BusMemory, memory};
 
 /// A device that a test and the registers share.
 pub type Shared = Rc<RefCell<Model>>;
-
-/// What holds a device's blocks in place of the model's own bytes. Each answers whether it went well.
-pub trait Medium: core::fmt::Debug {
-    /// Reads sectors of 512 bytes.
-    fn read(&mut self, sector: u64, into: &mut [u8]) -> bool;
-    /// Writes sectors.
-    fn write(&mut self, sector: u64, from: &[u8]) -> bool;
-    /// Discards sectors, or writes zeroes.
-    fn clear(&mut self, sector: u64, sectors: u32, zeroes: bool) -> bool;
-    /// Makes durable what was written.
-    fn flush(&mut self) -> bool;
-}
 
 /// What a device does that it must not do. Each is done once, at the next occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,5 +293,39 @@ impl Model {
     fn bus(&self) -> &BusMemory {
         assert!(self.master, "DMA while the bus master bit is clear");
         &self.memory
+    }
+}
+
+impl Hardware for Model {
+    fn is_notified(&self) -> bool {
+        Self::is_notified(self)
+    }
+    fn take(&mut self) {
+        Self::take(self);
+    }
+    fn held(&self) -> usize {
+        self.taken.len()
+    }
+    fn finish(&mut self, nth: usize) {
+        Self::finish(self, nth);
+    }
+    fn forget(&mut self, nth: usize) {
+        self.taken.remove(nth);
+    }
+    fn take_interrupt(&mut self) -> bool {
+        self.messages.clear();
+        Self::take_interrupt(self)
+    }
+    fn reaches_memory(&self) -> bool {
+        Self::reaches_memory(self)
+    }
+    fn resets(&self) -> u64 {
+        self.resets
+    }
+    fn vanish(&mut self) {
+        self.shape.stuck = true;
+    }
+    fn lose_cache(&mut self) {
+        self.content.clone_from(&self.durable);
     }
 }

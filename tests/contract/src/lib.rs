@@ -12,28 +12,24 @@
     clippy::cast_possible_truncation
 )]
 
-mod ahci;
 mod checks;
 mod device;
+mod driven;
+mod drivers;
 mod layers;
-mod nvme;
 mod pattern;
 mod pd;
 mod report;
-mod scsi;
 mod stack;
 mod under;
-mod virtio;
 
-pub use ahci::Ahci;
 pub use checks::suite;
 pub use device::{Device, Expect};
+pub use driven::Driven;
+pub use drivers::{DrivenAhci, DrivenBlk, DrivenNvme, DrivenScsi, ahci, nvme, virtio_blk, virtio_scsi};
 pub use layers::Narrow;
-pub use nvme::Nvme;
 pub use pattern::Numbers;
 pub use pd::Contract;
 pub use report::Report;
-pub use scsi::Scsi;
 pub use stack::{Bottom, Floor, Memory, Stack};
 pub use under::Under;
-pub use virtio::Virtio;

@@ -2,14 +2,12 @@
 //! Layers over a disk in this process, joined by local queues: a device under test.
 use crate::device::{Device, Expect};
 use crate::under::{Under, block_on};
-use crate::{Ahci, Nvme, Report, Scsi, Virtio, suite};
+use crate::{Report, suite};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
 };
 use orion_region::Window;
-use orion_scsi::model::Disk;
-use orion_virtio::{Many, Wishes};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -182,47 +180,13 @@ impl Stack<Memory> {
     }
 }
 
-impl Stack<Virtio> {
-    /// Nothing over the driver of a virtio block device.
-    pub fn virtio(blocks: usize, block: BlockSize, read_only: bool) -> Self {
-        let (ram, device) = Ram::new();
-        Self::new(Virtio::new(blocks, block, read_only, device, Wishes::default()), ram)
-    }
-}
-
-impl Stack<Scsi> {
-    /// Nothing over the driver of a virtio SCSI host with this disk.
-    pub fn scsi(disk: Disk, read_only: bool) -> Self {
-        let (ram, device) = Ram::new();
-        Self::new(Scsi::new(disk, read_only, device), ram)
-    }
-}
-
-impl Stack<Virtio<Many>> {
-    /// Nothing over the driver of a virtio block device whose queues are as it wishes.
-    pub fn virtio_queues(blocks: usize, block: BlockSize, wishes: Wishes) -> Self {
-        let (ram, device) = Ram::new();
-        Self::new(Virtio::new(blocks, block, false, device, wishes), ram)
-    }
-}
-
-impl Stack<Nvme> {
-    /// Nothing over the driver of an NVMe controller, which may be a plain one.
-    pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool) -> Self {
-        let (ram, device) = Ram::new();
-        Self::new(Nvme::new(blocks, block, read_only, plain, device), ram)
-    }
-}
-
-impl Stack<Ahci> {
-    /// Nothing over the driver of an AHCI controller, which may be a plain one.
-    pub fn ahci(blocks: usize, block: BlockSize, read_only: bool, plain: bool) -> Self {
-        let (ram, device) = Ram::new();
-        Self::new(Ahci::new(blocks, block, read_only, plain, device), ram)
-    }
-}
-
 impl<B: Bottom> Stack<B> {
+    /// Nothing over the driver of a device that is made with its view of the memory for payload.
+    pub fn on(device: impl FnOnce(Window) -> B) -> Self {
+        let (ram, window) = Ram::new();
+        Self::new(device(window), ram)
+    }
+
     /// Nothing over a disk, and memory for payload.
     pub fn new(bottom: B, ram: Ram) -> Self {
         let top = Top { clients: 1, ..Top::default() };

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
-use orion_contract::{Bottom, Expect, Memory, Narrow, Stack, Virtio};
+use orion_contract::{
+    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, nvme, virtio_blk, virtio_scsi,
+};
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
 use orion_scsi::model::Disk;
-use orion_virtio::Wishes;
+use orion_virtio::queue::Queue;
+use orion_virtio::{Many, Wishes};
 
 const B512: BlockSize = BlockSize::B512;
 const B4096: BlockSize = BlockSize::B4096;
@@ -17,8 +20,16 @@ fn memory() -> Stack<Memory> {
     Stack::memory(1000, B512, &[])
 }
 
-fn virtio() -> Stack<Virtio> {
-    Stack::virtio(1000, B512, false)
+fn blk(blocks: usize, block: BlockSize, read_only: bool) -> Stack<DrivenBlk<Queue>> {
+    Stack::on(|data| virtio_blk(blocks, block, read_only, data, Wishes::default()))
+}
+
+fn virtio() -> Stack<DrivenBlk<Queue>> {
+    blk(1000, B512, false)
+}
+
+fn scsi(disk: Disk, read_only: bool) -> Stack<DrivenScsi> {
+    Stack::on(|data| virtio_scsi(disk, read_only, data))
 }
 
 #[test]
@@ -53,8 +64,8 @@ fn split_requests() {
 fn the_virtio_driver() {
     let report = virtio().report();
     assert!(report.failures().is_empty() && report.passed("loss of power") && report.passed("restart"), "{report:#?}");
-    Stack::virtio(128, B4096, false).holds();
-    Stack::virtio(128, B512, true).holds();
+    blk(128, B4096, false).holds();
+    blk(128, B512, true).holds();
 }
 
 #[test]
@@ -63,7 +74,7 @@ fn the_virtio_driver_with_other_queues() {
         [(1, true, false), (1, false, true), (1, true, true), (4, false, false), (4, true, false)]
     {
         let wishes = Wishes { queues, packed, in_order, queue_reset: true };
-        let report = Stack::virtio_queues(512, B512, wishes).report();
+        let report = Stack::on(|data| virtio_blk::<Many>(512, B512, false, data, wishes)).report();
         let passed = report.passed("loss of power") && report.passed("restart");
         assert!(report.failures().is_empty() && passed, "{wishes:?}: {report:#?}");
     }
@@ -72,34 +83,34 @@ fn the_virtio_driver_with_other_queues() {
 #[test]
 fn the_nvme_driver() {
     for plain in [false, true] {
-        let report = Stack::nvme(1000, B512, false, plain).report();
+        let report = Stack::on(|data| nvme(1000, B512, false, plain, data)).report();
         assert!(report.failures().is_empty(), "{report:#?}");
         assert!(report.passed("loss of power") && report.passed("restart"), "{report:#?}");
-        Stack::nvme(128, B4096, false, plain).holds();
-        Stack::nvme(128, B512, true, plain).holds();
+        Stack::on(|data| nvme(128, B4096, false, plain, data)).holds();
+        Stack::on(|data| nvme(128, B512, true, plain, data)).holds();
     }
 }
 
 #[test]
 fn the_ahci_driver() {
     for plain in [false, true] {
-        let report = Stack::ahci(1000, B512, false, plain).report();
+        let report = Stack::on(|data| ahci(1000, B512, false, plain, data)).report();
         assert!(report.failures().is_empty(), "{report:#?}");
         assert!(report.passed("loss of power") && report.passed("restart"), "{report:#?}");
-        Stack::ahci(128, B4096, false, plain).holds();
-        Stack::ahci(128, B512, true, plain).holds();
+        Stack::on(|data| ahci(128, B4096, false, plain, data)).holds();
+        Stack::on(|data| ahci(128, B512, true, plain, data)).holds();
     }
 }
 
 #[test]
 fn the_virtio_scsi_driver() {
-    let report = Stack::scsi(Disk::new(1000, 512), false).report();
+    let report = scsi(Disk::new(1000, 512), false).report();
     assert!(report.failures().is_empty() && report.passed("loss of power") && report.passed("restart"), "{report:#?}");
-    Stack::scsi(Disk { fua: true, ..Disk::new(128, 4096) }, false).holds();
-    Stack::scsi(Disk { write_cache: false, max_unmap: 3, max_write_same: 5, ..Disk::new(1000, 512) }, false).holds();
-    Stack::scsi(Disk { version: 2, unknown: [0x9e, 0x93, 0x1a].into(), ..Disk::new(128, 512) }, false).holds();
-    Stack::scsi(Disk::new(128, 512), true).holds();
-    let report = Stack::scsi(Disk::new(1000, 512), false).layer(Faults::default()).layer(NARROW).report();
+    scsi(Disk { fua: true, ..Disk::new(128, 4096) }, false).holds();
+    scsi(Disk { write_cache: false, max_unmap: 3, max_write_same: 5, ..Disk::new(1000, 512) }, false).holds();
+    scsi(Disk { version: 2, unknown: [0x9e, 0x93, 0x1a].into(), ..Disk::new(128, 512) }, false).holds();
+    scsi(Disk::new(128, 512), true).holds();
+    let report = scsi(Disk::new(1000, 512), false).layer(Faults::default()).layer(NARROW).report();
     assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
 }
 
@@ -108,8 +119,8 @@ fn the_gatekeeper() {
     over(memory(), 800).holds();
     over(Stack::memory(256, B4096, &[]), 100).holds();
     over(virtio(), 800).holds();
-    over(Stack::nvme(1000, B512, false, false), 800).holds();
-    over(Stack::ahci(1000, B512, false, false), 800).holds();
+    over(Stack::on(|data| nvme(1000, B512, false, false, data)), 800).holds();
+    over(Stack::on(|data| ahci(1000, B512, false, false, data)), 800).holds();
     over(virtio().layer(Faults::default()).layer(NARROW), 800).holds();
 }
 

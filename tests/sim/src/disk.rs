@@ -7,7 +7,7 @@
 use crate::events::{Event, Events};
 use crate::faults::{Fault, FaultSet};
 use crate::random::Random;
-use orion_virtio::model::Medium;
+use orion_driver::model::Medium;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

@@ -51,7 +51,7 @@ impl Rig {
         let (block, at) = (self.extent.start * 8 + byte / 512, byte % 512);
         let mut bytes = self.disk.borrow().content(block).to_vec();
         bytes[at] ^= 1;
-        assert!(orion_virtio::model::Medium::write(&mut orion_sim::Attached(self.disk.clone()), block as u64, &bytes));
+        assert!(orion_driver::model::Medium::write(&mut orion_sim::Attached(self.disk.clone()), block as u64, &bytes));
     }
 
     /// The records of the chain, and what is wrong with it.

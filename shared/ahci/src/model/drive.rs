@@ -170,7 +170,7 @@ impl Drive {
         let sector = self.sector(lba);
         if let Some(medium) = &mut self.medium {
             let sectors = (blocks * (self.block as u64 / 512)) as u32;
-            return if medium.discard(sector, sectors) { Ok(()) } else { Err(4) };
+            return if medium.clear(sector, sectors, false) { Ok(()) } else { Err(4) };
         }
         let range = self.range(lba, blocks as usize * self.block).ok_or(0x10)?;
         self.content[range].fill(0);

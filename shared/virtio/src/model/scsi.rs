@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A virtio SCSI host in software, for tests: behind it are the disks of `orion_scsi::model`. It serves the driver from
 //! shared memory, holds it to the rules, and misbehaves where a test asks it to.
-use super::BusMemory;
+use super::{BusMemory, Hardware};
 use core::cell::RefCell;
 use orion_region::Window;
 use orion_scsi::Place;
@@ -179,5 +179,40 @@ impl ScsiModel {
     /// The memory that it reaches.
     fn bus(&self) -> &BusMemory {
         &self.memory
+    }
+}
+
+impl Hardware for ScsiModel {
+    fn is_notified(&self) -> bool {
+        Self::is_notified(self)
+    }
+    fn take(&mut self) {
+        Self::take(self);
+    }
+    fn held(&self) -> usize {
+        self.taken.len()
+    }
+    fn finish(&mut self, nth: usize) {
+        Self::finish(self, nth);
+    }
+    fn forget(&mut self, nth: usize) {
+        self.taken.remove(nth);
+    }
+    fn take_interrupt(&mut self) -> bool {
+        Self::take_interrupt(self)
+    }
+    fn reaches_memory(&self) -> bool {
+        true
+    }
+    fn resets(&self) -> u64 {
+        self.resets
+    }
+    fn vanish(&mut self) {
+        self.shape.stuck = true;
+    }
+    fn lose_cache(&mut self) {
+        for disk in self.bus.disks.values_mut() {
+            disk.content.clone_from(&disk.durable);
+        }
     }
 }
