@@ -261,7 +261,7 @@ impl Hardware for Model {
         Self::reaches_memory(self)
     }
     fn resets(&self) -> u64 {
-        self.comresets
+        self.resets + self.comresets
     }
     fn vanish(&mut self) {
         self.gone = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The contract suite as a client in the host world: gatekeeper, partitions and driver as processes, QEMU's own model of
-//! a virtio block device, or an NVMe controller, as the disk.
+//! a device of each kind as the disk.
 #![allow(clippy::indexing_slicing, reason = "a test's means fail by panicking")]
 use orion_host_tests::Place;
 
@@ -40,6 +40,12 @@ fn four_packed_rings_behind_a_gatekeeper() {
 #[test]
 fn a_namespace_behind_a_gatekeeper() {
     assert!(holds("nvme", WHOLE, "8..264", ALL, &[]) >= 18);
+}
+
+#[test]
+fn a_drive_behind_a_gatekeeper() {
+    // SATA has no command that writes zeroes.
+    assert!(holds("ahci", WHOLE, "8..264", ALL, &[]) >= 17);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Job {
     pub strict: bool,
     /// Whether what it did is durable when it is done, without a flush.
     pub through: bool,
+    /// Whether its disks can write zeroes.
+    pub zeroes: bool,
     /// Of its choices.
     pub seed: u64,
 }
@@ -317,7 +319,9 @@ impl SimClient {
             16..29 => Flight { value: journal.fresh(), ..flight(Op::Write, part, blocks) },
             29..32 => Flight { value: journal.fresh(), fua: true, ..flight(Op::Write, part, blocks) },
             32..35 => flight(Op::Flush, part, 0..0),
-            35..37 if journal.can_take_zeroes(part.disk, blocks.clone()) => flight(Op::WriteZeroes, part, blocks),
+            35..37 if self.job.zeroes && journal.can_take_zeroes(part.disk, blocks.clone()) => {
+                flight(Op::WriteZeroes, part, blocks)
+            }
             37 => Flight { value: journal.fresh(), ..flight(Op::Discard, part, blocks) },
             38 => {
                 let end = part.first + part.blocks;

@@ -1,32 +1,26 @@
 // SPDX-License-Identifier: MIT
-//! A device: the controller of `orion-virtio`'s model with a simulated disk behind it, and how long things take there.
+//! A device: the controller of a driver's model with a simulated disk behind it, and how long things take there.
+use crate::controller::{Controller, Registers};
 use crate::disk::{Attached, SimDisk};
 use crate::events::Event;
 use crate::faults::Fault;
 use crate::random::Random;
+use orion_driver::model::Hardware;
+use orion_pd::config::Device;
 use orion_region::Window;
-use orion_virtio::Wishes;
-use orion_virtio::blk::wire::{config, feature};
-use orion_virtio::model::{Model, PciModel, Shape, Shared, pci};
+use orion_system::bus::Bus;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Indirect descriptors, event index: virtio 1.2, section 6.
-const RING_FEATURES: [u64; 2] = [1 << 28, 1 << 29];
 /// Nanoseconds of a stall: from less than a driver waits to more than it has patience.
 const STALL_NS: std::ops::Range<u64> = 500_000_000..6_000_000_000;
-
-/// What the driver is told to wish for.
-fn wishes(options: u32) -> Wishes {
-    let [queues, switches, ..] = options.to_le_bytes();
-    Wishes { queues: queues.into(), packed: switches & 1 != 0, ..Wishes::default() }
-}
 
 /// A device of a machine that has power.
 #[derive(Debug)]
 pub struct SimDevice {
     disk: Rc<RefCell<SimDisk>>,
-    model: Shared,
+    controller: Controller,
+    model: Rc<RefCell<dyn Hardware>>,
     /// When each request that the model holds is done, in the model's order.
     due: Vec<u64>,
     /// Nanoseconds that a request takes at most; 0: none takes any time.
@@ -42,8 +36,10 @@ pub struct SimDevice {
 }
 
 impl SimDevice {
-    /// A device that reaches `memory`: bus addresses and bytes. Its queues can be as `options` say, as its driver is told.
+    /// A device of this kind that reaches `memory`: bus addresses and bytes. Its queues can be as `options` say, as its driver is
+    /// told.
     pub fn new(
+        bus: Bus,
         disk: &Rc<RefCell<SimDisk>>,
         memory: Vec<(u64, Window)>,
         options: u32,
@@ -51,22 +47,11 @@ impl SimDevice {
         mut random: Random,
     ) -> Self {
         let shape = disk.borrow().shape;
-        let ring = RING_FEATURES.into_iter().filter(|_| random.below(4) > 0).sum::<u64>();
-        let cache = if shape.cache { feature::FLUSH } else { 0 };
-        let features = feature::BLK_SIZE | feature::DISCARD | feature::WRITE_ZEROES | cache | ring;
-        let sectors = (shape.blocks * shape.block / 512) as u64;
-        let found = Shape::new(0, features)
-            .field(config::CAPACITY, sectors.to_le_bytes())
-            .field(config::BLK_SIZE, (shape.block as u32).to_le_bytes())
-            .field(config::MAX_DISCARD_SECTORS, 4096u32.to_le_bytes())
-            .field(config::DISCARD_SECTOR_ALIGNMENT, 8u32.to_le_bytes())
-            .field(config::MAX_WRITE_ZEROES_SECTORS, 4096u32.to_le_bytes());
-        let found = Shape { queue_max: [256, 64, 16][random.below(3)], ..found }.offering(wishes(options));
-        let model = Model::new(found, memory);
-        model.borrow_mut().medium = Some(Box::new(Attached(disk.clone())));
+        let controller = Controller::new(bus, shape, Attached(disk.clone()), memory, options, &mut random);
         Self {
             disk: disk.clone(),
-            model,
+            model: controller.hardware(),
+            controller,
             due: Vec::new(),
             usual_ns,
             serial_ns: 0,
@@ -77,16 +62,16 @@ impl SimDevice {
         }
     }
 
-    /// Its PCI function, whose BARs are placed in `len` bytes at `bus`.
-    pub fn function(&self, bus: u64, len: usize) -> Rc<RefCell<PciModel>> {
-        pci(&self.model, bus, len)
+    /// The registers by which a life of its driver finds it, by where they are mapped.
+    pub fn registers(&self, device: &Device) -> Vec<(u64, Registers)> {
+        self.controller.registers(device)
     }
 
     /// When it has something to do; `None` while it has nothing.
     pub fn next(&self) -> Option<u64> {
         let model = self.model.borrow();
         // After a reset there is nothing to be done of what was there before.
-        let due = self.due.iter().take(model.taken.len()).min().copied();
+        let due = self.due.iter().take(model.held()).min().copied();
         let news = model.is_notified().then_some(0);
         due.into_iter().chain(news).min().map(|at| at.max(self.stalled)).filter(|at| *at != u64::MAX)
     }
@@ -95,13 +80,12 @@ impl SimDevice {
     pub fn step(&mut self, now: u64) {
         let model = self.model.clone();
         let model = &mut *model.borrow_mut();
-        if model.taken.is_empty() {
-            self.due.clear();
-        }
-        self.count_resets(model.resets);
+        // What was there before a reset is gone.
+        self.due.truncate(model.held());
+        self.count_resets(model.resets());
         if model.is_notified() {
             model.take();
-            while self.due.len() < model.taken.len() {
+            while self.due.len() < model.held() {
                 let due = if self.serial_ns > 0 { self.queued(now) } else { now + self.duration() };
                 self.due.push(due);
             }
@@ -153,7 +137,7 @@ impl SimDevice {
     }
 
     /// Stalls, or leaves.
-    fn misbehave(&mut self, now: u64, model: &mut Model) {
+    fn misbehave(&mut self, now: u64, model: &mut dyn Hardware) {
         let disk = &mut *self.disk.borrow_mut();
         if disk.shape.faults.has(Fault::Stalls) && self.random.below(3000) == 0 {
             disk.events.note(Event::Stall);
@@ -162,32 +146,30 @@ impl SimDevice {
         if disk.shape.faults.has(Fault::Vanishing) && self.random.below(10_000) == 0 && self.stalled != u64::MAX {
             disk.events.note(Event::Vanished);
             self.stalled = u64::MAX;
-            model.shape.stuck = true;
+            model.vanish();
         }
     }
 
     /// Whether its driver was interrupted since this was last asked.
     pub fn take_interrupt(&self) -> bool {
-        let model = &mut *self.model.borrow_mut();
-        model.messages.clear();
-        model.take_interrupt()
+        self.model.borrow_mut().take_interrupt()
     }
 
     /// Takes the power away: of the requests that it holds some are done, in part, and nobody is told.
     pub fn lose_power(&mut self) {
         let model = self.model.clone();
         let model = &mut *model.borrow_mut();
-        while !model.taken.is_empty() {
-            let nth = self.random.below(model.taken.len());
+        while model.held() > 0 {
+            let nth = self.random.below(model.held());
             // A device that its driver has given up reaches no memory.
             if self.random.below(2) == 0 && model.reaches_memory() {
                 model.finish(nth);
             } else {
-                model.taken.remove(nth);
+                model.forget(nth);
             }
             self.disk.borrow_mut().events.note(Event::CaughtInFlight);
         }
-        self.count_resets(model.resets);
+        self.count_resets(model.resets());
         self.disk.borrow_mut().lose_power();
     }
 }

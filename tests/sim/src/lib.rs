@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The simulated world: whole machines in one thread, under a seeded scheduler, with virtual time.
 //!
-//! The PDs' code is the very code of the other worlds, drivers included; devices are the model of `orion-virtio` with
-//! simulated disks behind it, on which everything goes wrong that disks do wrong. Clients keep a journal, and what they
+//! The PDs' code is the very code of the other worlds, drivers included; devices are the drivers' own models with
+//! simulated disks behind them, on which everything goes wrong that disks do wrong. Clients keep a journal, and what they
 //! find is compared with what is legal. The same seed gives the same run.
 // Tests stop at the first surprise, and say what it was.
 #![allow(
@@ -15,6 +15,7 @@
 
 mod case;
 mod client;
+mod controller;
 mod deaths;
 mod device;
 mod disk;

@@ -12,17 +12,19 @@ use crate::puppet::Puppet;
 use crate::random::Random;
 use crate::system::System;
 use crate::world::{Common, SimWorld};
+use orion_ahci_pd::AhciPd;
 use orion_auditor::Auditor;
 use orion_contract::Contract;
 use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
+use orion_nvme_pd::NvmePd;
 use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
 use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
-use orion_virtio::model::{PciBars, PciConfig, Registers};
 use orion_virtio_blk::VirtioBlkPd;
+use orion_virtio_scsi::VirtioScsiPd;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -133,7 +135,14 @@ impl Machine {
         let devices = plan.disks.iter().zip(disks).map(|(disk, medium)| {
             let reached = plan.regions.iter().filter(|r| r.dma_by.contains(&disk.name));
             let windows = reached.filter_map(|r| Some((r.bus?, memory.window(&r.name)?)));
-            SimDevice::new(medium, windows.collect(), disk.options, pace.device_ns, Random::new(random.number()))
+            SimDevice::new(
+                disk.bus,
+                medium,
+                windows.collect(),
+                disk.options,
+                pace.device_ns,
+                Random::new(random.number()),
+            )
         });
         let devices = devices.collect();
         let mut machine =
@@ -161,9 +170,7 @@ impl Machine {
         let plan = &self.system.plan.pds[pd];
         let mut registers = BTreeMap::new();
         if let (Some((disk, _)), Some(device)) = (self.device(pd), config.devices.first()) {
-            let function = self.devices[disk].function(device.bar_bus.get(), device.bar_size.get() as usize);
-            registers.insert(device.config_vaddr.get(), Registers::Config(PciConfig(function.clone())));
-            registers.insert(device.bar_vaddr.get(), Registers::Bars(PciBars(function)));
+            registers.extend(self.devices[disk].registers(device));
         }
         SimWorld {
             config,
@@ -181,6 +188,9 @@ impl Machine {
         let started: Box<dyn Step> = match self.system.plan.pds[pd].program.as_str() {
             "gatekeeper" => Box::new(GatekeeperPd::init(world)?),
             "virtio-blk" => Box::new(VirtioBlkPd::<SimWorld>::init(world)?),
+            "nvme" => Box::new(NvmePd::<SimWorld>::init(world)?),
+            "ahci" => Box::new(AhciPd::<SimWorld>::init(world)?),
+            "virtio-scsi" => Box::new(VirtioScsiPd::<SimWorld>::init(world)?),
             "virtio-blk-gpt" => Box::new(VirtioBlkGpt::<SimWorld>::init(world)?),
             "gpt" => Box::new(GptPd::init(world)?),
             "auditor" => Box::new(Auditor::init(world)?),
@@ -209,7 +219,7 @@ impl Machine {
     /// The PDs that may die, each with what happens then.
     pub fn mortals(&self) -> impl Iterator<Item = (usize, Event)> {
         let event = |program: &str| match program {
-            "virtio-blk" | "virtio-blk-gpt" => Some(Event::DriverDied),
+            "virtio-blk" | "virtio-blk-gpt" | "nvme" | "ahci" | "virtio-scsi" => Some(Event::DriverDied),
             "gpt" => Some(Event::LayerDied),
             "gatekeeper" => Some(Event::GatekeeperDied),
             "client" => Some(Event::ClientDied),

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// How many systems there are.
-pub const SYSTEMS: usize = 9;
+pub const SYSTEMS: usize = 13;
 /// Steps after which a life is said to hang.
 const STEPS_MAX: u64 = 4_000_000;
 
@@ -26,6 +26,8 @@ struct Setting {
     clients: Vec<(&'static str, Vec<Part>)>,
     disks: usize,
     shape: DiskShape,
+    /// Whether all can write zeroes.
+    zeroes: bool,
     /// What disks begin with.
     start: Vec<u8>,
 }
@@ -129,6 +131,7 @@ impl Setting {
                 depth: case.depth,
                 strict: !case.faults.fails_requests(),
                 through: !self.shape.cache,
+                zeroes: self.zeroes,
                 seed: seed ^ (number as u64) << 32,
             };
             ((*name).to_string(), job)
@@ -152,12 +155,16 @@ fn setting(number: usize) -> Rc<Setting> {
 type Client = (&'static str, &'static str, &'static [&'static str]);
 const ALL: &str = "rights=\"read write flush discard zero\"";
 
+/// A disk's name, bus and queues: the second of a system has four packed rings, the third two split ones.
+fn disk(number: usize) -> String {
+    let queues = ["", " queues=\"4\" ring=\"packed\"", " queues=\"2\""][number % 3];
+    format!("name=\"d{number}\" bus=\"virtio-blk\"{queues}")
+}
+
 fn xml(disks: usize, volumes: &str, clients: &[Client]) -> String {
     let mut xml = String::from("<system xmlns:orion=\"urn:orion-storage:1\">");
     for number in 0..disks {
-        // The second disk of a system has four packed rings, the third two split ones.
-        let queues = ["", " queues=\"4\" ring=\"packed\"", " queues=\"2\""][number % 3];
-        xml += &format!("<orion:disk name=\"d{number}\" bus=\"virtio-blk\" timeout=\"1000ms\"{queues}/>");
+        xml += &format!("<orion:disk {} timeout=\"1000ms\"/>", disk(number));
     }
     xml += volumes;
     for (name, program, grants) in clients {
@@ -172,6 +179,13 @@ fn xml(disks: usize, volumes: &str, clients: &[Client]) -> String {
     xml + "</system>"
 }
 
+/// The same with its disks on these buses.
+fn on(xml: &str, buses: &[&str]) -> String {
+    let disks =
+        buses.iter().enumerate().map(|(number, bus)| (disk(number), format!("name=\"d{number}\" bus=\"{bus}\"")));
+    disks.fold(xml.to_owned(), |xml, (was, now)| xml.replace(&was, &now))
+}
+
 fn part(disk: usize, first: u64, blocks: u64) -> Part {
     Part { window: 0, disk, first, blocks }
 }
@@ -184,6 +198,7 @@ fn plan(number: usize) -> Setting {
         clients,
         disks: 1,
         shape,
+        zeroes: true,
         start: Vec::new(),
     };
     let one: &[Client] = &[("a", "client", &["volume=\"v\" blocks=\"1..9\""])];
@@ -224,6 +239,19 @@ fn plan(number: usize) -> Setting {
         8 => {
             let shape = DiskShape { block: 4096, blocks: 64, ..shape };
             Setting { shape, ..setting(xml(1, D0, one), vec![("a", vec![part(0, 1, 8)])]) }
+        }
+        9..=12 => {
+            let buses = [["nvme"; 2], ["ahci"; 2], ["virtio-scsi"; 2], ["nvme", "ahci"]][number - 9];
+            let grants: &[&str] =
+                &["disk=\"d0\" blocks=\"0..4\" window=\"0\"", "disk=\"d1\" blocks=\"3..8\" window=\"1\""];
+            let clients: [Client; 2] = [("a", "client", grants), ("b", "client", &["disk=\"d0\" blocks=\"4..8\""])];
+            let parts = vec![part(0, 0, 32), Part { window: 1, ..part(1, 24, 40) }];
+            let clients_parts = vec![("a", parts), ("b", vec![part(0, 32, 32)])];
+            // Among those of a disk without a cache.
+            let shape = DiskShape { cache: number != 12, ..shape };
+            // SATA has no command for it.
+            let zeroes = !buses.contains(&"ahci");
+            Setting { disks: 2, shape, zeroes, ..setting(on(&xml(2, "", &clients), &buses), clients_parts) }
         }
         _ => setting(xml(1, D0, one), vec![("a", vec![part(0, 8, 64)])]),
     }

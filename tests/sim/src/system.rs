@@ -2,7 +2,8 @@
 //! A system as it is built: planned once, booted many times.
 use orion_pd::Config;
 use orion_pd::config::{Builder, Name, Setting};
-use orion_system::plan::{Board, Plan};
+use orion_system::bus::Bus;
+use orion_system::plan::{Board, Pd, Plan};
 
 /// A planned system.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl System {
         let options =
             orion_system::Options { client_settings, supervisor_settings, ..orion_system::Options::default() };
         let plan = orion_system::plan(xml, Board::Host, &options).expect("the test's system is in order");
-        let blobs = plan.pds.iter().map(|pd| &*Vec::leak(pd.config.clone())).collect();
+        let blobs = plan.pds.iter().map(|pd| &*Vec::leak(blob(&plan, pd))).collect();
         let peers = plan.pds.iter().map(|pd| peers(&plan, &pd.name)).collect();
         Self { plan, blobs, peers }
     }
@@ -54,6 +55,19 @@ impl System {
         }
         self
     }
+}
+
+/// A PD's configuration. The model of a SCSI host has no PCI function: its driver is told that the registers are virtio-mmio's.
+fn blob(plan: &Plan, pd: &Pd) -> Vec<u8> {
+    let bus = plan.disks.iter().find(|disk| Some(&disk.name) == pd.disk.as_ref()).map(|disk| disk.bus);
+    if bus != Some(Bus::VirtioScsi) {
+        return pd.config.clone();
+    }
+    let mut config = rebuilt(Vec::leak(pd.config.clone()));
+    for device in &mut config.devices {
+        (device.transport, device.config_offset) = (0.into(), 0.into());
+    }
+    config.bytes()
 }
 
 /// A configuration as it was put together.

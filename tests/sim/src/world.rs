@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! What a PD sees of the simulated world.
 use crate::client::{Flights, Job};
+use crate::controller::Registers;
 use crate::journal::Journal;
 use crate::memory::Memory;
 use crate::operator::Operator;
 use crate::puppet::Strings;
 use orion_pd::{Channel, Config, Instant, Verdict, World};
 use orion_region::Window;
-use orion_virtio::model::Registers;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! The contract suite through rings, PDs and the virtio driver, under many schedules.
+//! The contract suite through rings, PDs and drivers, under many schedules.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests")]
 use orion_pd::Verdict;
 use orion_sim::Machine;
@@ -7,7 +7,7 @@ use orion_sim::Machine;
 const ALL: &str = "read write flush discard zero";
 
 fn holds(volume: &str, grant: &str, rights: &str, start: &[u8], least: usize) {
-    holds_on("", volume, (grant, rights), start, least);
+    holds_on("bus=\"virtio-blk\"", volume, (grant, rights), start, least);
 }
 
 fn holds_on(disk: &str, volume: &str, (grant, rights): (&str, &str), start: &[u8], least: usize) {
@@ -22,7 +22,7 @@ fn holds_on(disk: &str, volume: &str, (grant, rights): (&str, &str), start: &[u8
 
 fn xml(disk: &str, volume: &str, grant: &str, rights: &str) -> String {
     format!(
-        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\" {disk}/>
+        "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" {disk}/>
          <protection_domain name=\"suite\" priority=\"90\" orion:queue=\"16\" orion:data=\"256K\">
          <program_image path=\"contract.elf\"/></protection_domain><orion:volume name=\"v\">{volume}</orion:volume>
          <orion:grant client=\"suite\" volume=\"v\" blocks=\"{grant}\" rights=\"{rights}\"/></system>"
@@ -38,8 +38,16 @@ fn a_disk_behind_a_gatekeeper() {
 }
 
 #[test]
+fn a_disk_on_every_bus() {
+    // SATA has no command that writes zeroes.
+    for (bus, least) in [("nvme", 18), ("ahci", 17), ("virtio-scsi", 18)] {
+        holds_on(&format!("bus=\"{bus}\""), WHOLE, ("8..264", ALL), &[], least);
+    }
+}
+
+#[test]
 fn a_disk_that_is_given_few_requests_at_once() {
-    holds_on("queue=\"2\"", WHOLE, ("8..264", ALL), &[], 18);
+    holds_on("bus=\"virtio-blk\" queue=\"2\"", WHOLE, ("8..264", ALL), &[], 18);
 }
 
 #[test]
@@ -63,8 +71,10 @@ fn a_restart_below_is_a_delay() {
     table[454..458].copy_from_slice(&7u32.to_le_bytes());
     table[458..462].copy_from_slice(&2048u32.to_le_bytes());
     table[510..].copy_from_slice(&[0x55, 0xaa]);
-    let xml = xml("", &format!("<orion:partition number=\"1\">{WHOLE}</orion:partition>"), "all", ALL);
-    for seed in 0..30 {
+    let volume = format!("<orion:partition number=\"1\">{WHOLE}</orion:partition>");
+    for seed in 0..40 {
+        let bus = ["virtio-blk", "nvme", "ahci", "virtio-scsi"][seed as usize % 4];
+        let xml = xml(&format!("bus=\"{bus}\""), &volume, "all", ALL);
         let settings = [("denies", 1), ("restarts", 1)];
         let mut machine = Machine::with_media(&xml, seed, &settings, &[("d0", &table)]);
         let mortals: Vec<usize> = machine.mortals().map(|(pd, _)| pd).collect();

@@ -93,6 +93,11 @@ impl Drive {
         }
     }
 
+    /// A drive that can do everything, without bytes of its own.
+    pub fn over(blocks: u64, block: usize, medium: Box<dyn Medium>) -> Self {
+        Self { identify: words(blocks, block), medium: Some(medium), ..Self::new(0, block) }
+    }
+
     /// The same with bits of a word cleared, and others set.
     #[must_use]
     pub fn with(mut self, word: usize, clear: u16, set: u16) -> Self {
@@ -170,7 +175,9 @@ impl Drive {
         let sector = self.sector(lba);
         if let Some(medium) = &mut self.medium {
             let sectors = (blocks * (self.block as u64 / 512)) as u32;
-            return if medium.clear(sector, sectors, false) { Ok(()) } else { Err(4) };
+            // Word 69, bits 14 and 5: what is trimmed reads as zeroes from then on.
+            let zeroes = self.identify[69] & 0x4020 == 0x4020;
+            return if medium.clear(sector, sectors, zeroes) { Ok(()) } else { Err(4) };
         }
         let range = self.range(lba, blocks as usize * self.block).ok_or(0x10)?;
         self.content[range].fill(0);

@@ -113,7 +113,9 @@ impl Model {
         let range: [u8; 16] = self.bus().load(command.long(6));
         let blocks = u32::from_le_bytes(range[4..8].try_into().unwrap());
         let lba = u64::from_le_bytes(range[8..].try_into().unwrap());
-        self.clear(command, lba, blocks, false)
+        // Figure 247, DLFEAT: deallocated blocks read as zeroes.
+        let zeroes = self.spaces[&command.namespace()].identify.dlfeat & 7 == 1;
+        self.clear(command, lba, blocks, zeroes)
     }
 
     fn clear(&mut self, command: &Taken, lba: u64, blocks: u32, zeroes: bool) -> u16 {

@@ -101,6 +101,14 @@ impl Space {
         Self { identify, durable: content.clone(), content }
     }
 
+    /// The same without bytes: a medium holds them.
+    pub fn bare(blocks: u64, shift: u8) -> Self {
+        Self::new(0, shift).with(|identify| {
+            identify.size = blocks.into();
+            identify.capacity = [blocks.into(); 2];
+        })
+    }
+
     /// With a change of what it says of itself.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Namespace)) -> Self {
