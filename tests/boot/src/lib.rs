@@ -5,9 +5,11 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Lines, Write};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 /// The repository.
 fn root() -> PathBuf {
@@ -75,14 +77,49 @@ impl Boot {
     }
 }
 
-/// Boots of one board and configuration share a directory and the disks in it: they take turns.
-static TURN: Mutex<()> = Mutex::new(());
+/// Folders to boot from that nobody boots from now: one for each processor. What boots has images and disks there, and QEMU one
+/// processor for itself.
+static FREE: LazyLock<(Mutex<Vec<usize>>, Condvar)> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (Mutex::new((0..processors).collect()), Condvar::new())
+});
+
+/// A folder that is ours to boot from.
+#[derive(Debug)]
+struct Place(usize);
+
+impl Place {
+    /// The next one that is free.
+    fn take() -> Self {
+        let (free, freed) = &*FREE;
+        let mut free = free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match free.pop() {
+                Some(number) => return Self(number),
+                None => free = freed.wait(free).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        root().join(format!("build/boot-{}", self.0))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (free, freed) = &*FREE;
+        free.lock().unwrap_or_else(PoisonError::into_inner).push(self.0);
+        freed.notify_one();
+    }
+}
 
 /// Boots `system`, a path below the repository, with the options `options` of `orion qemu`.
 pub fn boot(system: &str, options: &str) -> Boot {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = Place::take();
     let mut qemu = Command::new(program());
-    qemu.args(["qemu", system]).args(options.split_whitespace()).stdin(Stdio::null()).current_dir(root());
+    qemu.args(["qemu", system]).args(options.split_whitespace()).arg("--output").arg(place.path());
+    qemu.stdin(Stdio::null()).current_dir(root());
     let Output { status, stdout, stderr } = qemu.output().expect("orion runs");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let boot = Boot { passed: status.success(), console: text(stdout), said: text(stderr) };
@@ -98,21 +135,22 @@ pub struct Typist {
     console: Lines<BufReader<ChildStdout>>,
     /// What the console said.
     pub said: Vec<String>,
-    _turn: MutexGuard<'static, ()>,
+    _place: Place,
 }
 
 impl Typist {
     /// Boots `system` as [`boot`] does, and sits down at its console.
     pub fn boot(system: &str, options: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = Place::take();
         let mut qemu = Command::new(program());
         // The time is that of a hang.
         qemu.args(["qemu", system, "--interactive", "--timeout", "300"]).args(options.split_whitespace());
+        qemu.arg("--output").arg(place.path());
         let mut child =
             qemu.current_dir(root()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("orion runs");
         let keys = child.stdin.take().expect("its input");
         let console = BufReader::new(child.stdout.take().expect("its output")).lines();
-        Self { child, keys, console, said: Vec::new(), _turn: turn }
+        Self { child, keys, console, said: Vec::new(), _place: place }
     }
 
     /// Waits for a line with `text` in it; the line. Panics where the system ends without.

@@ -10,8 +10,9 @@ const ENDS: usize = 50;
 
 /// Boots the system with these options on a disk with one partition of 12 MiB.
 fn tortured(board: &str, options: &str) -> Boot {
-    let name = format!("torture-{}.img", board.replace(' ', ""));
-    let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // The thread has the test's name.
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let disk = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{name}.img"));
     partition(&disk, "size=12M\n");
     boot(SYSTEM, &format!("--board {board} --demo --disk d0={} {options}", disk.display()))
 }

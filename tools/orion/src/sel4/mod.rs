@@ -75,6 +75,9 @@ pub struct ImageArgs {
     /// Where programs of your own are, beside the directory of SYSTEM.XML
     #[arg(long, value_name = "DIR")]
     search_path: Vec<PathBuf>,
+    /// The folder of the image and all that it is made from [default: build/BOARD-CONFIG]
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    output: Option<PathBuf>,
 }
 
 /// An image that was built.
@@ -106,7 +109,8 @@ impl ImageArgs {
         let suffix = if self.iommu { "-iommu" } else { "" };
         make(Path::new(BUILD))?;
         let _alone = lock()?;
-        let directory = PathBuf::from(BUILD).join(format!("{}-{}{suffix}", plan.board.name(), self.config.name()));
+        let usual = || PathBuf::from(BUILD).join(format!("{}-{}{suffix}", plan.board.name(), self.config.name()));
+        let directory = self.output.clone().unwrap_or_else(usual);
         make(&directory)?;
         for (name, bytes) in emit::files(&plan) {
             write(&directory.join(name), &bytes)?;
