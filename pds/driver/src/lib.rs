@@ -73,6 +73,7 @@ pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
     irq: Channel,
     /// There was an interrupt that the kernel still holds back the next for.
     unacknowledged: bool,
+    interrupts: u64,
     devices: &'static [Device],
     /// The disks, one bit each, about which a line was printed.
     described: u32,
@@ -101,6 +102,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
             disk,
             irq,
             unacknowledged: false,
+            interrupts: 0,
             devices,
             described,
             misbehaved: 0,
@@ -119,6 +121,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
         if interrupted {
             // Before completions are drained: one that comes later must be able to interrupt again.
             self.disk.interrupted();
+            self.interrupts += 1;
         }
         // What it completed since it was last asked, it says by an interrupt.
         let mut look = interrupted;
@@ -214,6 +217,7 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
     fn show(&mut self, world: &mut W) {
         let figures = &mut self.reporter.figures;
         *figures = self.disk.figures();
+        figures.set(Counter::Interrupts, self.interrupts);
         figures.set(Counter::Malformed, self.uppers.malformed());
         figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
         let disks = (0..).zip(self.devices);

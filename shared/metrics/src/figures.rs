@@ -24,7 +24,7 @@ pub enum Counter {
     Errors,
     /// Requests in flight when this was written. Not a sum.
     InFlight,
-    /// Notifications to a device.
+    /// Notifications to a device: writes of its doorbells.
     Kicks,
     /// Resets of a device because it broke its protocol.
     Resets,
@@ -50,11 +50,13 @@ pub enum Counter {
     Faults,
     /// PDs that were started again.
     Restarts,
+    /// Interrupts of a device that its driver was woken by.
+    Interrupts,
 }
 
 impl Counter {
     /// Every counter, in the order of the page.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Requests,
         Self::Refused,
         Self::Malformed,
@@ -74,6 +76,7 @@ impl Counter {
         Self::Wakes,
         Self::Faults,
         Self::Restarts,
+        Self::Interrupts,
     ];
 
     /// Its name, for programs.
@@ -98,6 +101,7 @@ impl Counter {
             Self::Wakes => "wakes",
             Self::Faults => "faults",
             Self::Restarts => "restarts",
+            Self::Interrupts => "interrupts",
         }
     }
 

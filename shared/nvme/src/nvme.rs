@@ -73,6 +73,8 @@ pub struct Nvme<R, T = u32> {
     /// Something but requests is waited for.
     busy: bool,
     sgl: bool,
+    /// There was an interrupt since the controller was last looked at.
+    told: bool,
     resets: u8,
     commands: Commands,
     answers: Answers,
@@ -134,6 +136,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             open: false,
             busy: true,
             sgl: false,
+            told: false,
             resets: 0,
             commands,
             answers,

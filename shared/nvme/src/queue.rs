@@ -55,7 +55,7 @@ impl Doorbell {
         let [old, wanted, new] = [old, event, new].map(|index| index & 0xffff);
         let told = new.wrapping_sub(wanted).wrapping_sub(1) & 0xffff < new.wrapping_sub(old) & 0xffff;
         if told {
-            registers.doorbell32(self.at, new);
+            registers.nudge32(self.at, new);
         }
         told
     }
@@ -129,6 +129,10 @@ pub struct Completion {
     phase: u64,
     entries: Table<[AtomicU64; 2]>,
     doorbell: Doorbell,
+    /// Writes of the doorbell's register.
+    rung: u64,
+    /// Entries that may be kept before they are given back.
+    patience: usize,
     /// Where the next life of this driver finds how far it was read: head, and the phase in the uppermost bit.
     note: Option<Fixed<4>>,
 }
@@ -158,7 +162,7 @@ impl Completion {
             memory.write(at, 0u64);
         });
         let entries = Table::new(memory, offset, entries.into()).unwrap_or_else(Table::empty);
-        let queue = Self { head: 0, shown: 0, phase: PHASE, entries, doorbell, note };
+        let queue = Self { head: 0, shown: 0, phase: PHASE, entries, doorbell, rung: 0, patience: 0, note };
         queue.take_note();
         queue
     }
@@ -168,7 +172,7 @@ impl Completion {
         let head = usize::try_from(note & 0xffff).ok().filter(|head| *head < entries.into())?;
         let phase = if note >> 31 == 0 { 0 } else { PHASE };
         let entries = Table::new(memory, offset, entries.into())?;
-        Some(Self { head, shown: head, phase, entries, doorbell, note: None })
+        Some(Self { head, shown: head, phase, entries, doorbell, rung: 0, patience: 0, note: None })
     }
 
     /// Its doorbell.
@@ -232,9 +236,28 @@ impl Completion {
     }
 
     fn give_back(&mut self, registers: &impl Mmio) {
+        if self.patience != 0 && self.kept() <= self.patience {
+            return;
+        }
         let old = core::mem::replace(&mut self.shown, self.head);
         self.take_note();
-        self.doorbell.ring(registers, index(old), index(self.head));
+        self.rung += u64::from(self.doorbell.ring(registers, index(old), index(self.head)));
+    }
+
+    /// Entries that were taken and not given back.
+    fn kept(&self) -> usize {
+        let turn = if self.head < self.shown { self.entries.len() } else { 0 };
+        (self.head + turn).saturating_sub(self.shown)
+    }
+
+    /// From now on so many entries may be kept before they are given back.
+    pub fn keep(&mut self, patience: usize) {
+        self.patience = patience;
+    }
+
+    /// How often the register of its doorbell was written.
+    pub fn rung(&self) -> u64 {
+        self.rung
     }
 
     #[inline]
@@ -246,6 +269,8 @@ impl Completion {
     }
 }
 
-fn index(entry: usize) -> u32 {
-    u32::try_from(entry).unwrap_or(0)
+/// As doorbells have it: queues have less than 65,536 entries.
+#[expect(clippy::cast_possible_truncation, reason = "16 bits are kept")]
+const fn index(entry: usize) -> u32 {
+    (entry & 0xffff) as u32
 }

@@ -91,4 +91,8 @@ impl<M: Mmio> Mmio for BarRegisters<M> {
     fn doorbell32(&self, offset: usize, value: u32) {
         self.write(offset, value, M::doorbell32);
     }
+    #[inline]
+    fn nudge32(&self, offset: usize, value: u32) {
+        self.write(offset, value, M::nudge32);
+    }
 }

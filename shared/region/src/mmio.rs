@@ -39,6 +39,11 @@ pub trait Mmio {
     fn doorbell32(&self, offset: usize, value: u32) {
         self.write32(offset, value);
     }
+    /// As [`doorbell32`](Self::doorbell32), of a doorbell whose device finds the value in memory: it may see another one here, that
+    /// is no less valid, and may see it late.
+    fn nudge32(&self, offset: usize, value: u32) {
+        self.doorbell32(offset, value);
+    }
 }
 
 /// Registers that are mapped into this address space.

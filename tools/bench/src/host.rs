@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! The whole chain of the host world beside `qemu-img bench`: the same file, the same aio, the same processor, the same run.
 use clap::Args;
+use load::{LOADS, Load};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+mod load;
+mod rates;
 
 /// What is measured.
 #[derive(Args)]
@@ -24,34 +28,20 @@ pub struct Host {
 }
 
 const FILE_BYTES: u64 = 1 << 30;
-/// Bytes from one 4 KiB request to the next: further than any read-ahead, and no request repeats soon.
-const STRIDE: u64 = 1_052_672;
+/// Requests of a run that is only looked at: more than it has time for.
+const ENDLESS: u64 = 1 << 32;
 
-struct Row {
-    name: &'static str,
-    write: bool,
-    bytes: u64,
-    stride: u64,
-    depth: u64,
-    count: u64,
+/// The buses whose drivers are measured.
+const BUSES: [&str; 2] = ["virtio-blk", "nvme"];
+
+/// Where everything is: the disk's file, and the system of a bus.
+struct Ground<'a> {
+    scratch: &'a Path,
+    disk: PathBuf,
 }
-
-const fn row(name: &'static str, write: bool, bytes: u64, depth: u64, count: u64) -> Row {
-    let stride = if bytes == 4096 { STRIDE } else { bytes };
-    Row { name, write, bytes, stride, depth, count }
-}
-
-const ROWS: [Row; 6] = [
-    row("4 KiB strided read", false, 4096, 1, 40_000),
-    row("4 KiB strided read", false, 4096, 32, 300_000),
-    row("128 KiB sequential read", false, 131_072, 1, 10_000),
-    row("128 KiB sequential read", false, 131_072, 32, 20_000),
-    row("128 KiB sequential write", true, 131_072, 1, 10_000),
-    row("128 KiB sequential write", true, 131_072, 32, 20_000),
-];
 
 impl Host {
-    /// Prints the table.
+    /// Prints the tables.
     ///
     /// # Errors
     /// Where the file can't be made or a program fails.
@@ -59,82 +49,101 @@ impl Host {
         let scratch = self.dir.join(format!("orion-bench-{}", std::process::id()));
         fs::create_dir_all(&scratch)
             .map_err(|e| format!("{}: {e}; name another place with --dir", self.dir.display()))?;
-        let result = self.table(&scratch);
+        let result = self.tables(&scratch);
         fs::remove_dir_all(&scratch)?;
         result
     }
 
-    fn table(&self, scratch: &Path) -> Result<(), Box<dyn Error>> {
-        let disk = scratch.join("disk.img");
-        fill(&disk)?;
-        let system = scratch.join("system.xml");
-        fs::write(&system, SYSTEM)?;
+    fn tables(&self, scratch: &Path) -> Result<(), Box<dyn Error>> {
+        let ground = Ground { scratch, disk: scratch.join("disk.img") };
+        fill(&ground.disk)?;
         let cpu = last_cpu()?;
-        println!("client -> gatekeeper -> virtio-blk driver -> QEMU's device, beside qemu-img bench, aio={}", self.aio);
+        println!("client -> gatekeeper -> driver -> QEMU's device, beside qemu-img bench, aio={}", self.aio);
         println!("best of {} rounds each; requests a second; ratio = Orion / qemu-img\n", self.rounds);
-        println!("| load | depth | placed | Orion | qemu-img | ratio |\n|---|---|---|---|---|---|");
+        println!("| load | depth | placed | virtio-blk | nvme | qemu-img | ratio: virtio-blk | nvme |");
+        println!("|---|---|---|---|---|---|---|---|");
         for (placed, pin) in [(format!("all on CPU {cpu}"), Some(cpu)), ("anywhere".into(), None)] {
-            for row in &ROWS {
-                let (mut ours, mut theirs) = (0f64, 0f64);
-                for _ in 0..self.rounds {
-                    ours = ours.max(self.orion(row, &disk, &system, pin)?);
-                    theirs = theirs.max(self.qemu_img(row, &disk, pin)?);
-                }
-                let Row { name, depth, .. } = row;
-                println!("| {name} | {depth} | {placed} | {ours:.0} | {theirs:.0} | {:.2} |", ours / theirs);
+            for load in &LOADS {
+                self.row(load, &ground, &placed, pin)?;
+            }
+        }
+        println!(
+            "\nwrites of doorbells and interrupts for each request, and what the driver timed, all on CPU {cpu}\n"
+        );
+        println!("| load | depth | bus | requests a second | doorbells | interrupts | half took | 99 of 100 took |");
+        println!("|---|---|---|---|---|---|---|---|");
+        for load in &LOADS {
+            for bus in BUSES {
+                let rates = self.rates(load, &ground, &ground.system(bus, "", true)?, cpu)?;
+                println!("| {} | {} | {bus} | {rates} |", load.name, load.depth);
             }
         }
         Ok(())
     }
 
-    fn orion(&self, row: &Row, disk: &Path, system: &Path, pin: Option<u32>) -> Result<f64, Box<dyn Error>> {
-        let mut command = Command::new(&self.orion);
-        command.arg("run").arg(system).arg("--demo");
-        command.arg("--disk").arg(format!("d0={},aio={}", disk.display(), self.aio));
-        command.args(["--cpus", &pin.map_or("all".into(), |cpu| cpu.to_string())]);
-        let sectors = |bytes: u64| bytes / 512;
-        for (key, value) in [
-            ("bench_op", if row.write { 2 } else { 1 }),
-            ("bench_count", row.count),
-            ("bench_blocks", sectors(row.bytes)),
-            ("bench_stride", sectors(row.stride)),
-            ("bench_depth", row.depth),
-        ] {
-            command.arg("--set").arg(format!("{key}={value}"));
+    fn row(&self, load: &Load, ground: &Ground<'_>, placed: &str, pin: Option<u32>) -> Result<(), Box<dyn Error>> {
+        let mut best = [f64::MAX; 3];
+        for _ in 0..self.rounds {
+            let [virtio, nvme] = BUSES.map(|bus| self.orion(load, ground, &ground.system(bus, "", false)?, pin));
+            let now = [virtio?, nvme?, self.qemu_img(load, &ground.disk, pin)?];
+            best.iter_mut().zip(now).for_each(|(best, now)| *best = best.min(now));
         }
-        let text = output(&mut command)?;
-        let ns = text.split_once(&format!("depth {}: ", row.depth)).and_then(|(_, rest)| rest.split_once(" ns"));
-        let ns: f64 = ns.ok_or_else(|| format!("no figure in what orion printed:\n{text}"))?.0.parse()?;
-        Ok(row.count as f64 * 1e9 / ns)
+        let [virtio, nvme, peer] = best.map(|ns| 1e9 / ns);
+        let (Load { name, depth, .. }, [a, b]) = (load, [virtio / peer, nvme / peer]);
+        println!("| {name} | {depth} | {placed} | {virtio:.0} | {nvme:.0} | {peer:.0} | {a:.2} | {b:.2} |");
+        Ok(())
     }
 
-    fn qemu_img(&self, row: &Row, disk: &Path, pin: Option<u32>) -> Result<f64, Box<dyn Error>> {
+    /// `orion run` of a system with the one disk.
+    fn command(&self, ground: &Ground<'_>, system: &Path, pin: Option<u32>) -> Command {
+        let mut command = Command::new(&self.orion);
+        command.arg("run").arg(system).arg("--demo");
+        command.arg("--disk").arg(format!("d0={},aio={}", ground.disk.display(), self.aio));
+        command.args(["--cpus", &pin.map_or("all".into(), |cpu| cpu.to_string())]);
+        command
+    }
+
+    /// Nanoseconds a request.
+    fn orion(&self, load: &Load, on: &Ground<'_>, system: &Path, pin: Option<u32>) -> Result<f64, Box<dyn Error>> {
+        let mut command = self.command(on, system, pin);
+        load.tell_demo(&mut command, load.count);
+        Ok(load.demo_said(&output(&mut command)?)?)
+    }
+
+    fn rates(&self, load: &Load, on: &Ground<'_>, system: &Path, cpu: u32) -> Result<rates::Rates, Box<dyn Error>> {
+        let mut command = self.command(on, system, Some(cpu));
+        load.tell_demo(&mut command, ENDLESS);
+        rates::rates(&self.orion, &mut command, &on.scratch.join("sock"))
+    }
+
+    fn qemu_img(&self, load: &Load, disk: &Path, pin: Option<u32>) -> Result<f64, Box<dyn Error>> {
         let mut command = Command::new(if pin.is_some() { "taskset" } else { "qemu-img" });
         if let Some(cpu) = pin {
             command.args(["-c", &cpu.to_string(), "qemu-img"]);
         }
-        command.args(["bench", "-t", "none", "-n", "-f", "raw", "-i", &self.aio]);
-        let numbers = [("-s", row.bytes), ("-S", row.stride), ("-d", row.depth), ("-c", row.count)];
-        for (flag, number) in numbers {
-            command.arg(flag).arg(number.to_string());
-        }
-        if row.write {
-            command.arg("-w");
-        }
-        let text = output(command.arg(disk))?;
-        let seconds = text.split_once("completed in ").and_then(|(_, rest)| rest.split_once(" seconds"));
-        let seconds: f64 = seconds.ok_or_else(|| format!("no figure in what qemu-img printed:\n{text}"))?.0.parse()?;
-        Ok(row.count as f64 / seconds)
+        load.tell_qemu_img(&mut command, &self.aio, disk);
+        Ok(load.qemu_img_said(&output(&mut command)?)?)
     }
 }
 
-/// One disk, all of which its one client may use.
-const SYSTEM: &str = r#"<system xmlns:orion="urn:orion-storage:1">
+impl Ground<'_> {
+    /// A system with one disk on `bus`, with these further attributes, all of which its one client may use; and a manager, where it
+    /// is looked at.
+    fn system(&self, bus: &str, attributes: &str, manager: bool) -> Result<PathBuf, std::io::Error> {
+        let path = self.scratch.join("system.xml");
+        let manager = if manager { "<orion:manager/>" } else { "" };
+        let text = format!(
+            r#"<system xmlns:orion="urn:orion-storage:1">
   <protection_domain name="demo" priority="90" orion:data="8M"><program_image path="demo.elf"/></protection_domain>
-  <orion:disk name="d0" bus="virtio-blk"/>
+  <orion:disk name="d0" bus="{bus}" {attributes}/>
+  {manager}
   <orion:grant client="demo" disk="d0" blocks="all" rights="read write flush"/>
 </system>
-"#;
+"#
+        );
+        fs::write(&path, text).map(|()| path)
+    }
+}
 
 /// Writes the whole file, so that nothing measured is a hole.
 fn fill(path: &Path) -> Result<(), Box<dyn Error>> {

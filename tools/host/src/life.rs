@@ -107,8 +107,8 @@ fn device(pd: &Pd, drive: Option<&Drive>) -> io::Result<Option<(i32, i32, u8)>> 
     let irq = pd.irqs.iter().find(|irq| irq.source == IrqSource::Event).map_or(u8::MAX, |irq| irq.id);
     let line = drive.line().ok_or_else(|| io::Error::other("its device has gone"))?;
     let kick = match drive.bus {
-        // A doorbell of virtio's always gets the same value, and may so be rung late.
-        Bus::VirtioBlk | Bus::VirtioScsi => line.kick.as_raw_fd(),
+        // A doorbell of virtio's always gets the same value, and may so be rung late; one of NVMe's that memory shadows, too.
+        Bus::VirtioBlk | Bus::VirtioScsi | Bus::Nvme => line.kick.as_raw_fd(),
         bus if bus.is_ports() => BY_PIN,
         _ => NO_KICK,
     };

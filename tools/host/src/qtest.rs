@@ -327,7 +327,8 @@ impl Device {
         &self.qtest.socket
     }
 
-    fn ring(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {
+    /// Rings a doorbell that may be rung late, and always gets the same value.
+    fn nudge(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {
         if let Some(kick) = &mut self.kick
             && kick.ring(&mut self.qtest, address, value)?
         {
@@ -383,10 +384,10 @@ impl Registers {
         }
     }
 
-    fn ring(&self, width: Width, offset: usize, bytes: usize, value: u32) {
+    fn nudge(&self, width: Width, offset: usize, bytes: usize, value: u32) {
         if let Some(at) = self.at(offset, bytes) {
             // As above.
-            let _ = self.device.borrow_mut().ring(width, at, value);
+            let _ = self.device.borrow_mut().nudge(width, at, value);
         }
     }
 }
@@ -424,12 +425,20 @@ impl Mmio for Registers {
         if self.base <= u16::MAX.into() {
             return self.write16(offset, value);
         }
-        self.ring(Width::W, offset, 2, value.into());
+        // None but virtio's have 16 bits.
+        self.nudge(Width::W, offset, 2, value.into());
     }
     fn doorbell32(&self, offset: usize, value: u32) {
         if self.base <= u16::MAX.into() {
             return self.write32(offset, value);
         }
-        self.ring(Width::L, offset, 4, value);
+        if let Some(at) = self.at(offset, 4) {
+            // As above.
+            let _ = self.device.borrow_mut().qtest.post(Width::L, at, value.into());
+        }
+    }
+    fn nudge32(&self, offset: usize, _: u32) {
+        // One value for all, so that the bridge can ring it: QEMU reads the true one from memory before it looks at the queue.
+        self.nudge(Width::L, offset, 4, 0);
     }
 }

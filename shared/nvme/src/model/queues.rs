@@ -50,10 +50,12 @@ impl Model {
         self.bus().store(at + 12, &last.to_le_bytes());
         // QEMU's count, which is never corrected.
         self.pending += i32::from(pair.taken == pair.written);
+        if !self.shape.patient || pair.taken == pair.written {
+            self.interrupts += 1;
+            self.raised = true;
+        }
         pair.written = next;
         pair.phase ^= next == 0;
-        self.interrupts += 1;
-        self.raised = true;
     }
 
     /// The driver has written the head of a completion queue.

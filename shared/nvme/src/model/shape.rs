@@ -23,6 +23,8 @@ pub struct Shape {
     pub never_stops: bool,
     /// Its interrupts are messages.
     pub messages: bool,
+    /// It interrupts only where all that it had written was given back.
+    pub patient: bool,
     /// It has no volatile cache that is on, though it has one.
     pub cache_off: bool,
 }
@@ -56,6 +58,7 @@ impl Shape {
             never_ready: false,
             never_stops: false,
             messages: true,
+            patient: false,
             cache_off: false,
         }
     }

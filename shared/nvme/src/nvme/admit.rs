@@ -26,9 +26,12 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             Op::Write => nvm::WRITE,
             _ => return self.admit_other(unit, tag, req),
         };
-        inside(disk, &req)?;
+        // What one command can have is less than the most of a request.
         if !disk.at_once(req.lba.0, req.blocks) {
             return self.admit_parts(unit, tag, req);
+        }
+        if req.end().is_none_or(|end| end > disk.limits.capacity) {
+            return Err(Error::OutOfRange);
         }
         let command = disk.command(opcode, &req);
         let (len, address) = self.payload(disk, &req)?;
@@ -76,6 +79,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     fn admit_parts(&mut self, unit: Unit, tag: T, req: Request) -> Result<(), Error> {
         let req = &req;
         let disk = self.disks.get(usize::from(unit.0)).ok_or(Error::Offline)?;
+        inside(disk, req)?;
         if req.op.has_payload() {
             self.payload(disk, req)?;
         }
@@ -179,10 +183,10 @@ impl Disk {
     /// A command for the blocks of a request, which it must have: without payload, not called anything yet.
     #[inline(always)]
     fn command(&self, opcode: u8, req: &Request) -> Command {
-        let fua = if req.fua && req.op != Op::Read { nvm::FUA } else { 0 };
+        // A read has it too (6.9), and who asks for it gets what is on the medium.
+        let fua = u64::from(req.fua) << nvm::FUA.trailing_zeros();
         let middle = u64::from(req.blocks - 1) | fua | self.protection;
-        // 8.3.1.4: the reference tag of types 1 and 2 is the lower half of the address.
-        let high = if self.protection == 0 { 0 } else { req.lba.0 & 0xffff_ffff };
+        let high = req.lba.0 & self.reference;
         Command { head: self.head | u64::from(opcode), low: req.lba.0, middle, high, ..Command::default() }
     }
 }

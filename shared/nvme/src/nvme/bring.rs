@@ -127,6 +127,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     fn stopped(&mut self) {
         self.answer_held(|deadline, now| (deadline <= now).then_some(Error::TimedOut));
         let messages = self.registers.messages();
+        self.counters.kicks += self.answers.rung();
         (self.commands, self.answers) = self.memory.requests(self.capabilities, self.entries, messages);
         self.admin = Admin::new(&self.memory, self.capabilities, messages);
         let [commands, answers] = self.memory.admin_addresses();

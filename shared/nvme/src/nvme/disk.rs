@@ -22,6 +22,8 @@ pub struct Disk {
     pub head: u64,
     /// How protection information is asked for: bits of dword 12.
     pub protection: Protection,
+    /// The bits of a block's address that are its reference tag: none where there is no protection information.
+    pub reference: u64,
     /// The namespace that is configured; `u32::MAX`: the first there is.
     pub wanted: u32,
     /// Whether policy lets nobody write.
@@ -58,6 +60,8 @@ impl Disk {
         if let Some(Promise { limits, protection, command_blocks, beyond }) = fresh.filter(|_| alike) {
             (self.limits, self.protection, self.found) = (limits, protection, Some(*now));
             (self.command_blocks, self.beyond) = (command_blocks, beyond);
+            // 8.3.1.4: of types 1 and 2 it is the lower half.
+            self.reference = if protection == 0 { 0 } else { u32::MAX.into() };
             self.head = u64::from(self.id) << 32;
         }
     }
@@ -65,8 +69,9 @@ impl Disk {
     /// Whether one command can have these blocks.
     #[inline(always)]
     pub fn at_once(&self, lba: u64, blocks: u32) -> bool {
-        let last = lba.wrapping_add(u64::from(blocks - 1));
-        blocks <= self.command_blocks && (lba ^ last) & self.beyond == 0
+        let more = blocks.wrapping_sub(1);
+        let last = lba.wrapping_add(more.into());
+        more < self.command_blocks && (lba ^ last) & self.beyond == 0
     }
 
     /// How many of `left` blocks from `lba` on one command can have.

@@ -17,6 +17,7 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
 
     #[inline]
     fn interrupted(&mut self) {
+        self.told = true;
         // Messages need no acknowledgement, and a pin falls when the completion queues' heads have moved.
         if self.admin.pending() {
             self.poll_admin();
@@ -98,11 +99,12 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     }
 
     fn figures(&self) -> Figures {
-        self.counters.figures(&self.figures, self.ended, self.in_flight())
+        self.counters().figures(&self.figures, self.ended, self.in_flight())
     }
 
     fn counters(&self) -> Counters {
-        self.counters
+        // Both doorbells: what is given back is counted where it is, and only since the last reset.
+        Counters { kicks: self.counters.kicks + self.answers.rung(), ..self.counters }
     }
 
     fn take_fault(&mut self) -> Option<&'static str> {

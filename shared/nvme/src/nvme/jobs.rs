@@ -110,7 +110,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             Job::Commands => Some(Job::List),
             Job::Doorbells => {
                 if done {
-                    self.memory.shadow(self.capabilities, &mut self.commands, &mut self.answers);
+                    self.memory.shadow(self.capabilities, &mut self.commands, &mut self.answers, self.entries);
                 }
                 Some(Job::List)
             }

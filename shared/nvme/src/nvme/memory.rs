@@ -132,11 +132,20 @@ impl Memory {
         if messages { None } else { Fixed::within(&self.window, NOTES + at) }
     }
 
-    /// Makes words of this region shadow the doorbells of the queues for requests.
-    pub fn shadow(&self, capabilities: Capabilities, commands: &mut Submission, answers: &mut Completion) {
+    /// Makes words of this region shadow the doorbells of the queues for requests. Of entries that no command can need, half are then
+    /// given back together: what offers this is software, which interrupts for each new entry, and whose doorbells are dear.
+    pub fn shadow(
+        &self,
+        capabilities: Capabilities,
+        commands: &mut Submission,
+        answers: &mut Completion,
+        entries: u16,
+    ) {
+        let patience = (entries - 1 - self.slots(entries)) / 2;
         let [tail, head] = [2, 3].map(|doorbell| doorbell * capabilities.stride());
         commands.doorbell().shadow(&self.window, SHADOWS + tail, EVENTS + tail);
         answers.doorbell().shadow(&self.window, SHADOWS + head, EVENTS + head);
+        answers.keep(usize::from(patience));
     }
 
     /// Empties what shadows doorbells.

@@ -48,8 +48,13 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.poll_admin();
         // A driver that was not run for long must not blame the device.
         if self.phase != Phase::Ready || self.answers.pending() {
+            if !core::mem::take(&mut self.told) {
+                // It keeps its interrupts back until it is given back what it wrote.
+                self.answers.keep(0);
+            }
             return;
         }
+        self.told = false;
         let held = self.slots.iter().filter(|slot| slot.state.is_held());
         let lost = held.clone().any(|slot| slot.deadline.after(GRACE_NS) <= self.now);
         if lost || self.admin.job.is_some() && self.admin.until <= self.now {

@@ -94,6 +94,34 @@ fn buffers_are_given_back_only_when_the_controller_has_stopped() {
     assert_eq!(rig.wait(31 * SECOND, 1), [(3, Completion::ok(1))]);
 }
 
+/// The driver acts only when the clock or an interrupt wakes it.
+#[test]
+fn a_controller_that_interrupts_only_once_it_was_given_back_everything_is_not_waited_for_again() {
+    let mut rig = Rig::new(|shape| shape.patient = true);
+    let (mut now, mut waited) = (SECOND, Vec::new());
+    rig.at(now);
+    rig.nvme.expire();
+    rig.settle();
+    for _ in 0..20 {
+        rig.at(now);
+        rig.send(7, request(Op::Read, 3, 1, 0));
+        rig.nvme.kick();
+        rig.device.borrow_mut().serve();
+        let interrupted = rig.device.borrow_mut().take_interrupt();
+        if interrupted {
+            rig.nvme.interrupted();
+        } else {
+            now = rig.nvme.deadline().unwrap().0;
+            rig.at(now);
+            assert!(rig.nvme.expire(), "it was looked for in vain");
+        }
+        assert_eq!(rig.drain(), [(7, Completion::ok(1))]);
+        waited.push(!interrupted);
+    }
+    assert!(waited.iter().filter(|waited| **waited).count() <= 3, "{waited:?}");
+    assert_eq!(rig.nvme.counters().misused + rig.nvme.counters().timeouts, 0);
+}
+
 #[test]
 fn a_fatal_status_is_noticed_within_a_second() {
     let mut rig = Rig::new(|_| {});
