@@ -17,6 +17,12 @@ fn operates(board: &str) {
     assert!(typist.wait_for("manager: vault").contains("16384 ok"));
     assert!(typist.wait_for("manager: demo:0").contains("0..4096"));
     typist.wait_for("manager: manager:0");
+    typist.types("health");
+    // The first question has the driver ask its device.
+    typist.wait_for("manager: ");
+    typist.types("health");
+    assert!(typist.wait_for("manager: d0 (blk_d0): ").contains("serial number "));
+    typist.wait_for("manager:   media errors ");
     typist.types("ctl freeze demo");
     typist.wait_for("manager: done: 1 capabilities; 4096 blocks; allows now: none");
     typist.types("ctl list");

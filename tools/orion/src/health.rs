@@ -30,17 +30,25 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let mut manager = self.socket.connect()?;
-        manager.health()?;
-        std::thread::sleep(PAUSE);
-        let state = manager.health()?;
-        if self.json {
-            println!("{:#}", as_json(&state));
-        } else {
-            print!("{}", text(&state));
-        }
-        Ok(ExitCode::SUCCESS)
+        show(&self.socket, self.json)
     }
+}
+
+/// Prints how the disks of the system at this socket are.
+///
+/// # Errors
+/// A message for people.
+pub fn show(socket: &SocketArg, json: bool) -> Outcome {
+    let mut manager = socket.connect()?;
+    manager.health()?;
+    std::thread::sleep(PAUSE);
+    let state = manager.health()?;
+    if json {
+        println!("{:#}", as_json(&state));
+    } else {
+        print!("{}", text(&state));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The driver of a disk.
@@ -217,7 +225,7 @@ mod tests {
 
     fn state(health: Health) -> State {
         let mut state = sample(0, 0);
-        state.disks.push(Drive { pd: "blk_d0".into(), unit: 0, name: Text::new(b"d0"), health });
+        state.disks = vec![Drive { pd: "blk_d0".into(), unit: 0, name: Text::new(b"d0"), health }];
         state
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-//! `orion inspect`: what is on a disk image or a block device. It is only read.
-use crate::Outcome;
+//! `orion inspect`: what is on a disk image or a block device, which is only read; or what the disks of a running system are.
 use crate::cat::devices::superblocks;
+use crate::live::SocketArg;
+use crate::{Outcome, health};
 use orion_block::BlockSize;
 use orion_gpt::{Error, Partition, Probe, Scheme, Table};
 use orion_raid::Super;
@@ -15,9 +16,11 @@ use std::process::ExitCode;
 /// Arguments of `orion inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Disk images or block devices
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Disk images or block devices; without any, the disks of the running system, as `orion health` shows them
+    #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
+    #[command(flatten)]
+    socket: SocketArg,
     /// Bytes of a logical block, 512 or 4096; the one that fits, if not given
     #[arg(long, value_name = "BYTES", value_parser = block)]
     block: Option<BlockSize>,
@@ -47,6 +50,9 @@ struct Found<'a> {
 impl Args {
     /// Runs the command. It fails where an image has neither a table nor a superblock that can be used.
     pub fn run(self) -> Outcome {
+        if self.images.is_empty() {
+            return health::show(&self.socket, self.json);
+        }
         let looked: Result<Vec<Found<'_>>, String> = self.images.iter().map(|path| self.look(path)).collect();
         let found = looked?;
         if self.json {

@@ -167,7 +167,7 @@ fn lines(table: &Table) -> Vec<Line<'static>> {
     for row in &table.rows {
         let line = Line::from(format!(" {}", table.line(row.iter().map(String::as_str))));
         // What is not as it should be.
-        let bad = ["silent", "unreadable", "closed", "frozen"];
+        let bad = ["silent", "unreadable", "closed", "frozen", "failing"];
         let odd = row.iter().any(|cell| bad.contains(&cell.as_str()));
         lines.push(if odd { line.fg(Color::Yellow) } else { line });
     }

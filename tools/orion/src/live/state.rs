@@ -31,7 +31,7 @@ pub struct State {
     pub clients: Vec<Client>,
     /// Volumes below the gatekeeper.
     pub volumes: Vec<Volume>,
-    /// What disks say of themselves, where that was asked for.
+    /// What disks say of themselves.
     pub disks: Vec<Drive>,
 }
 
@@ -105,7 +105,8 @@ impl Manager {
     /// # Errors
     /// A message for people.
     pub fn state(&mut self) -> Result<State, String> {
-        self.ask(&Request::State)
+        let state = self.ask(&Request::State)?;
+        Ok(State { disks: self.health()?.disks, ..state })
     }
 
     /// How the disks are now, and the PDs with them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A view as tables.
-use super::state::plain;
+use super::state::{Drive, plain};
 use super::view::{ERRORS, View, bytes, count, time};
 use orion_caps::Rights;
 use orion_control::operator::{Pd, State as Health};
@@ -62,7 +62,7 @@ pub fn rights_table(view: &View) -> String {
 
 /// The tables of a view.
 pub fn tables(view: &View) -> Vec<Table> {
-    vec![pds(view), volumes(view), rings(view), rights(view)]
+    vec![pds(view), volumes(view), disks(view), rings(view), rights(view)]
 }
 
 fn rate(rate: Option<f64>) -> String {
@@ -158,6 +158,34 @@ fn rings(view: &View) -> Table {
     };
     let headings = vec!["client", "server", "volume", " entries", " in flight", " req/s", "state"];
     Table { title: "Rings", headings, rows: state.rings.iter().map(row).collect() }
+}
+
+/// What a disk says of its own health.
+fn disk_health(failing: Option<bool>) -> &'static str {
+    match failing {
+        None => "-",
+        Some(false) => "ok",
+        Some(true) => "failing",
+    }
+}
+
+fn disks(view: &View) -> Table {
+    let row = |drive: &Drive| {
+        let said = &drive.health;
+        let some = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        vec![
+            plain(drive.name.as_str()),
+            drive.pd.clone(),
+            plain(said.model.as_str()),
+            plain(said.serial.as_str()),
+            disk_health(said.failing).to_owned(),
+            some(said.temperature.map(|degrees| format!("{degrees} \u{b0}C"))),
+            some(said.used_percent.map(|used| format!("{used} %"))),
+            some(said.media_errors.map(|errors| errors.to_string())),
+        ]
+    };
+    let headings = vec!["name", "server", "model", "serial", "health", " temperature", " used", " media errors"];
+    Table { title: "Disks", headings, rows: view.state.disks.iter().map(row).collect() }
 }
 
 /// What a capability's state is called.

@@ -2,6 +2,7 @@
 use super::*;
 use orion_control::Name;
 use orion_control::operator::{Begin, Pd, Ring, State as Health};
+use orion_driver::{Health as DiskHealth, Text};
 use orion_metrics::{Client, Counter, Figures, Holding, Kind, Volume};
 
 /// A system at the time `ns` in which `passed` requests have passed.
@@ -30,6 +31,8 @@ pub fn sample(ns: u64, passed: u64) -> State {
         line: 7.into(),
         ..Holding::EMPTY
     };
+    let said = (Text::new(b"one that hums"), Some(true), Some(-3));
+    let health = DiskHealth { model: said.0, failing: said.1, temperature: said.2, ..DiskHealth::default() };
     State {
         begin: Begin { now: ns.into(), rights: 128.into(), number: 1.into(), pad: 0.into() },
         pds: vec![pd("blk_d0", "virtio-blk", Health::Well), pd("gatekeeper", "gatekeeper", Health::Silent)],
@@ -37,7 +40,7 @@ pub fn sample(ns: u64, passed: u64) -> State {
         holdings: vec![held(0, 1, u8::MAX), held(1, 0, 0), held(77, 2, 99)],
         clients: vec![Client::new(0, false, 5)],
         volumes: vec![Volume::new(0, 1, 2, 1 << 14, false), Volume::new(60, 9, 0, 0, true)],
-        disks: vec![],
+        disks: vec![Drive { pd: "blk_d0".into(), unit: 0, name: Text::new(b"d0"), health }],
     }
 }
 
@@ -53,7 +56,19 @@ fn columns_are_aligned_and_numbers_stand_at_the_right() {
             assert!(!cell.ends_with(' ') && first[heading..].starts_with("  "), "{block}");
         }
     }
-    for part in ["over the last 2.0 s", "2000", "demo:0", "manager:0", "client 77:0", "silent", "64.0 MiB", "closed"] {
+    for part in [
+        "over the last 2.0 s",
+        "2000",
+        "demo:0",
+        "manager:0",
+        "client 77:0",
+        "silent",
+        "64.0 MiB",
+        "closed",
+        "one that hums",
+        "failing",
+        "-3 \u{b0}C",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
