@@ -19,6 +19,8 @@ pub(crate) struct Desk {
     pub fanout: usize,
     /// The layer's own request, while it assembles itself.
     pub own: Option<Id>,
+    /// Requests that it keeps: those of the first slots.
+    pub kept: u16,
 }
 
 impl Desk {
@@ -66,6 +68,12 @@ impl<C> Io<'_, C> {
     /// sent for it, and end as any do. `None` once the layer has started.
     pub fn own(&self) -> Option<Id> {
         self.desk.own
+    }
+
+    /// The `n`th of the requests that the layer [keeps](crate::Layer::KEPT), once it has started: lower requests may be sent
+    /// for it at any time. It is never submitted and never ends; it can be woken.
+    pub fn kept(&self, n: u16) -> Option<Id> {
+        (n < self.desk.kept).then_some(Id(n))
     }
 
     /// What the device below `port` offers; `None` where there is none or it is not ready.
@@ -133,6 +141,12 @@ impl<C> Io<'_, C> {
         };
         slot.woken = true;
         self.desk.pending.push(id, self.slots);
+    }
+
+    /// The port of the lower request `child` of `id`, whether it is out or was the last of this number.
+    pub fn child_port(&self, id: Id, child: u8) -> Option<u8> {
+        let at = id.index() * self.desk.fanout + usize::from(child);
+        self.children.get(at).map(|child| child.port)
     }
 
     /// Asks for [`Layer::tick`](crate::Layer::tick) at `at`, or before if something asked for that already.

@@ -58,6 +58,10 @@ pub trait Layer {
     /// Most lower requests outstanding for one upper request: 1 to [`FANOUT_MAX`](crate::FANOUT_MAX).
     const FANOUT: usize;
 
+    /// Requests of its own that the layer keeps for as long as it lives, for work that no client asks for; see
+    /// [`Io::kept`]. The node needs as many slots more.
+    const KEPT: u16 = 0;
+
     /// Assembles the layer; called when every device below is ready, and again after each completion until it is no
     /// longer [`Start::Starting`]. What it needs to know from below it asks for with [`Io::own`].
     fn start(&mut self, _io: &mut Io<'_, Self::Ctx>) -> Start {
@@ -95,6 +99,13 @@ pub trait Layer {
     #[inline]
     fn relayed(&mut self, _ctx: Self::Ctx, done: Completion) -> Completion {
         done
+    }
+
+    /// A request that took the short way failed below; whether to begin it once more on the long way, with `req`, the lower
+    /// request, made the upper one again.
+    #[cold]
+    fn rescue(&mut self, _ctx: &Self::Ctx, _req: &mut Request, _error: Error) -> bool {
+        false
     }
 
     /// Whether requests are parked for which the end of another may make room: [`tick`](Self::tick) is then called after

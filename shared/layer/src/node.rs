@@ -103,6 +103,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 deadline: None,
                 fanout: L::FANOUT,
                 own: None,
+                kept: 0,
             },
         }
     }
@@ -124,7 +125,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        usize::from(self.usable) - self.free.len()
+        usize::from(self.usable.saturating_sub(self.desk.kept)) - self.free.len()
     }
 
     /// When the layer wants to be called though nothing happens.
@@ -152,7 +153,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     pub fn limits(&self) -> Option<Limits> {
         let optimal = if self.limits.optimal_blocks == 0 { self.limits.max_blocks } else { self.limits.optimal_blocks };
         let limits = Limits { max_blocks: 0, boundary: 0, optimal_blocks: optimal, ..self.limits };
-        self.ready().then_some(Limits { queue_depth: self.usable, ..limits })
+        self.ready().then_some(Limits { queue_depth: self.usable.saturating_sub(L::KEPT), ..limits })
     }
 
     /// What this node offers one of its uppers.
@@ -211,6 +212,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 None => return false,
             }
         }
+        // What a layer keeps is counted too, so that the ports can hold all of it.
         let smallest = (0..ports).map(|p| usize::from(around.lowers.capacity(p)) / L::FANOUT).min().unwrap_or(N);
         self.limits = self.layer.limits(&below);
         self.open_own();
@@ -219,14 +221,19 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         if state == Start::Starting {
             return false;
         }
-        self.close_own(around);
+        if L::KEPT == 0 {
+            self.close_own(around);
+        } else {
+            self.keep();
+        }
         self.limits = self.layer.limits(&below);
         self.state = state;
         let Limits { capacity, max_blocks, boundary, read_only, .. } = self.limits;
         self.open = self.ready() && capacity == u64::MAX && !read_only && max_blocks == 0 && boundary == 0;
         self.narrow(u16::try_from(smallest.min(N)).unwrap_or(u16::MAX));
         let (layer, shift) = (&self.layer, self.limits.block.shift());
-        share::divide(&mut self.shares, around.uppers.count(), self.usable, shift, |upper| layer.weight(upper));
+        let usable = self.usable.saturating_sub(L::KEPT);
+        share::divide(&mut self.shares, around.uppers.count(), usable, shift, |upper| layer.weight(upper));
         true
     }
 
@@ -246,6 +253,19 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
             (slot.way, slot.upper, slot.parent) = (Way::Long, u8::MAX, OWN);
             self.desk.own = Some(id);
         }
+    }
+
+    /// Leaves that slot, and as many more as the layer keeps, in the layer's hands.
+    #[cold]
+    fn keep(&mut self) {
+        self.desk.own = None;
+        // None but that one was ever taken: slots are handed out from the first on.
+        for n in 0..L::KEPT {
+            let Some(slot) = self.slots.get_mut(usize::from(n)) else { break };
+            (slot.way, slot.upper, slot.parent) = (Way::Long, u8::MAX, OWN);
+            self.desk.kept = n + 1;
+        }
+        self.free.retain(|id| id.0 >= L::KEPT);
     }
 
     /// Frees that slot, or lets it be freed when what is outstanding has ended.

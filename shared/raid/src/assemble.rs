@@ -194,26 +194,17 @@ impl Array {
         let Some(first) = self.missing().next() else { return Ok(()) };
         let first = short(first);
         if let Level::Raid10(_) = self.geometry.level() {
-            return self.copies().then_some(()).ok_or(Kind::NoCopy(first));
+            return self.geometry.bears(|role| self.whole(index(role))).then_some(()).ok_or(Kind::NoCopy(first));
         }
         let members = self.geometry.members();
         let here = members.saturating_sub(short(self.missing().count()));
         let need = members.saturating_sub(self.geometry.level().spares(members));
         if here < need { Err(Kind::Missing { here, need, first }) } else { Ok(()) }
     }
-
-    /// Whether a copy of every chunk is here. Where the copies are repeats after as many chunks as there are members.
-    fn copies(&self) -> bool {
-        let chunk = self.geometry.chunk();
-        let cycle = self.geometry.members().into();
-        let place = |sector, copy| self.geometry.place(sector, copy);
-        let kept = |sector| (0..).map_while(|copy| place(sector, copy)).any(|p| self.whole(role(p.member)));
-        (0..cycle).map(|n: u64| n.saturating_mul(chunk)).filter(|&s| s < self.geometry.sectors()).all(kept)
-    }
 }
 
 /// A role as an index.
-fn role(member: u32) -> usize {
+fn index(member: u32) -> usize {
     usize::try_from(member).unwrap_or(usize::MAX)
 }
 

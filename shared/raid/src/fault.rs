@@ -93,6 +93,12 @@ pub enum Kind {
     Clustered,
     /// It lacks members, and was not stopped cleanly.
     Dirty,
+    /// Devices of several arrays, and nothing that says which is meant.
+    Several,
+    /// The members' blocks are larger than what the array counts in.
+    Blocks,
+    /// More copies than can be written at once.
+    Copies,
     /// A sector of the array cannot be read, and parity that it follows from may be wrong.
     Unsure,
     /// A sector of the array cannot be read: too many members lack it.
@@ -172,6 +178,9 @@ impl fmt::Display for Kind {
                 f.write_str("the array was not stopped cleanly, so that parity, from which it follows, may be wrong")
             }
             Self::Lost => f.write_str("too many members lack it"),
+            Self::Several => f.write_str("the devices belong to several arrays"),
+            Self::Blocks => f.write_str("the members' blocks are larger than what its data are aligned to"),
+            Self::Copies => f.write_str("it has more than 8 copies"),
             Self::NoCopy(first) => write!(f, "no copy of some of its chunks is here; member {first} is missing"),
             Self::Missing { here, need, first } => {
                 write!(f, "{here} of its members are here and {need} are needed; member {first} is missing")
@@ -212,6 +221,9 @@ impl Kind {
                 "--force reads it all the same; the last blocks that were written may be wrong"
             }
             Self::Lost => "give the images of the missing members too",
+            Self::Several => "say which is meant by its UUID",
+            Self::Blocks => "put its members on devices with smaller blocks",
+            Self::Copies => "use it with Linux",
         }
     }
 }

@@ -207,6 +207,18 @@ impl Geometry {
         found.map(|place| Place { run: place.run.min(left), ..place })
     }
 
+    /// Whether every sector is on one of the members that `has` says are here, or follows from them.
+    pub fn bears(&self, has: impl Fn(u32) -> bool) -> bool {
+        if let Level::Raid10(_) = self.level {
+            // Where the copies are repeats after as many chunks as there are members.
+            let kept = |sector| (0..).map_while(|copy| self.place(sector, copy)).any(|place| has(place.member));
+            let first = (0..u64::from(self.members)).map(|n| n.saturating_mul(self.chunk));
+            return first.filter(|&sector| sector < self.sectors).all(kept);
+        }
+        let missing = (0..self.members).filter(|&role| !has(role)).count();
+        usize::try_from(self.level.spares(self.members)).is_ok_and(|most| missing <= most)
+    }
+
     /// Members that hold data in a stripe; at least 1.
     fn data_members(&self) -> u64 {
         let parity = if let Level::Parity(parity) = self.level { parity.count() } else { 0 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Arrays that mdadm made, places against an oracle, parity against its definition, and what is refused.
 mod corrupt;
+mod engine;
 mod golden;
 mod image;
 mod parity;
 mod places;
+mod rig;

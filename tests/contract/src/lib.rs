@@ -20,6 +20,7 @@ mod layers;
 mod pattern;
 mod pd;
 mod report;
+mod several;
 mod stack;
 mod under;
 
@@ -31,5 +32,6 @@ pub use layers::Narrow;
 pub use pattern::Numbers;
 pub use pd::Contract;
 pub use report::Report;
-pub use stack::{Bottom, Floor, Memory, Stack};
+pub use several::Several;
+pub use stack::{Bottom, Floor, Memory, OWN, Ram, Stack};
 pub use under::Under;

@@ -3,7 +3,7 @@
 use crate::device::{Device, Expect};
 use crate::under::{Under, block_on};
 use crate::{Report, suite};
-use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, Request};
+use orion_block::{BlockSize, Buf, Completion, Error, Instant, Limits, Op, RegionId, Request};
 use orion_layer::{
     Around, Fault, Faults, Interrupted, Layer, Local, Lowers, NoLowers, Node, Passthrough, Payload, Submission, Uppers,
 };
@@ -23,22 +23,35 @@ const MEMORY: usize = 256 << 10;
 
 /// The memory for payload.
 #[derive(Clone, Debug)]
-pub struct Ram(Rc<Window>);
+pub struct Ram(Rc<Window>, Rc<RefCell<Vec<u8>>>);
+
+/// Memory of a layer's own, that clients do not reach.
+pub const OWN: Buf = Buf { region: RegionId(9), offset: 0 };
 
 impl Ram {
     /// The memory, and the same bytes once more, for a device.
     pub fn new() -> (Self, Window) {
         let [ours, device] = orion_virtio::model::memory(MEMORY);
-        (Self(Rc::new(ours)), device)
+        (Self(Rc::new(ours), Rc::new(RefCell::new(vec![0; MEMORY]))), device)
     }
 }
 
 impl Payload for Ram {
     fn read(&self, from: Buf, to: &mut [u8]) -> bool {
-        usize::try_from(from.offset).is_ok_and(|at| self.0.copy_out(at, to))
+        let Ok(at) = usize::try_from(from.offset) else { return false };
+        if from.region == OWN.region {
+            let own = self.1.borrow();
+            return own.get(at..at + to.len()).map(|own| to.copy_from_slice(own)).is_some();
+        }
+        self.0.copy_out(at, to)
     }
     fn write(&mut self, to: Buf, from: &[u8]) -> bool {
-        usize::try_from(to.offset).is_ok_and(|at| self.0.copy_in(at, from))
+        let Ok(at) = usize::try_from(to.offset) else { return false };
+        if to.region == OWN.region {
+            let mut own = self.1.borrow_mut();
+            return own.get_mut(at..at + from.len()).map(|own| own.copy_from_slice(from)).is_some();
+        }
+        self.0.copy_in(at, from)
     }
 }
 
@@ -69,7 +82,7 @@ pub trait Floor {
     fn any(&mut self) -> &mut dyn Any;
 }
 
-impl<L: Layer + 'static, const N: usize> Floor for Node<L, N> {
+impl<L: Layer + 'static, const N: usize, const F: usize> Floor for Node<L, N, F> {
     fn run(&mut self, around: &mut Between<'_, '_>) -> bool {
         self.run(around).moved
     }
@@ -198,6 +211,13 @@ impl<B: Bottom> Stack<B> {
     #[must_use]
     pub fn layer(mut self, layer: impl Layer + 'static) -> Self {
         self.floors.push((Box::new(Node::<_, SLOTS, 1>::new(layer, 1)), Local::new()));
+        self
+    }
+
+    /// One more layer, of another fan-out, with as many slots as the queue below has room for.
+    #[must_use]
+    pub fn wide<L: Layer + 'static, const F: usize>(mut self, layer: L) -> Self {
+        self.floors.push((Box::new(Node::<L, SLOTS, F>::new(layer, 1)), Local::new()));
         self
     }
 

@@ -73,9 +73,9 @@ impl Layer for Mirror {
 }
 
 /// A client that keeps `DEPTH` requests in flight, one in four a write, of 4 KiB each.
-struct Load {
-    sent: u64,
-    done: u64,
+pub struct Load {
+    pub sent: u64,
+    pub done: u64,
 }
 
 impl Uppers for Load {
@@ -97,7 +97,7 @@ impl Uppers for Load {
 }
 
 /// Answers everything at once: the floor below a layer.
-fn answer<const N: usize>(queue: &mut Local<N>) -> bool {
+pub fn answer<const N: usize>(queue: &mut Local<N>) -> bool {
     let mut moved = false;
     while let Some(s) = Uppers::next(queue, 0) {
         Uppers::complete(queue, 0, s.tag, Completion::ok(s.req.blocks));
@@ -110,13 +110,13 @@ fn device() -> Limits {
     Limits { block: BlockSize::B512, capacity: 1 << 30, atomic_blocks: 1, ..Limits::default() }
 }
 
-fn queue<const N: usize>() -> Local<N> {
+pub fn queue<const N: usize>() -> Local<N> {
     let mut queue = Local::new();
     queue.announce(Some(device()));
     queue
 }
 
-fn step<L: Layer, const N: usize, const F: usize>(
+pub fn step<L: Layer, const N: usize, const F: usize>(
     node: &mut Node<L, N, F>,
     uppers: &mut impl Uppers,
     lowers: &mut impl Lowers,
@@ -194,6 +194,9 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
     measure("passthrough", || one_layer(Passthrough));
     measure("gatekeeper check (one layer)", || one_layer(gatekeeper()));
     measure("linear over a two-way mirror", linear_over_mirror);
+    measure("RAID 0 of two", || crate::raid::run(crate::raid::RAID0));
+    measure("RAID 1 of two", || crate::raid::run(crate::raid::RAID1));
+    measure("RAID 10 of two, near copies", || crate::raid::run(crate::raid::RAID10));
     measure("gatekeeper refuses", crate::refusals::refuse);
     measure("audit record of a refusal", crate::refusals::record()?);
     Ok(())

@@ -3,6 +3,7 @@
 mod allocations;
 mod host;
 mod layers;
+mod raid;
 mod refusals;
 mod ring;
 mod sel4;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The way up: completions that are checked before they are believed, answers, ports that closed.
 use super::{Around, Node};
-use crate::slots::{NOTHING, Tag, Way, believed};
+use crate::slots::{NO_TAG, NOTHING, Tag, Way, believed};
 use crate::{Event, Id, Interrupted, Layer, Lowers, PeerMisbehaved, Uppers};
 use orion_block::{Completion, Error};
 
@@ -64,7 +64,23 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     #[cold]
     #[inline(never)]
     fn relayed_failed<U: Uppers, B: Lowers>(&mut self, id: Id, done: Completion, around: &mut Around<'_, U, B>) {
+        if self.rescued(id, done) {
+            return self.call(around, |layer, io| layer.submit(id, io));
+        }
         self.end_relayed(id, done, around);
+    }
+
+    /// Whether the layer has a request that failed on the short way go the long one.
+    #[cold]
+    fn rescued(&mut self, id: Id, done: Completion) -> bool {
+        let Some(slot) = self.slots.get_mut(id.index()) else { return false };
+        let Err(error) = done.status else { return false };
+        if !self.layer.rescue(&slot.ctx, &mut slot.req, error) {
+            return false;
+        }
+        self.layer.relayed(core::mem::take(&mut slot.ctx), done);
+        (slot.way, slot.short, slot.parent, slot.skip) = (Way::Long, NO_TAG, NOTHING, 0);
+        true
     }
 
     #[inline]
@@ -140,7 +156,11 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         };
         if slot.way == Way::Short {
             if core::mem::take(&mut slot.refused) != 0 {
-                self.end_relayed(id, Completion::error(Error::Offline), around);
+                let offline = Completion::error(Error::Offline);
+                if self.rescued(id, offline) {
+                    return self.enter(around, |layer, io| layer.submit(id, io));
+                }
+                self.end_relayed(id, offline, around);
             }
             return;
         }

@@ -14,6 +14,9 @@ pub struct Copies {
 }
 
 impl Copies {
+    /// Two on members side by side: mdadm's default.
+    pub const NEAR2: Self = Self { near: 2, far: 1, offset: false };
+
     /// Near copies in the low byte, far ones in the next, and the bit of offset. Layouts that
     /// mdadm does not make are not read: sets of far copies, and near copies of offset ones, which may run over each other.
     pub fn parse(layout: u32) -> Option<Self> {

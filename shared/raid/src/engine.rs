@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+//! An array as a layer over its members: requests are spread, copied or given parity, members that fail are left behind.
+//!
+//! The members' superblocks are read at the start, and are written before anything is answered that depends on them: that
+//! the array is in use before its first write, that a member failed before a write is answered which that member lacks.
+mod background;
+mod build;
+mod combine;
+mod copying;
+mod find;
+mod flush;
+mod locks;
+mod members;
+mod meta;
+mod mirror;
+mod spread;
+
+use crate::{Geometry, Level};
+pub use background::Progress;
+pub use build::Plan;
+use find::Find;
+use locks::{Locks, Parked};
+use members::{Members, Roles};
+use meta::Meta;
+use orion_block::{Buf, Completion, Error, Instant, Limits, Op, Request};
+use orion_layer::{Event, Id, Io, Layer, Relay, Start};
+
+/// Most devices below, spares included.
+pub const PORTS_MAX: usize = 32;
+/// Most slots of a node with this layer.
+pub const SLOTS: usize = 64;
+/// Most lower requests of one request: copies of a mirror, members of a stripe at a time.
+pub const FANOUT: usize = 8;
+/// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
+pub const WORK_BYTES: usize = meta::STAGE_BYTES + background::WINDOW_BYTES;
+
+/// The kept request that writes superblocks, and the one for what goes on in the background.
+const META: u16 = 0;
+const BACKGROUND: u16 = 1;
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    /// It is to be begun, perhaps once more after it was parked.
+    #[default]
+    New,
+    /// Lower requests are out.
+    Out,
+    /// It is done, and may be answered when the superblocks are written that say what it left behind.
+    Told,
+}
+
+/// State of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ctx {
+    step: Step,
+    /// Lower requests that are out.
+    left: u8,
+    /// The member that was asked.
+    role: u8,
+    /// At least one member did it.
+    did: bool,
+    /// Members that failed it.
+    failed: Roles,
+    /// Members that refused it as it is.
+    refused: Roles,
+    /// What was wrong with the last that did not do it.
+    error: Option<Error>,
+    /// Blocks that are done, or the superblocks that have to be written, or members that are still to be asked.
+    next: u64,
+    /// The block that was asked above, of a request on the short way.
+    lba: u64,
+}
+
+/// An array over its members.
+#[derive(Debug)]
+pub struct Raid {
+    find: Find,
+    geometry: Option<Geometry>,
+    members: Members,
+    meta: Meta,
+    locks: Locks,
+    parked: Parked,
+    background: background::Background,
+    /// The layer's own memory.
+    work: Buf,
+    /// Binary logarithm of the sectors of a block.
+    scale: u8,
+    /// What cannot be served: nothing is asked below.
+    fault: Option<crate::Error>,
+    read_only: bool,
+}
+
+impl Raid {
+    /// The array of the devices below, or of `want` if there are several; `work` is [`WORK_BYTES`] of memory.
+    pub fn new(want: Option<crate::Uuid>, work: Buf) -> Self {
+        Self {
+            find: Find::new(want),
+            geometry: None,
+            members: Members::default(),
+            meta: Meta::default(),
+            locks: Locks::default(),
+            parked: Parked::default(),
+            background: background::Background::default(),
+            work,
+            scale: 0,
+            fault: None,
+            read_only: false,
+        }
+    }
+
+    /// Why it is not served.
+    pub fn fault(&self) -> Option<crate::Error> {
+        self.fault
+    }
+
+    /// Where everything lies, once that is known.
+    pub fn geometry(&self) -> Option<&Geometry> {
+        self.geometry.as_ref()
+    }
+
+    /// Members that are missing or not whole.
+    pub fn missing(&self) -> impl Iterator<Item = usize> + '_ {
+        let count = self.geometry.as_ref().map_or(0, Geometry::members);
+        (0..count).filter(|&role| !self.members.is_whole(role)).map(|role| usize::try_from(role).unwrap_or(0))
+    }
+
+    /// Whether the array can bear that a member fails.
+    fn redundant(&self) -> bool {
+        self.geometry.as_ref().is_some_and(|g| !matches!(g.level(), Level::Linear | Level::Raid0(_)))
+    }
+
+    /// The sectors of a request.
+    fn sectors(&self, req: &Request) -> (u64, u64) {
+        let first = req.lba.0 << self.scale;
+        (first, first.saturating_add(u64::from(req.blocks) << self.scale))
+    }
+
+    /// A member's request that does a part of `req`: the `sectors` from `sector` of the member's data on, with the payload
+    /// from that of `req` on.
+    fn below(&self, role: u32, req: &Request, sector: u64, sectors: u64) -> (u8, Request) {
+        self.members.request(role, req, sector, sectors)
+    }
+
+    /// Leaves a member behind, if the array can bear that: it is neither read nor written any more, and the others'
+    /// superblocks are to say so.
+    fn fail(&mut self, role: u32) -> bool {
+        if !self.members.is_used(role) {
+            return true;
+        }
+        let Some(geometry) = &self.geometry else { return false };
+        let rest = self.members.whole & !members::bit(role);
+        if !self.redundant() || !geometry.bears(|role| rest & members::bit(role) != 0) {
+            return false;
+        }
+        self.members.remove(role);
+        self.meta.failed(role);
+        self.background.lost(role);
+        true
+    }
+
+    /// Answers a request, or has it wait until the superblocks say what it left behind.
+    fn answer(&mut self, id: Id, done: Completion, changed: bool, io: &mut Io<'_, Ctx>) {
+        if !changed || self.meta.is_bare() {
+            return io.done(id, done);
+        }
+        let wanted = self.meta.wanted();
+        let error = done.status.err();
+        if let Some(ctx) = io.ctx(id) {
+            *ctx = Ctx { step: Step::Told, next: wanted, error, ..Ctx::default() };
+        }
+        self.parked.push(id);
+        self.go_on(io);
+    }
+
+    /// A request whose superblocks may be written by now.
+    fn told(&mut self, id: Id, ctx: Ctx, io: &mut Io<'_, Ctx>) {
+        let error = ctx.error.or(self.meta.broken());
+        if error.is_some() || self.meta.has_written(ctx.next) {
+            let blocks = io.request(id).blocks;
+            return io.done(id, error.map_or(Completion::ok(blocks), Completion::error));
+        }
+        self.parked.push(id);
+    }
+
+    /// Whether a write may go down: the superblocks say that the array is in use. If not, the request is parked, or ended.
+    fn may_write(&mut self, id: Id, io: &mut Io<'_, Ctx>) -> bool {
+        if let Some(error) = self.meta.broken() {
+            io.done(id, Completion::error(error));
+            return false;
+        }
+        if self.meta.in_use() {
+            return true;
+        }
+        self.meta.use_it();
+        io.alarm(io.now().after(meta::REST_NS));
+        self.parked.push(id);
+        self.go_on(io);
+        false
+    }
+
+    /// Has all go on that waited.
+    fn wake_all(&mut self, io: &mut Io<'_, Ctx>) {
+        self.parked.wake(io);
+        self.locks.wake(io);
+    }
+
+    fn begin(&mut self, id: Id, io: &mut Io<'_, Ctx>) {
+        let req = io.request(id);
+        match (self.geometry.as_ref().map(Geometry::level), req.op) {
+            (None, _) => io.done(id, Completion::error(Error::Offline)),
+            (_, Op::Flush) => self.flush(id, io),
+            (_, Op::Discard) if self.offers_no_discard() => io.done(id, Completion::error(Error::Unsupported)),
+            (_, Op::WriteZeroes) if !self.members.write_zeroes => {
+                io.done(id, Completion::error(Error::Unsupported));
+            }
+            (Some(Level::Linear | Level::Raid0(_)), _) => self.spread(id, io),
+            (_, Op::Read) => self.read_copy(id, io),
+            _ => self.write_copies(id, io),
+        }
+    }
+}
+
+impl Layer for Raid {
+    type Ctx = Ctx;
+    const FANOUT: usize = FANOUT;
+    const KEPT: u16 = 2;
+
+    fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
+        if self.geometry.is_none() && self.fault.is_none() {
+            self.find(io);
+        }
+        match (&self.geometry, self.fault) {
+            (Some(_), _) => Start::Ready,
+            (_, Some(_)) => Start::Refused(Error::Offline),
+            _ => Start::Starting,
+        }
+    }
+
+    fn limits(&self, below: &[Limits]) -> Limits {
+        self.combined(below)
+    }
+
+    #[inline]
+    fn relay(&mut self, _: u8, req: &mut Request) -> Option<Relay<Ctx>> {
+        match self.geometry.as_ref()?.level() {
+            Level::Linear | Level::Raid0(_) => self.relay_spread(req),
+            Level::Raid1 | Level::Raid10(_) if req.op == Op::Read => self.relay_copy(req),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn relayed(&mut self, ctx: Ctx, done: Completion) -> Completion {
+        self.members.ended(ctx.role);
+        match done.status {
+            Ok(()) => done,
+            Err(_) => Completion { blocks: done.blocks >> self.members.scale(ctx.role, self.scale), ..done },
+        }
+    }
+
+    fn rescue(&mut self, ctx: &Ctx, req: &mut Request, error: Error) -> bool {
+        if !self.redundant() || !blames(error) {
+            return false;
+        }
+        req.lba.0 = ctx.lba;
+        req.blocks >>= self.members.scale(ctx.role, self.scale);
+        true
+    }
+
+    fn submit(&mut self, id: Id, io: &mut Io<'_, Ctx>) {
+        if Some(id) == io.kept(BACKGROUND) {
+            return self.work_on(io);
+        }
+        let Some(ctx) = io.ctx(id).copied() else { return };
+        match ctx.step {
+            Step::New => self.begin(id, io),
+            Step::Told => self.told(id, ctx, io),
+            Step::Out => {}
+        }
+    }
+
+    fn complete(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
+        if self.geometry.is_none() {
+            return self.found(done, io);
+        }
+        if Some(id) == io.kept(META) {
+            return self.wrote(child, done, io);
+        }
+        if Some(id) == io.kept(BACKGROUND) {
+            return self.background_ended(child, done, io);
+        }
+        let level = self.geometry.as_ref().map(Geometry::level);
+        match (level, io.request(id).op) {
+            (_, Op::Flush) => self.flushed(id, child, done, io),
+            (Some(Level::Linear | Level::Raid0(_)), _) => self.spread_ended(id, done, io),
+            (_, Op::Read) => self.copy_read(id, done, io),
+            _ => self.copy_written(id, child, done, io),
+        }
+    }
+
+    fn event(&mut self, port: u8, event: Event, io: &mut Io<'_, Ctx>) {
+        let role = self.members.role_of(port);
+        if event == Event::Gone
+            && let Some(role) = role
+        {
+            self.fail(role);
+            self.go_on(io);
+        }
+    }
+
+    fn tick(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
+        let rest = self.meta.rest(now, self.locks.is_empty() && self.background.is_idle());
+        self.go_on(io);
+        let work = self.look_for_work(now, io);
+        rest.into_iter().chain(work).min()
+    }
+}
+
+/// Whether an error says something about the member, and not about the request.
+fn blames(error: Error) -> bool {
+    matches!(error, Error::Medium | Error::Io | Error::TimedOut | Error::Offline | Error::NoSpace)
+}

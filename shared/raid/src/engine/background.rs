@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+//! What goes on beside the clients' requests: members are rebuilt, arrays that were not stopped cleanly are put in sync, all
+//! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
+use super::members::{Member, bit, each};
+use super::{BACKGROUND, Ctx, Raid, Roles};
+use crate::Role;
+use heapless::Vec;
+use orion_block::Instant;
+use orion_layer::Io;
+
+/// Bytes of a window.
+pub(super) const WINDOW: usize = 64 << 10;
+/// What a member holds there, and what another does.
+pub(super) const WINDOW_BYTES: usize = 2 * WINDOW;
+/// Nanoseconds between windows while clients are served.
+const PACE_NS: u64 = 5_000_000;
+/// Sectors after which the superblocks say how far it has come.
+const CHECKPOINT: u64 = 1 << 18;
+/// Sectors that could not be read and are to be written again, of which as many are kept in mind.
+const REPAIRS: usize = 16;
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Goal {
+    #[default]
+    Nothing,
+    /// New members get what they should hold.
+    Rebuild,
+    /// What may differ is made alike.
+    Sync,
+    /// Everything is compared, and made alike if that is asked.
+    Check { repair: bool },
+}
+
+/// Where in a window it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Step {
+    #[default]
+    Idle,
+    /// It waits for writes to end.
+    Claim,
+    /// It reads what all should hold.
+    Source,
+    /// It reads this copy, to compare it.
+    Other(u32),
+    /// It writes this copy.
+    Write(u32),
+}
+
+/// How far the work has come, in sectors of the array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// In words.
+    pub what: &'static str,
+    /// Sectors that are done.
+    pub done: u64,
+    /// Sectors in all.
+    pub of: u64,
+    /// Sectors that were found to differ since the start.
+    pub mismatches: u64,
+}
+
+/// The work, and where it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Background {
+    pub goal: Goal,
+    /// The window is one that this member could not read, and is written again.
+    pub fixes: Option<u8>,
+    pub step: Step,
+    /// The first sector that is not done.
+    pub at: u64,
+    /// The window, in sectors of the array.
+    pub first: u64,
+    pub end: u64,
+    /// Members that could not be read there, and the one that was.
+    pub tried: Roles,
+    pub source: u32,
+    pub mismatches: u64,
+    repairs: Vec<(u8, u64, u64), REPAIRS>,
+    /// What was asked for, and is not begun.
+    asked: Option<bool>,
+    /// Not before.
+    due: Option<Instant>,
+    /// A member cannot be rebuilt: what it should hold cannot be read.
+    pub stuck: bool,
+    saved: u64,
+}
+
+impl Background {
+    /// Whether nothing is being written by it.
+    pub fn is_idle(&self) -> bool {
+        self.step == Step::Idle
+    }
+
+    /// Some sectors of a member could not be read: what they should hold is written there again, when there is time.
+    pub fn repair(&mut self, role: u8, first: u64, end: u64) {
+        if !self.repairs.contains(&(role, first, end)) {
+            let _ = self.repairs.push((role, first, end));
+        }
+    }
+
+    /// A member is left behind: nothing is to be done for it.
+    pub fn lost(&mut self, role: u32) {
+        self.repairs.retain(|(of, ..)| u32::from(*of) != role);
+    }
+}
+
+impl Raid {
+    /// Compares all copies from the first sector on, and makes those that differ alike if `repair`.
+    pub fn check(&mut self, repair: bool, io: &mut Io<'_, Ctx>) {
+        self.background.asked = Some(repair);
+        io.alarm(io.now());
+    }
+
+    /// What goes on in the background, if something does.
+    pub fn progress(&self) -> Option<Progress> {
+        let what = match self.background.goal {
+            Goal::Nothing => return None,
+            Goal::Rebuild => "rebuild",
+            Goal::Sync => "resync",
+            Goal::Check { repair: false } => "check",
+            Goal::Check { repair: true } => "repair",
+        };
+        let of = self.geometry.as_ref().map_or(0, crate::Geometry::sectors);
+        Some(Progress { what, done: self.background.at, of, mismatches: self.background.mismatches })
+    }
+
+    /// Whether nothing is written, nothing is to be done, and the superblocks say all that there is to say.
+    pub fn is_settled(&self) -> bool {
+        let work = &self.background;
+        let done = work.goal == Goal::Nothing && work.repairs.is_empty() && work.asked.is_none();
+        let rebuilt = self.members.filling == 0 || work.stuck;
+        let synced = self.meta.sync.is_none() || !self.redundant() || self.read_only;
+        self.locks.is_empty() && work.is_idle() && done && rebuilt && synced && self.meta.rests()
+    }
+
+    /// Sectors that were found to differ since the start.
+    pub fn mismatches(&self) -> u64 {
+        self.background.mismatches
+    }
+
+    /// Begins a window, if there is something to do; when to look again.
+    pub(super) fn look_for_work(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
+        if self.background.step != Step::Idle || !self.redundant() || self.read_only || self.meta.broken().is_some() {
+            return None;
+        }
+        if let Some(due) = self.background.due.filter(|due| *due > now) {
+            return Some(due);
+        }
+        self.background.due = None;
+        self.adopt(io);
+        self.begin_window(io);
+        None
+    }
+
+    /// Gives a spare the place of a member that is missing.
+    fn adopt(&mut self, io: &mut Io<'_, Ctx>) {
+        let Some(geometry) = &self.geometry else { return };
+        let Some(role) = (0..geometry.members()).find(|role| !self.members.is_used(*role)) else { return };
+        let need = geometry.used(role);
+        let used = |port: u8| self.members.role_of(port).is_some();
+        let fits = |port: u8, own: &crate::Super| {
+            let block = io.below(port).map_or(u8::MAX, |limits| limits.block.shift().saturating_sub(9));
+            let whole = own.data_offset.is_multiple_of(1 << self.scale.min(63));
+            !used(port) && own.role == Role::Spare && own.data_size >= need && block <= self.scale && whole
+        };
+        let spare = self.meta.all().find(|(port, own)| fits(*port, own));
+        let Some((port, number, offset)) = spare.map(|(port, own)| (port, own.number, own.data_offset)) else { return };
+        let scale = io.below(port).map_or(0, |limits| limits.block.shift().saturating_sub(9));
+        if let Some(member) = self.members.get_mut(role) {
+            *member = Member { port, scale, offset, said: Some(0), ..Member::default() };
+            self.members.filling |= bit(role);
+            self.meta.role(number, u16::try_from(role).unwrap_or(crate::wire::FAULTY));
+            // From its first sector on, also where another is being rebuilt already.
+            (self.background.stuck, self.background.goal) = (false, Goal::Nothing);
+            self.go_on(io);
+        }
+    }
+
+    /// Chooses what to do, and where.
+    fn begin_window(&mut self, io: &mut Io<'_, Ctx>) {
+        let sectors = self.geometry.as_ref().map_or(0, crate::Geometry::sectors);
+        if let Some((role, first, end)) = self.background.repairs.pop() {
+            let cut = self.window_end(first).min(end);
+            if cut < end {
+                self.background.repair(role, cut, end);
+            }
+            let work = &mut self.background;
+            (work.fixes, work.first, work.end) = (Some(role), first, cut);
+            return self.claim(io);
+        }
+        let work = &self.background;
+        let goal = match (self.members.filling, self.meta.sync) {
+            (0, Some(_)) => Goal::Sync,
+            (0, None) => match (work.asked, work.goal) {
+                (Some(repair), _) => Goal::Check { repair },
+                (None, check @ Goal::Check { .. }) => check,
+                _ => Goal::Nothing,
+            },
+            _ if work.stuck => Goal::Nothing,
+            _ => Goal::Rebuild,
+        };
+        if goal != work.goal {
+            self.background.at = match goal {
+                Goal::Sync => self.meta.sync.unwrap_or(0),
+                Goal::Rebuild => self.rebuilt(),
+                _ => 0,
+            };
+            (self.background.goal, self.background.saved) = (goal, self.background.at);
+            if let Goal::Check { .. } = goal {
+                (self.background.asked, self.background.mismatches) = (None, 0);
+            }
+        }
+        if goal == Goal::Nothing {
+            return;
+        }
+        let at = self.background.at;
+        if at >= sectors {
+            return self.finished(io);
+        }
+        (self.background.first, self.background.end) = (at, self.window_end(at));
+        self.claim(io);
+    }
+
+    /// Where the window that begins at `at` ends.
+    fn window_end(&self, at: u64) -> u64 {
+        let run = self.geometry.as_ref().and_then(|g| g.place(at, 0)).map_or(1, |place| place.run);
+        let most = WINDOW as u64 / 512;
+        at + run.min(most - at % most)
+    }
+
+    /// How far all members are rebuilt that are.
+    fn rebuilt(&self) -> u64 {
+        let places = each(self.members.filling).filter_map(|role| self.members.get(role));
+        if self.counts_as_members() { places.map(|member| member.place).min().unwrap_or(0) } else { 0 }
+    }
+
+    /// Whether sectors of the array are those of each member.
+    fn counts_as_members(&self) -> bool {
+        self.geometry.as_ref().is_some_and(|g| g.level() == crate::Level::Raid1)
+    }
+
+    /// Waits until nobody writes in the window, and goes on.
+    fn claim(&mut self, io: &mut Io<'_, Ctx>) {
+        self.background.step = Step::Claim;
+        self.background.tried = self.background.fixes.map_or(0, |role| bit(role.into()));
+        self.work_on(io);
+    }
+
+    /// Goes on where it waited.
+    pub(super) fn work_on(&mut self, io: &mut Io<'_, Ctx>) {
+        let &Background { step, first, end, .. } = &self.background;
+        match step {
+            Step::Claim if self.locks.claim(first, end) => self.read_source(io),
+            Step::Idle => {
+                if let Some(at) = self.look_for_work(io.now(), io) {
+                    io.alarm(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The window is done, or not to be done.
+    pub(super) fn window_ended(&mut self, io: &mut Io<'_, Ctx>) {
+        self.locks.unclaim(io);
+        let end = self.background.end;
+        self.background.step = Step::Idle;
+        if self.background.fixes.take().is_none() {
+            self.background.at = end;
+            self.move_on(end, io);
+        }
+        let clients = !self.locks.is_empty() || self.members.list.iter().any(|member| member.busy > 0);
+        if clients {
+            let due = io.now().after(PACE_NS);
+            self.background.due = Some(due);
+            io.alarm(due);
+        } else if let Some(id) = io.kept(BACKGROUND) {
+            io.wake(id);
+        }
+    }
+
+    /// Everything before `end` is done.
+    fn move_on(&mut self, end: u64, io: &mut Io<'_, Ctx>) {
+        match self.background.goal {
+            Goal::Sync => self.meta.sync = Some(end),
+            Goal::Rebuild if self.counts_as_members() => {
+                for role in each(self.members.filling) {
+                    if let Some(member) = self.members.get_mut(role) {
+                        member.place = end;
+                    }
+                }
+            }
+            _ => return,
+        }
+        if end.saturating_sub(self.background.saved) >= CHECKPOINT {
+            self.background.saved = end;
+            self.meta.wants();
+            self.go_on(io);
+        }
+    }
+
+    /// All windows are done.
+    fn finished(&mut self, io: &mut Io<'_, Ctx>) {
+        match self.background.goal {
+            Goal::Sync => self.meta.sync = None,
+            Goal::Rebuild => {
+                self.members.whole |= self.members.filling;
+                self.members.filling = 0;
+            }
+            _ => {}
+        }
+        if self.background.goal == Goal::Sync || self.background.goal == Goal::Rebuild {
+            self.meta.wants();
+        }
+        self.background.goal = Goal::Nothing;
+        self.go_on(io);
+        if let Some(id) = io.kept(BACKGROUND) {
+            io.wake(id);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//! One window of a mirror: what one copy holds is compared with the others, or written to them.
+use super::background::{Goal, Step, WINDOW};
+use super::members::bit;
+use super::mirror::copies;
+use super::{BACKGROUND, Ctx, Raid, blames};
+use crate::geometry::Place;
+use orion_block::{Buf, Completion, Op, Request};
+use orion_layer::Io;
+
+/// Bytes that are compared at a time.
+const PIECE: usize = 4096;
+
+impl Raid {
+    /// The memory for what the source holds, and for another.
+    fn window(&self, other: bool) -> Buf {
+        let skip = super::meta::STAGE_BYTES + if other { WINDOW } else { 0 };
+        Buf { offset: self.work.offset.saturating_add(skip as u64), ..self.work }
+    }
+
+    /// Asks a member for the window, or gives it.
+    fn ask_window(&mut self, op: Op, place: Place, buf: Buf, step: Step, io: &mut Io<'_, Ctx>) {
+        let Some(id) = io.kept(BACKGROUND) else { return };
+        let (first, end) = (self.background.first, self.background.end);
+        let req = Request { op, buf, ..Request::default() };
+        let (port, below) = self.members.request(place.member, &req, place.sector, end - first);
+        self.background.step = step;
+        io.lower(id, port, 0, below);
+    }
+
+    /// Reads the window from a copy that has it.
+    pub(super) fn read_source(&mut self, io: &mut Io<'_, Ctx>) {
+        let (first, end, tried) = (self.background.first, self.background.end, self.background.tried);
+        let Some(place) = self.choose(first, end, tried) else {
+            // What nobody has can be given to nobody.
+            if self.background.goal == Goal::Rebuild && self.background.fixes.is_none() {
+                self.background.stuck = true;
+                self.background.end = self.background.first;
+            }
+            return self.window_ended(io);
+        };
+        self.background.source = place.member;
+        self.ask_window(Op::Read, place, self.window(false), Step::Source, io);
+    }
+
+    /// Goes on with the copy of this number, or one behind it with which something is to be done.
+    fn next_copy(&mut self, from: u32, io: &mut Io<'_, Ctx>) {
+        let Some(geometry) = &self.geometry else { return };
+        let (goal, source, fixes) = (self.background.goal, self.background.source, self.background.fixes);
+        let wanted = |place: &Place| {
+            let new = self.members.filling & bit(place.member) != 0;
+            place.member != source
+                && match (fixes, goal) {
+                    (Some(role), _) => u32::from(role) == place.member && self.members.is_used(place.member),
+                    (None, Goal::Rebuild) => new,
+                    (None, _) => !new && self.members.is_whole(place.member),
+                }
+        };
+        let mut all = (0u32..).zip(copies(geometry, self.background.first)).filter(|(copy, _)| *copy >= from);
+        let Some((copy, place)) = all.by_ref().find(|(_, place)| wanted(place)) else {
+            drop(all);
+            return self.window_ended(io);
+        };
+        drop(all);
+        match goal {
+            Goal::Sync | Goal::Check { .. } if fixes.is_none() => {
+                self.ask_window(Op::Read, place, self.window(true), Step::Other(copy), io);
+            }
+            _ => self.ask_window(Op::Write, place, self.window(false), Step::Write(copy), io),
+        }
+    }
+
+    /// The place of a copy of the window.
+    fn copy_place(&self, copy: u32) -> Option<Place> {
+        self.geometry.as_ref()?.place(self.background.first, copy)
+    }
+
+    /// What was asked for the window is done.
+    pub(super) fn background_ended(&mut self, _child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
+        let step = self.background.step;
+        match (step, done.status) {
+            (Step::Source, Ok(())) => self.next_copy(0, io),
+            (Step::Source, Err(_)) => {
+                self.background.tried |= bit(self.background.source);
+                let (role, first, end) = (self.background.source, self.background.first, self.background.end);
+                self.background.repair(u8::try_from(role).unwrap_or(u8::MAX), first, end);
+                self.read_source(io);
+            }
+            (Step::Other(copy), Ok(())) => self.compare(copy, io),
+            // What cannot be read is written again.
+            (Step::Other(copy), Err(_)) => self.rewrite(copy, io),
+            (Step::Write(copy), Ok(())) => self.next_copy(copy + 1, io),
+            (Step::Write(copy), Err(error)) => {
+                if blames(error)
+                    && let Some(place) = self.copy_place(copy)
+                {
+                    self.fail(place.member);
+                    self.go_on(io);
+                }
+                self.next_copy(copy + 1, io);
+            }
+            _ => {}
+        }
+    }
+
+    /// Compares what was read with the source.
+    fn compare(&mut self, copy: u32, io: &mut Io<'_, Ctx>) {
+        let bytes = usize::try_from(self.background.end - self.background.first).unwrap_or(0) * 512;
+        let (mut own, mut other) = ([0; PIECE], [0; PIECE]);
+        let mut differing = 0;
+        for at in (0..bytes).step_by(PIECE) {
+            let len = PIECE.min(bytes - at);
+            let (Some(own), Some(other)) = (own.get_mut(..len), other.get_mut(..len)) else { break };
+            let buf = |other: bool| {
+                let buf = self.window(other);
+                Buf { offset: buf.offset.saturating_add(at as u64), ..buf }
+            };
+            let read = io.read_payload(buf(false), own) && io.read_payload(buf(true), other);
+            debug_assert!(read, "the layer's own memory is mapped");
+            differing += own.chunks(512).zip(other.chunks(512)).filter(|(a, b)| a != b).count();
+        }
+        self.background.mismatches += differing as u64;
+        let repairs = self.background.goal != Goal::Check { repair: false };
+        if differing > 0 && repairs {
+            return self.rewrite(copy, io);
+        }
+        self.next_copy(copy + 1, io);
+    }
+
+    fn rewrite(&mut self, copy: u32, io: &mut Io<'_, Ctx>) {
+        match self.copy_place(copy) {
+            Some(place) => self.ask_window(Op::Write, place, self.window(false), Step::Write(copy), io),
+            None => self.window_ended(io),
+        }
+    }
+}

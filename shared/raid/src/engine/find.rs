@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//! Reads the superblocks of the devices below, and puts the array together.
+use super::members::{Member, bit};
+use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
+use crate::wire::{SUPER_BYTES, feature};
+use crate::{Array, Error, Geometry, Kind, Level, Super, Uuid, Version, assemble, probe};
+use heapless::Vec;
+use orion_block::{Completion, Lba, Op, Request};
+use orion_layer::Io;
+
+/// Which array is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Want {
+    /// The one with this identifier, or the only one.
+    Found(Option<Uuid>),
+    /// One without superblocks.
+    Plan(Plan),
+}
+
+/// What was read so far.
+#[derive(Clone, Debug)]
+pub(super) struct Find {
+    pub want: Want,
+    port: u8,
+    place: usize,
+    asked: bool,
+    found: Vec<(u8, Super), PORTS_MAX>,
+}
+
+impl Find {
+    pub const fn new(want: Option<Uuid>) -> Self {
+        Self { want: Want::Found(want), port: 0, place: 0, asked: false, found: Vec::new() }
+    }
+}
+
+impl Raid {
+    /// Asks for what is to be read next, or puts the array together when all is read.
+    pub(super) fn find(&mut self, io: &mut Io<'_, Ctx>) {
+        if let Want::Plan(plan) = self.find.want {
+            self.fault = self.built(plan, io).err();
+        } else if !self.find.asked && !self.ask(io) {
+            self.fault = self.assembled(io).err();
+        }
+        if self.fault.is_some() {
+            self.geometry = None;
+        }
+        self.members.note(|port| io.below(port));
+    }
+
+    /// Reads the next place at which a superblock may be; whether there is one.
+    fn ask(&mut self, io: &mut Io<'_, Ctx>) -> bool {
+        let Some(id) = io.own() else { return false };
+        while let Some(limits) = io.below(self.find.port).filter(|_| usize::from(self.find.port) < PORTS_MAX) {
+            let scale = limits.block.shift().saturating_sub(9);
+            let sectors = limits.capacity.checked_shl(scale.into()).unwrap_or(0);
+            // Superblocks are aligned to 4096 bytes.
+            let at = if scale > 3 { None } else { probe::places(sectors).nth(self.find.place) };
+            if let Some(at) = at {
+                let blocks = u32::try_from((SUPER_BYTES / 512) >> scale).unwrap_or(0);
+                let req = Request { op: Op::Read, fua: false, lba: Lba(at >> scale), blocks, buf: self.work };
+                self.find.asked = true;
+                io.lower(id, self.find.port, 0, req);
+                return true;
+            }
+            (self.find.port, self.find.place) = (self.find.port + 1, 0);
+        }
+        false
+    }
+
+    /// A place was read.
+    pub(super) fn found(&mut self, done: Completion, io: &mut Io<'_, Ctx>) {
+        self.find.asked = false;
+        let (port, place) = (self.find.port, self.find.place);
+        self.find.place += 1;
+        let mut bytes = [0; SUPER_BYTES];
+        if done.status.is_err() || !io.read_payload(self.work, &mut bytes) {
+            return;
+        }
+        let limits = io.below(port).unwrap_or_default();
+        let sectors = limits.capacity << limits.block.shift().saturating_sub(9);
+        let at = probe::places(sectors).nth(place).unwrap_or(0);
+        // A damaged one counts as none: the others say whether they are enough.
+        if let Some(Ok(parsed)) = Super::parse(&bytes, at, sectors) {
+            let _ = self.find.found.push((port, parsed));
+            (self.find.port, self.find.place) = (port + 1, 0);
+        }
+    }
+
+    /// Puts the array together from what was read.
+    fn assembled(&mut self, io: &Io<'_, Ctx>) -> Result<(), Error> {
+        let found = core::mem::take(&mut self.find.found);
+        let supers: Vec<Super, PORTS_MAX> = found.iter().map(|(_, found)| found.clone()).collect();
+        let Want::Found(want) = self.find.want else { return Ok(()) };
+        let nothing = Error { kind: Kind::Nothing, at: 0 };
+        let mut sets = assemble::sets(&supers);
+        let first = sets.next();
+        let set = match (want, first, sets.next()) {
+            (Some(set), ..) => set,
+            (None, Some(set), None) => set,
+            (None, Some(_), Some(_)) => return Err(Error { kind: Kind::Several, at: 0 }),
+            (None, None, _) => return Err(nothing),
+        };
+        let array = Array::assemble(&supers, set)?;
+        let here = |kind| Error { kind, at: 0 };
+        served(&array).map_err(here)?;
+        self.scale = 0;
+        for (role, slot) in (0u32..).zip(&array.slots) {
+            let member = slot.and_then(|slot| found.get(slot.device)).and_then(|(port, own)| {
+                let limits = io.below(*port)?;
+                let scale = limits.block.shift().saturating_sub(9);
+                Some(Member {
+                    port: *port,
+                    scale,
+                    offset: own.data_offset,
+                    mostly: own.flags & 1 != 0,
+                    ..Member::default()
+                })
+            });
+            if let Some((member, slot)) = member.zip(*slot) {
+                self.scale = self.scale.max(member.scale);
+                self.read_only |= io.below(member.port).is_some_and(|limits| limits.read_only);
+                let whole = slot.valid >= array.newest.size;
+                *(if whole { &mut self.members.whole } else { &mut self.members.filling }) |= bit(role);
+            }
+            let place = slot.map_or(0, |slot| slot.valid);
+            let member = member.map_or_else(Member::default, |member| Member { place, ..member });
+            self.members.list.push(member).map_err(|_| here(Kind::TooMany))?;
+        }
+        self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
+        let ours = |(_, own): &(u8, Super)| own.set == set;
+        self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array);
+        let member = |port: u8| self.members.role_of(port).is_some();
+        let numbers: Vec<u32, PORTS_MAX> =
+            self.meta.all().filter(|(port, _)| member(*port)).map(|(_, own)| own.number).collect();
+        self.meta.forget_all_but(&numbers);
+        self.serve(array.geometry).map_err(here)
+    }
+
+    /// What the array is, is known: whether its members' blocks fit that.
+    pub(super) fn serve(&mut self, geometry: Geometry) -> Result<(), Kind> {
+        let block = 1u64 << self.scale;
+        let whole = |n: u64| n.is_multiple_of(block);
+        let members = self.members.list.iter().all(|member| whole(member.offset));
+        let ends = (0..geometry.members()).all(|role| whole(geometry.used(role)));
+        if !members || !whole(geometry.chunk()) || !(ends || geometry.level() == Level::Raid1) {
+            return Err(Kind::Blocks);
+        }
+        let copies = (0..=FANOUT).map_while(|copy| geometry.place(0, u32::try_from(copy).ok()?)).count();
+        if copies > FANOUT {
+            return Err(Kind::Copies);
+        }
+        self.geometry = Some(geometry);
+        Ok(())
+    }
+}
+
+/// Whether an array that can be read can be served: what is written must be right for Linux too.
+fn served(array: &Array) -> Result<(), Kind> {
+    let newest = &array.newest;
+    if let Some(reshape) = newest.reshape {
+        return Err(Kind::Reshaping(reshape.position));
+    }
+    if matches!(array.geometry.level(), Level::Parity(_)) {
+        return Err(Kind::Level(newest.level));
+    }
+    if newest.has(feature::PPL) || newest.has(feature::PPLS) {
+        return Err(Kind::HasJournal);
+    }
+    if newest.has(feature::BAD_BLOCKS) { Err(Kind::Log) } else { Ok(()) }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//! The members of an array by role: which device each is, and what it can be used for.
+use super::PORTS_MAX;
+use heapless::Vec;
+use orion_block::{Lba, Limits, Request};
+
+/// A set of roles, a bit each.
+pub(super) type Roles = u64;
+
+/// The bit of a role.
+pub(super) const fn bit(role: u32) -> Roles {
+    if role < 64 { 1 << role } else { 0 }
+}
+
+/// The roles of a set, from the first.
+pub(super) fn each(set: Roles) -> impl Iterator<Item = u32> {
+    (0..64u32).filter(move |role| set & bit(*role) != 0)
+}
+
+/// A member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Member {
+    /// The device.
+    pub port: u8,
+    /// Binary logarithm of the sectors of the device's block.
+    pub scale: u8,
+    /// Its first sector of data.
+    pub offset: u64,
+    /// Of one that is being rebuilt: the sectors of data that it holds as it should.
+    pub place: u64,
+    /// The same as the superblock says that is being written; `None`: everything.
+    pub said: Option<u64>,
+    /// It is read only where no other can be.
+    pub mostly: bool,
+    /// Reads that are out.
+    pub busy: u16,
+    /// The sector behind the last that was read.
+    pub behind: u64,
+}
+
+/// All members.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    pub list: Vec<Member, PORTS_MAX>,
+    /// Those that hold all that they should.
+    pub whole: Roles,
+    /// Those that are being rebuilt: written, and read as far as they have come.
+    pub filling: Roles,
+    /// Each offers to write zeroes.
+    pub write_zeroes: bool,
+}
+
+fn index(role: u32) -> usize {
+    usize::try_from(role).unwrap_or(usize::MAX)
+}
+
+impl Members {
+    pub fn get(&self, role: u32) -> Option<&Member> {
+        self.list.get(index(role))
+    }
+
+    pub fn get_mut(&mut self, role: u32) -> Option<&mut Member> {
+        self.list.get_mut(index(role))
+    }
+
+    /// Whether it holds all that it should.
+    pub fn is_whole(&self, role: u32) -> bool {
+        self.whole & bit(role) != 0
+    }
+
+    /// Whether it is written.
+    pub fn is_used(&self, role: u32) -> bool {
+        self.used() & bit(role) != 0
+    }
+
+    /// Those that are written.
+    pub fn used(&self) -> Roles {
+        self.whole | self.filling
+    }
+
+    /// Whether it can be read up to this sector of its data.
+    pub fn holds(&self, role: u32, end: u64) -> bool {
+        let filled = || self.filling & bit(role) != 0 && self.get(role).is_some_and(|member| end <= member.place);
+        self.is_whole(role) || filled()
+    }
+
+    /// Uses it no more.
+    pub fn remove(&mut self, role: u32) {
+        self.whole &= !bit(role);
+        self.filling &= !bit(role);
+    }
+
+    /// Takes note of what the superblocks that are written next say.
+    pub fn snapshot(&mut self) {
+        let filling = self.filling;
+        for (role, member) in (0..).zip(&mut self.list) {
+            member.said = (filling & bit(role) != 0).then_some(member.place);
+        }
+    }
+
+    /// The role of the device that is used at this port.
+    pub fn role_of(&self, port: u8) -> Option<u32> {
+        each(self.used()).find(|role| self.get(*role).is_some_and(|member| member.port == port))
+    }
+
+    /// Binary logarithm of the member's blocks in a block of the array, which has `1 << scale` sectors.
+    pub fn scale(&self, role: u8, scale: u8) -> u8 {
+        self.get(role.into()).map_or(0, |member| scale.saturating_sub(member.scale))
+    }
+
+    /// The member's request for `sectors` from `sector` of its data on, that is otherwise like `req`.
+    #[inline]
+    pub fn request(&self, role: u32, req: &Request, sector: u64, sectors: u64) -> (u8, Request) {
+        let Some(member) = self.get(role) else { return (u8::MAX, *req) };
+        let lba = Lba(member.offset.saturating_add(sector) >> member.scale);
+        let blocks = u32::try_from(sectors >> member.scale).unwrap_or(u32::MAX);
+        (member.port, Request { lba, blocks, ..*req })
+    }
+
+    /// A read of it ended.
+    #[inline]
+    pub fn ended(&mut self, role: u8) {
+        if let Some(member) = self.get_mut(role.into()) {
+            member.busy = member.busy.saturating_sub(1);
+        }
+    }
+
+    /// A read of it goes down, up to this sector.
+    #[inline]
+    pub fn asked(&mut self, role: u32, end: u64) {
+        if let Some(member) = self.get_mut(role) {
+            member.busy = member.busy.saturating_add(1);
+            member.behind = end;
+        }
+    }
+
+    /// Takes note of what the devices offer that are used.
+    pub fn note(&mut self, below: impl Fn(u8) -> Option<Limits>) {
+        let used = self.used();
+        let mut ports = each(used).filter_map(|role| self.list.get(index(role))).filter_map(|m| below(m.port));
+        self.write_zeroes = ports.all(|limits| limits.write_zeroes);
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//! Arrays, over disks in memory.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use orion_block::BlockSize;
+use orion_contract::{OWN, Ram, Several, Stack};
+use orion_raid::create::{Device, New};
+use orion_raid::engine::{FANOUT, Raid};
+use orion_raid::{Uuid, Version};
+
+/// Disks of so many sectors, with the superblocks of a new array on them.
+fn members(level: i32, layout: u32, chunk: u32, sizes: &[u64]) -> Vec<Vec<u8>> {
+    let new = New {
+        version: Version::V12,
+        set: Uuid([3; 16]),
+        name: "contract",
+        created: 1,
+        level,
+        layout,
+        chunk,
+        data_offset: 64,
+        clean: true,
+    };
+    let device = |sectors: &u64| Device { sectors: *sectors, uuid: Uuid([1; 16]), spare: false, missing: false };
+    let devices: Vec<Device> = sizes.iter().map(device).collect();
+    let mut images: Vec<Vec<u8>> = sizes.iter().map(|sectors| vec![0; usize::try_from(*sectors).unwrap() * 512]).collect();
+    for (image, made) in images.iter_mut().zip(new.supers(&devices).unwrap()) {
+        made.emit(&mut image[4096..8192]).unwrap();
+    }
+    images
+}
+
+fn array(images: Vec<Vec<u8>>, block: BlockSize) -> Stack<Several> {
+    Stack::new(Several::new(images, block), Ram::new().0).wide::<_, FANOUT>(Raid::new(None, OWN))
+}
+
+fn holds(images: Vec<Vec<u8>>, block: BlockSize) {
+    let report = array(images, block).report();
+    assert!(report.failures().is_empty() && report.passed("restart"), "{report:#?}");
+}
+
+#[test]
+fn raid_0_and_linear() {
+    for (layout, block) in [(1, BlockSize::B512), (2, BlockSize::B512), (2, BlockSize::B4096)] {
+        holds(members(0, layout, 16, &[64 + 320, 64 + 640, 64 + 480]), block);
+    }
+    holds(members(-1, 0, 0, &[64 + 320, 64 + 160, 64 + 480]), BlockSize::B512);
+}
+
+#[test]
+fn raid_1() {
+    for block in [BlockSize::B512, BlockSize::B4096] {
+        holds(members(1, 0, 0, &[64 + 800; 2]), block);
+    }
+    holds(members(1, 0, 0, &[64 + 400; 4]), BlockSize::B512);
+}
+
+#[test]
+fn raid_10() {
+    for (layout, count) in [(0x102, 4), (0x103, 5), (0x201, 3), (0x1_0201, 3)] {
+        holds(members(10, layout, 8, &vec![64 + 400; count]), BlockSize::B512);
+        holds(members(10, layout, 8, &vec![64 + 400; count]), BlockSize::B4096);
+    }
+}
+
+#[test]
+fn degraded_arrays() {
+    let mut images = members(1, 0, 0, &[64 + 800; 3]);
+    images.remove(1);
+    holds(images, BlockSize::B512);
+    let mut images = members(10, 0x102, 8, &[64 + 400; 4]);
+    images.remove(2);
+    holds(images, BlockSize::B512);
+}
