@@ -22,7 +22,8 @@ fn members(level: i32, layout: u32, chunk: u32, sizes: &[u64]) -> Vec<Vec<u8>> {
     };
     let device = |sectors: &u64| Device { sectors: *sectors, uuid: Uuid([1; 16]), spare: false, missing: false };
     let devices: Vec<Device> = sizes.iter().map(device).collect();
-    let mut images: Vec<Vec<u8>> = sizes.iter().map(|sectors| vec![0; usize::try_from(*sectors).unwrap() * 512]).collect();
+    let mut images: Vec<Vec<u8>> =
+        sizes.iter().map(|sectors| vec![0; usize::try_from(*sectors).unwrap() * 512]).collect();
     for (image, made) in images.iter_mut().zip(new.supers(&devices).unwrap()) {
         made.emit(&mut image[4096..8192]).unwrap();
     }
