@@ -53,7 +53,7 @@ where
         let places = places.get_mut(..devices.len()).ok_or(explain(Fault::TooMany))?;
         for (place, device) in places.iter_mut().zip(devices) {
             // Each disk is read-only or not by its own flag, not by that of the first.
-            *place = Place { port: device.unit.get(), read_only: device.flags.get() & READ_ONLY != 0 };
+            *place = Place::of(device.unit.get(), device.flags.get() & READ_ONLY != 0);
         }
         let setup = Setup { read_only: false, ..setup };
         orion_ahci::Ahci::new(registers, setup, places, Options::default()).map_err(explain)

@@ -21,6 +21,10 @@ pub enum Fault {
     OneSlot,
     /// A disk names a port that the controller does not have, or one that another disk names.
     Port,
+    /// A disk is said to be behind a port multiplier, of which the controller knows nothing.
+    Multiplier,
+    /// The controller takes too few commands at once for the disks behind a port multiplier.
+    Slots,
     /// More disks than the driver has room for, or none.
     TooMany,
     /// The DMA region is too small, not aligned, or beyond what the controller reaches.
@@ -43,6 +47,10 @@ impl Fault {
             Self::NoPorts => "the AHCI controller says that it has no port: its firmware must set Ports Implemented",
             Self::OneSlot => "the AHCI controller has one command slot only, which this driver does not support",
             Self::Port => "a disk's unit is no port of this controller, or another disk's: compare them with its ports",
+            Self::Multiplier => {
+                "the AHCI controller knows no port multipliers: a disk's unit can only be a port, as in 4, not 4.1"
+            }
+            Self::Slots => "the AHCI controller has too few command slots for so many disks behind one port multiplier",
             Self::TooMany => "an AHCI driver serves one to eight disks: give some another controller",
             Self::Dma => {
                 "the driver's DMA region is too small, not aligned to 4096 bytes, or beyond the controller's reach"

@@ -51,7 +51,7 @@ pub fn take<R: Registers>(registers: &mut R) -> Result<Hba, Fault> {
     if slots == 0 {
         return Err(Fault::OneSlot);
     }
-    let has = |bit| capabilities & bit != 0;
+    let has = |bits| capabilities & bits == bits;
     Ok(Hba {
         ports: ports & mapped,
         able: Abilities {
@@ -59,6 +59,10 @@ pub fn take<R: Registers>(registers: &mut R) -> Result<Hba, Fault> {
             ncq: has(cap::SNCQ),
             low_power: has(cap::SALP),
             staggered: has(cap::SSS),
+            overrides: has(cap::SCLO),
+            multipliers: has(cap::SPM),
+            by_fis: has(cap::SPM | cap::FBSS),
+            notifies: has(cap::SSNTF),
         },
         wide: has(cap::S64A),
     })

@@ -19,8 +19,14 @@ pub const LIST: usize = 0;
 pub const ZEROES: usize = 0x400;
 /// Data of the driver's own commands: one sector.
 pub const DATA: usize = 0x600;
-/// Received FISes (4.2.1), aligned to 4 KiB, which FIS-based switching would want.
+/// Received FISes (4.2.1), aligned to 4 KiB, as FIS-based switching wants.
 pub const RECEIVED: usize = 0x1000;
+/// Bytes of what is received from each device.
+pub const RECEIVED_BYTES: usize = 256;
+/// The same as 64-bit words.
+pub const RECEIVED_WORDS: usize = RECEIVED_BYTES / 8;
+/// Devices whose FISes have room there, where they are told apart.
+pub const RECEIVED_MAX: usize = 16;
 /// The command tables.
 pub const TABLES: usize = 0x2000;
 /// Bytes of a command table: its FIS, and 8 entries that describe the payload.
@@ -41,5 +47,6 @@ pub const ENTRY_BYTES: u32 = 4 << 20;
 /// Most bytes of a request: what a table's entries describe.
 pub const REQUEST_BYTES: u32 = 8 * ENTRY_BYTES;
 
+const _: () = assert!(RECEIVED + RECEIVED_MAX * RECEIVED_BYTES == TABLES);
 const _: () =
     assert!(ENTRIES == 8 && TABLES + SLOTS * TABLE_BYTES == PORT_BYTES && ENTRIES * 16 + PRDT * 8 == TABLE_BYTES);

@@ -18,6 +18,7 @@ mod layout;
 pub mod model;
 mod options;
 mod port;
+mod switch;
 #[cfg(test)]
 mod tests;
 pub mod wire;

@@ -22,10 +22,12 @@ use std::vec::Vec;
 mod commands;
 mod drive;
 mod errors;
+mod multiplier;
 mod port;
 mod registers;
 
 pub use drive::{Drive, words};
+pub use multiplier::Multiplier;
 pub use port::{Port, Taken};
 pub use registers::Abar;
 
@@ -79,6 +81,14 @@ pub struct Shape {
     pub staggered: bool,
     /// Links can save power.
     pub low_power: bool,
+    /// Port multipliers.
+    pub multipliers: bool,
+    /// FIS-based switching.
+    pub by_fis: bool,
+    /// What devices notify of is kept.
+    pub notifies: bool,
+    /// A port can forget that its device is busy.
+    pub overrides: bool,
     /// Reads of a register until the firmware lets go; `u32::MAX`: never. `None`: there is no handoff.
     pub handoff: Option<u32>,
     /// It never comes out of its reset.
@@ -96,6 +106,10 @@ impl Default for Shape {
             wide: true,
             staggered: false,
             low_power: false,
+            multipliers: false,
+            by_fis: false,
+            notifies: false,
+            overrides: false,
             handoff: None,
             stuck: false,
             slow: 0,
@@ -199,6 +213,15 @@ impl Model {
     /// The drive at a port.
     pub fn drive(&mut self, port: usize) -> &mut Drive {
         self.ports[port].drive.as_mut().expect("a drive at this port")
+    }
+
+    /// The drive that a command is for, if it is there.
+    pub(super) fn drive_for(&mut self, taken: &Taken) -> Option<&mut Drive> {
+        let port = &mut self.ports[taken.port];
+        match &mut port.multiplier {
+            Some(multiplier) => multiplier.drive(taken.device),
+            None => port.drive.as_deref_mut(),
+        }
     }
 
     /// Carries everything out at once.

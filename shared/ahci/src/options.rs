@@ -6,6 +6,8 @@
 pub struct Place {
     /// The port's number, or [`Place::ANY`].
     pub port: u32,
+    /// The drive's number behind the port multiplier at that port, 0 to 14; nothing where the drive is at the port itself.
+    pub device: Option<u8>,
     /// Nothing may be written to it.
     pub read_only: bool,
 }
@@ -14,7 +16,23 @@ impl Place {
     /// In place of a port's number: the first port that has a drive and that nobody names.
     pub const ANY: u32 = u32::MAX;
     /// The first drive.
-    pub const FIRST: Self = Self { port: Self::ANY, read_only: false };
+    pub const FIRST: Self = Self { port: Self::ANY, device: None, read_only: false };
+
+    /// Whether both are behind the same port multiplier.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        self.device.is_some() && other.device.is_some() && self.port == other.port
+    }
+
+    /// The place that a configuration calls `unit`: the port's number, with one more than the drive's behind a port multiplier
+    /// in the high half, or [`Place::ANY`].
+    pub fn of(unit: u32, read_only: bool) -> Self {
+        let [port, _, device, _] = unit.to_le_bytes();
+        match unit >> 16 {
+            _ if unit == Self::ANY => Self { read_only, ..Self::FIRST },
+            0 => Self { port: unit, device: None, read_only },
+            _ => Self { port: port.into(), device: Some(device.wrapping_sub(1)), read_only },
+        }
+    }
 }
 
 /// How drives are to be used, where there is a choice. What a drive cannot do is not used in any case.

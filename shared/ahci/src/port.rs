@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! One port with its drive: the commands it holds, and what it is doing.
 use crate::layout::{self, SLOTS, TABLE_WORDS};
+use crate::switch::Received;
 use crate::wire::identify::Drive;
 use crate::{Fault, Options};
 use core::sync::atomic::AtomicU64;
@@ -9,6 +10,7 @@ use orion_driver::Health;
 use orion_region::{Mmio, Table, Window};
 
 mod admit;
+mod behind;
 mod errors;
 mod issue;
 mod job;
@@ -48,6 +50,28 @@ pub struct Abilities {
     pub low_power: bool,
     /// Drives spin up only when told to.
     pub staggered: bool,
+    /// A port can forget that its device is busy.
+    pub overrides: bool,
+    /// Port multipliers.
+    pub multipliers: bool,
+    /// Devices behind one are told apart by their FISes.
+    pub by_fis: bool,
+    /// What devices notify of is kept.
+    pub notifies: bool,
+}
+
+impl Abilities {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        slots: 0,
+        ncq: false,
+        low_power: false,
+        staggered: false,
+        overrides: false,
+        multipliers: false,
+        by_fis: false,
+        notifies: false,
+    };
 }
 
 /// How a drive is used: what the driver chose of what it can do.
@@ -81,6 +105,12 @@ pub struct Port<T> {
     /// How those went that the device holds, or the last that it held.
     class: Class,
     pub step: Step,
+    /// It may have commands at the controller: always, but behind a port multiplier.
+    pub turn: bool,
+    /// The port that it shares is not running: what its registers say of commands is nothing to go by.
+    pub frozen: bool,
+    /// It must say whose each command is: FIS-based switching.
+    by_fis: bool,
     /// Clients' requests are taken: there is a drive, or it is being brought back.
     pub serving: bool,
     resets: u8,
@@ -92,11 +122,28 @@ pub struct Port<T> {
     cache: bool,
     list: Table<[AtomicU64; 4]>,
     tables: Table<[AtomicU64; TABLE_WORDS]>,
+    /// What commands' headers and FISes say besides: the number behind a port multiplier.
+    route: [u64; 2],
     /// Its registers, from the start of the register file.
     pub base: usize,
     slots: [Slot<T>; SLOTS],
     dma: Window,
     dma_bus: u64,
+    /// Where the tables lie for the controller.
+    tables_bus: u64,
+    received: Received,
+    /// Its number behind a port multiplier.
+    pub device: Option<u8>,
+    /// It wants its device to be reset by the multiplier.
+    pub wants_reset: bool,
+    /// It wants the controller to let go of its commands, which the port it shares must do for it.
+    pub wants_halt: bool,
+    /// The controller has let go of them.
+    released: bool,
+    /// It is being made to forget this device's commands alone.
+    apart: bool,
+    /// Slots that clients' requests may have.
+    mine: u32,
     /// Slots of clients' requests.
     all: u32,
     /// The slot of the driver's own commands.
@@ -131,6 +178,8 @@ impl<T: Copy + Default> Port<T> {
     /// A port whose structures lie in `dma`, four pages.
     pub fn new(dma: Window, dma_bus: u64, able: Abilities, options: Options, read_only: bool) -> Result<Self, Fault> {
         let list = Table::new(&dma, layout::LIST, SLOTS).ok_or(Fault::Dma)?;
+        let received = Table::new(&dma, layout::RECEIVED, layout::RECEIVED_MAX).ok_or(Fault::Dma)?;
+        let spare = able.slots.saturating_sub(1);
         let tables = Table::new(&dma, layout::TABLES, SLOTS).ok_or(Fault::Dma)?;
         let mut port = Self {
             free: 0,
@@ -142,6 +191,9 @@ impl<T: Copy + Default> Port<T> {
             suspects: 0,
             class: Class::Plain,
             step: Step::Search,
+            turn: true,
+            frozen: false,
+            by_fis: false,
             serving: false,
             resets: 0,
             shift: 9,
@@ -152,12 +204,21 @@ impl<T: Copy + Default> Port<T> {
             cache: false,
             list,
             tables,
+            route: [0; 2],
             base: 0,
             slots: [Slot::default(); SLOTS],
             dma,
             dma_bus,
+            tables_bus: dma_bus + layout::TABLES as u64,
+            received,
+            device: None,
+            wants_reset: false,
+            wants_halt: false,
+            released: false,
+            apart: false,
+            mine: u32::MAX.checked_shr(32 - u32::from(spare)).unwrap_or(0),
             all: 0,
-            spare: able.slots.saturating_sub(1),
+            spare,
             job: Job::None,
             outcome: None,
             asked: false,

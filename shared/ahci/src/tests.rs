@@ -11,6 +11,7 @@ use std::vec;
 use std::vec::Vec;
 
 mod faults;
+mod multiplier;
 mod plug;
 mod setup;
 mod smart;
@@ -49,14 +50,28 @@ impl Rig {
         data_len: usize,
         change: impl FnOnce(&mut Setup<'_>),
     ) -> Result<Self, Fault> {
+        Self::on(shape, drives, units, options, data_len, change, |_| {})
+    }
+
+    /// As above, with what else is done to the controller before the driver sees it.
+    fn on(
+        shape: Shape,
+        drives: Vec<(usize, Drive)>,
+        units: &[u32],
+        options: Options,
+        data_len: usize,
+        change: impl FnOnce(&mut Setup<'_>),
+        prepare: impl FnOnce(&mut Model),
+    ) -> Result<Self, Fault> {
         let [dma, dma_device] = model::memory(DMA_LEN);
         let [data, data_device] = model::memory(data_len);
         let hba = Model::new(shape, drives, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
+        prepare(&mut hba.borrow_mut());
         let regions = [Span::default(), Span { bus: DATA_BUS, size: data_len as u64 }];
         let mut setup =
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: 5 * SECOND };
         change(&mut setup);
-        let places: Vec<Place> = units.iter().map(|port| Place { port: *port, read_only: false }).collect();
+        let places: Vec<Place> = units.iter().map(|port| Place::of(*port, false)).collect();
         let ahci = Ahci::new(Abar(hba.clone()), setup, &places, options)?;
         let mut rig = Self { ahci, hba, data, now: SECOND };
         rig.ahci.set_time(Instant(rig.now));

@@ -6,5 +6,6 @@ pub mod fis;
 pub mod identify;
 pub mod log;
 pub mod memory;
+pub mod multiplier;
 pub mod registers;
 pub mod smart;

@@ -191,7 +191,7 @@ fn every_way_moves_every_size_at_the_first_second_and_last_sectors() {
     let rig = Rig::new("matrix");
     let mut seed = 0;
     for (way, options) in ways().into_iter().enumerate() {
-        let mut disk = rig.driver(Place { port: PORT, read_only: false }, options);
+        let mut disk = rig.driver(Place::of(PORT, false), options);
         assert_eq!(disk.is_queued(Unit(0)), way == 0);
         for bytes in [512, 4096, 8192, 256 << 10] {
             let blocks = bytes / 512;

@@ -86,7 +86,7 @@ impl Bus {
         match self {
             Self::VirtioBlk => "nothing: the device is one disk",
             Self::Nvme => "the number of a namespace, 1 to 1024",
-            Self::Ahci => "the number of a port, 0 to 31",
+            Self::Ahci => "a port, 0 to 31, or port.device behind a port multiplier, as in 4.0: devices 0 to 14",
             Self::VirtioScsi => "a target or target.lun, as in 0 or 3.1: targets 0 to 255, units 0 to 16383",
             Self::Am53c974 => "a target or target.lun, as in 0 or 3.1: targets 0 to 6, units 0 to 7",
         }
@@ -98,7 +98,7 @@ impl Bus {
         let (targets, units) = match self {
             Self::VirtioBlk => return None,
             Self::Nvme => return number(text).filter(|n| (1..=1024).contains(n)),
-            Self::Ahci => return number(text).filter(|n| *n <= 31),
+            Self::Ahci => return Self::port(text),
             Self::VirtioScsi => (255, 16383),
             Self::Am53c974 => (6, 7),
         };
@@ -107,10 +107,21 @@ impl Bus {
         Some(target << 16 | lun)
     }
 
+    /// A port, and in the high half one more than the device behind a port multiplier at it.
+    fn port(text: &str) -> Option<u32> {
+        let number =
+            |text: &str, most| crate::read::digits(text).filter(|n| *n <= most).and_then(|n| u32::try_from(n).ok());
+        match text.split_once('.') {
+            None => number(text, 31),
+            Some((port, device)) => Some(number(port, 31)? | (number(device, 14)? + 1) << 16),
+        }
+    }
+
     /// A unit as `system.xml` has it; nothing for the first.
     pub fn unit_name(self, unit: u32) -> String {
         match self {
             _ if unit == FIRST_UNIT => String::new(),
+            Self::Ahci if unit >> 16 != 0 => format!("{}.{}", unit & 0xffff, (unit >> 16) - 1),
             Self::VirtioScsi | Self::Am53c974 => format!("{}.{}", unit >> 16, unit & 0xffff),
             _ => unit.to_string(),
         }
@@ -132,6 +143,9 @@ mod tests {
         let units = |bus: Bus, texts: [&str; 5]| texts.map(|text| bus.unit(text));
         assert_eq!(units(Bus::Nvme, ["1", "1024", "0", "1025", "1.0"]), [Some(1), Some(1024), None, None, None]);
         assert_eq!(units(Bus::Ahci, ["0", "31", "32", "-1", ""]), [Some(0), Some(31), None, None, None]);
+        let behind = units(Bus::Ahci, ["4.0", "31.14", "0.15", "32.0", "4.0.0"]);
+        assert_eq!(behind, [Some(4 | 1 << 16), Some(31 | 15 << 16), None, None, None]);
+        assert_eq!(Bus::Ahci.unit_name(31 | 15 << 16), "31.14");
         let scsi = units(Bus::VirtioScsi, ["3", "255.16383", "256", "0.16384", "1.2.3"]);
         assert_eq!(scsi, [Some(3 << 16), Some(255 << 16 | 16383), None, None, None]);
         assert_eq!(units(Bus::Am53c974, ["6.7", "7", "0.8", ".1", "1."]), [Some(6 << 16 | 7), None, None, None, None]);

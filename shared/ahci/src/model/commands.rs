@@ -19,6 +19,9 @@ impl Model {
         if self.ports[port].halted || self.gone {
             return;
         }
+        if taken.soft {
+            return self.greet_again(&taken);
+        }
         if self.mischief == Some(Mischief::Spurious) {
             self.mischief = None;
             self.event(port, is::DHRS);
@@ -36,25 +39,30 @@ impl Model {
     }
 
     pub(super) fn succeed(&mut self, taken: &Taken, moved: usize, lba: u64) {
-        let &Taken { port, slot, queued, .. } = taken;
+        let &Taken { port, slot, queued, device, .. } = taken;
         let regs = &mut self.ports[port];
-        regs.tfd = 0x50;
+        *regs.tfd_of(device) = 0x50;
         if queued {
             regs.sact &= !(1 << slot);
-            self.set_bits_fis(port, 1 << slot);
+            self.set_bits_fis(taken, 1 << slot);
             return self.event(port, is::SDBS);
         }
         regs.ci &= !(1 << slot);
         let header = regs.address(port::CLB) + 32 * u64::from(slot);
         self.bus().store(header + 4, &(moved as u32).to_le_bytes());
-        self.register_fis(port, lba);
+        self.register_fis(taken, lba);
         let pio_read = moved > 0 && !taken.write && !matches!(taken.task.command, 0x25 | 0xc8);
         self.event(port, if pio_read { is::PSS } else { is::DHRS });
     }
 
     fn perform(&mut self, taken: &Taken) -> Outcome {
         let TaskFile { command, features, count, lba, .. } = taken.task;
-        let drive = self.ports[taken.port].drive.as_mut().ok_or(4u8)?;
+        if matches!(command, 0xe4 | 0xe8) {
+            return self.multiplier_register(taken);
+        }
+        let ncq = self.shape.ncq;
+        let drive = self.drive_for(taken).ok_or(4u8)?;
+        assert!(!drive.stale, "a command for a drive that had others when its port was stopped, and was not reset");
         if drive.aborted && !(command == 0x2f && lba & 0xff == 0x10) {
             return Err(4);
         }
@@ -63,7 +71,7 @@ impl Model {
         assert!(taken.task.device & 0x40 != 0 || !matches!(command, 0x20..=0x35 | 0x3d | 0x60 | 0x61 | 0xc8 | 0xca));
         match command {
             0x60 | 0x61 => {
-                assert!(queued && self.shape.ncq, "a queued command that nobody knows");
+                assert!(queued && ncq, "a queued command that nobody knows");
                 self.transfer(taken, lba, wide(features), taken.task.device & 0x80 != 0)
             }
             0x24 | 0x25 | 0x34 | 0x35 | 0x3d => {
@@ -82,7 +90,7 @@ impl Model {
                 self.send(taken, &data)
             }
             0x2f if lba & 0xff == 0x10 => self.error_log(taken),
-            0xef => self.set_features(taken.port, features),
+            0xef => self.set_features(taken, features),
             0xf5 => {
                 drive.frozen = true;
                 Ok((0, 0))
@@ -93,14 +101,14 @@ impl Model {
     }
 
     fn transfer(&mut self, taken: &Taken, lba: u64, blocks: u32, forced: bool) -> Outcome {
-        let drive = self.drive(taken.port);
+        let drive = self.drive_for(taken).ok_or(4u8)?;
         let fua = drive.identify[84] & 0x40 != 0;
         assert!(!forced || fua, "FUA that the drive does not know");
         let bytes = blocks as usize * drive.block;
         assert_eq!(taken.parts.iter().map(|(_, bytes)| bytes).sum::<usize>(), bytes, "the payload's size");
         if taken.write {
             let data = self.receive(taken);
-            self.drive(taken.port).write(lba, &data, forced)?;
+            self.drive_for(taken).ok_or(4u8)?.write(lba, &data, forced)?;
             return Ok((bytes, lba));
         }
         let data = drive.read(lba, bytes)?;
@@ -137,14 +145,14 @@ impl Model {
         assert_eq!(list.len(), 512);
         for range in list.chunks(8).map(|range| u64::from_le_bytes(range.try_into().unwrap())) {
             if range >> 48 != 0 {
-                self.drive(taken.port).trim(range & 0xffff_ffff_ffff, range >> 48)?;
+                self.drive_for(taken).ok_or(4u8)?.trim(range & 0xffff_ffff_ffff, range >> 48)?;
             }
         }
         Ok((512, 0))
     }
 
-    fn set_features(&mut self, port: usize, feature: u16) -> Outcome {
-        let drive = self.drive(port);
+    fn set_features(&mut self, taken: &Taken, feature: u16) -> Outcome {
+        let drive = self.drive_for(taken).ok_or(4u8)?;
         match feature {
             0x02 => drive.cache = true,
             0x82 => {
@@ -160,7 +168,7 @@ impl Model {
 
     fn smart(&mut self, taken: &Taken) -> Outcome {
         assert_eq!(taken.task.lba >> 8, 0xc24f, "SMART's key");
-        let failing = self.drive(taken.port).failing;
+        let failing = self.drive_for(taken).ok_or(4u8)?.failing;
         let mut page = [0u8; 512];
         match taken.task.features {
             0xd8 => return Ok((0, 0)),

@@ -36,6 +36,8 @@ pub struct Drive {
     pub log: [u8; 512],
     /// A queued command has failed, and nobody has asked which.
     pub aborted: bool,
+    /// Its port was stopped while it had queued commands: it must be reset.
+    pub stale: bool,
 }
 
 /// Words of IDENTIFY for a drive of `blocks` blocks of `block` bytes that can do everything.
@@ -90,6 +92,7 @@ impl Drive {
             damages: false,
             log: [0; 512],
             aborted: false,
+            stale: false,
         }
     }
 
@@ -125,6 +128,11 @@ impl Drive {
         let mut bytes = [0; 512];
         bytes.copy_from_slice(words.map(u16::to_le_bytes).as_flattened());
         bytes
+    }
+
+    /// It is reset, by COMRESET or by software.
+    pub(super) fn reset(&mut self) {
+        (self.aborted, self.stale) = (false, false);
     }
 
     /// The bytes of some blocks, if it has them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A port: its registers, its link, the commands that it takes.
-use super::{Drive, Model};
+use super::{Drive, Model, Multiplier};
 use crate::wire::ata::TaskFile;
 use crate::wire::fis::{COMMAND, INTERRUPT, ToDevice, ToHost, kind};
 use crate::wire::memory::{CommandHeader, Entry};
@@ -14,6 +14,10 @@ use zerocopy::{FromBytes, IntoBytes};
 pub struct Taken {
     /// Its port.
     pub port: usize,
+    /// The number behind a port multiplier that it is for.
+    pub device: u8,
+    /// It is the end of a reset by software.
+    pub soft: bool,
     /// Its slot.
     pub slot: u8,
     /// Whether it is queued.
@@ -31,6 +35,16 @@ pub struct Taken {
 pub struct Port {
     /// The drive that is plugged in.
     pub drive: Option<Box<Drive>>,
+    /// The port multiplier that is plugged in instead.
+    pub multiplier: Option<Box<Multiplier>>,
+    pub(super) fbs: u32,
+    pub(super) sntf: u32,
+    /// Task files of devices, where they are told apart.
+    pub(super) tfds: [u32; 16],
+    /// Which device each slot's command is for.
+    pub(super) devices: [u8; 32],
+    /// The device that is in the middle of a reset by software.
+    pub(super) soft: Option<u8>,
     pub(super) regs: [u32; 32],
     pub(super) is: u32,
     pub(super) ie: u32,
@@ -60,6 +74,21 @@ impl Port {
         (self.sact, self.ci)
     }
 
+    /// Whether devices are told apart by their FISes.
+    pub(super) fn by_fis(&self) -> bool {
+        self.fbs & 1 != 0
+    }
+
+    /// The task file that a device's FISes change.
+    pub(super) fn tfd_of(&mut self, device: u8) -> &mut u32 {
+        if self.fbs & 1 != 0 { &mut self.tfds[usize::from(device)] } else { &mut self.tfd }
+    }
+
+    /// Where FISes of a device are stored.
+    pub(super) fn received(&self, device: u8) -> u64 {
+        self.address(port::FB) + if self.by_fis() { 256 * u64::from(device) } else { 0 }
+    }
+
     pub(super) fn address(&self, register: usize) -> u64 {
         u64::from(self.regs[register / 4]) | u64::from(self.regs[register / 4 + 1]) << 32
     }
@@ -71,11 +100,14 @@ impl Model {
         let (staggered, slow) = (self.shape.staggered, self.shape.slow);
         let regs = &mut self.ports[port];
         let spun = !staggered || regs.cmd & cmd::SUD != 0;
-        if regs.drive.is_none() || !spun || regs.sctl & 15 == 1 || regs.ssts & 15 == 3 {
+        if regs.drive.is_none() && regs.multiplier.is_none() || !spun || regs.sctl & 15 == 1 || regs.ssts & 15 == 3 {
             return;
         }
         (regs.ssts, regs.tfd, regs.sig, regs.greeted) = (0x133, 0x80, u32::MAX, false);
         regs.serr |= 1 << 26 | 1 << 16;
+        if let Some(multiplier) = &mut regs.multiplier {
+            multiplier.reset();
+        }
         regs.wait = slow;
         self.event(port, is::PCS | is::PRCS);
     }
@@ -107,7 +139,12 @@ impl Model {
     /// The drive's first FIS, once the port receives (10.4.2 of AHCI, 11.4 of Serial ATA).
     pub(super) fn greet(&mut self, port: usize) {
         let regs = &mut self.ports[port];
-        let Some(drive) = &regs.drive else { return };
+        let greeting = match &regs.multiplier {
+            // Who does not know of multipliers sees the first device behind one.
+            Some(multiplier) => multiplier.first(),
+            None => regs.drive.as_ref().map(|drive| drive.signature),
+        };
+        let Some(signature) = greeting else { return };
         // Before SERR.DIAG.X is clear no signature is taken (AHCI 1.3.1, 5.1 and 10.4.2).
         let ready = regs.cmd & cmd::FRE != 0 && regs.ssts & 15 == 3 && regs.serr & 1 << 26 == 0 && !regs.greeted;
         if !ready {
@@ -117,7 +154,7 @@ impl Model {
             regs.wait -= 1;
             return;
         }
-        (regs.sig, regs.tfd, regs.greeted) = (drive.signature, 0x150, true);
+        (regs.sig, regs.tfd, regs.greeted) = (signature, 0x150, true);
     }
 
     pub(super) fn start(&mut self, port: usize) {
@@ -136,8 +173,14 @@ impl Model {
             return;
         }
         regs.cmd &= !(cmd::CR | 31 << cmd::CCS_SHIFT);
-        (regs.ci, regs.sact, regs.fresh, regs.halted) = (0, 0, 0, false);
-        self.taken.retain(|taken| taken.port != port);
+        (regs.ci, regs.sact, regs.fresh, regs.halted, regs.soft) = (0, 0, 0, false, None);
+        regs.fbs &= !(4 | 15 << 16);
+        let dropped: Vec<Taken> = self.taken.extract_if(.., |taken| taken.port == port).collect();
+        for taken in dropped.iter().filter(|taken| taken.queued) {
+            if let Some(drive) = self.drive_for(taken) {
+                drive.stale = true;
+            }
+        }
     }
 
     /// Takes what was issued.
@@ -149,7 +192,7 @@ impl Model {
                 continue;
             }
             for slot in (0..32u8).filter(|slot| fresh >> slot & 1 != 0) {
-                let taken = self.fetch(port, slot);
+                let Some(taken) = self.fetch(port, slot) else { continue };
                 let regs = &mut self.ports[port];
                 if taken.queued {
                     assert_eq!(taken.task.count >> 3 & 31, u16::from(slot), "a tag that is not its slot");
@@ -157,26 +200,47 @@ impl Model {
                     // The drive has accepted it; that it has ended, SACT tells.
                     regs.ci &= !(1 << slot);
                 } else {
-                    assert_eq!(regs.sact, 0, "a command that is not queued among queued ones");
+                    let apart = regs.by_fis();
+                    assert!(apart || regs.sact == 0, "a command that is not queued among queued ones");
                 }
                 self.taken.push(taken);
             }
-            let classes = |queued| self.taken.iter().any(|taken| taken.port == port && taken.queued == queued);
-            assert!(!(classes(true) && classes(false)), "queued commands and others at once");
+            self.check_company(port);
         }
     }
 
-    fn fetch(&self, port: usize, slot: u8) -> Taken {
+    /// Which commands a port must not have at the same time (5.3.2.3, 9.2).
+    fn check_company(&self, port: usize) {
+        let all = || self.taken.iter().filter(move |taken| taken.port == port);
+        let apart = self.ports[port].by_fis();
+        for taken in all() {
+            let met = all().all(|other| taken.device == other.device || apart);
+            assert!(met, "commands for two devices at once, which the port does not tell apart");
+            let alike = all().filter(|other| other.device == taken.device).all(|other| other.queued == taken.queued);
+            assert!(alike, "queued commands and others at once");
+        }
+    }
+
+    fn fetch(&mut self, port: usize, slot: u8) -> Option<Taken> {
         let regs = &self.ports[port];
         let header: [u8; 32] = self.bus().load(regs.address(port::CLB) + 32 * u64::from(slot));
         let header = CommandHeader::read_from_bytes(&header).unwrap();
         assert_eq!(header.flags.get() & 31, 5, "the length of a register FIS");
-        assert_eq!(header.flags.get() & !0x5f, 0, "flags of a header");
         assert_eq!(header.moved.get(), 0, "bytes moved before it began");
         assert_eq!(header.table.get() % 128, 0, "a table's alignment");
         let fis: [u8; 20] = self.bus().load(header.table.get());
         let fis = ToDevice::read_from_bytes(&fis).unwrap();
-        assert_eq!((fis.kind, fis.flags, fis.icc, fis.control), (kind::TO_DEVICE, COMMAND, 0, 0), "the FIS");
+        let device = fis.flags & 15;
+        assert_eq!((fis.kind, fis.flags & 0x70, fis.icc), (kind::TO_DEVICE, 0, 0), "the FIS");
+        assert_eq!(header.flags.get() >> 12, u16::from(device), "the device that the header names");
+        assert!(self.shape.multipliers || device == 0, "a device behind no multiplier");
+        assert!(!regs.by_fis() || regs.devices[usize::from(slot)] == device, "the device that PxFBS named");
+        if fis.flags & COMMAND == 0 {
+            let (flags, control) = (header.flags.get() & 0xfff, fis.control);
+            return self.soft_reset(port, slot, device, flags, control);
+        }
+        assert_eq!((header.flags.get() & 0xfa0, fis.control), (0, 0), "flags of a header");
+        assert_eq!(regs.soft, None, "a command in the middle of a reset by software");
         let task = fis.task_file();
         let parts = (0..u64::from(header.entries.get())).map(|i| {
             let entry: [u8; 16] = self.bus().load(header.table.get() + 0x80 + 16 * i);
@@ -186,24 +250,35 @@ impl Model {
             (entry.address.get(), bytes as usize + 1)
         });
         let queued = matches!(task.command, 0x60 | 0x61);
-        Taken { port, slot, queued, task, parts: parts.collect(), write: header.flags.get() & 0x40 != 0 }
+        let (parts, write) = (parts.collect(), header.flags.get() & 0x40 != 0);
+        Some(Taken { port, slot, queued, task, parts, write, device, soft: false })
     }
 
     /// What the drive sends at a command's end, as the port stores it.
-    pub(super) fn register_fis(&mut self, port: usize, lba: u64) {
-        let regs = &self.ports[port];
-        let [status, error, ..] = regs.tfd.to_le_bytes();
-        let [a, b, c, ..] = lba.to_le_bytes();
-        let fis =
-            ToHost { kind: kind::TO_HOST, flags: INTERRUPT, status, error, lba_low: [a, b, c], ..ToHost::default() };
-        self.bus().store(regs.address(port::FB) + 0x40, fis.as_bytes());
+    pub(super) fn register_fis(&mut self, taken: &Taken, lba: u64) {
+        let regs = &mut self.ports[taken.port];
+        let [status, error, ..] = regs.tfd_of(taken.device).to_le_bytes();
+        // What a multiplier answers has its lowest byte in the count.
+        let [a, b, c, count, ..] = lba.to_le_bytes();
+        let fis = ToHost {
+            kind: kind::TO_HOST,
+            flags: INTERRUPT | taken.device,
+            status,
+            error,
+            lba_low: [a, b, c],
+            count: [count, 0],
+            ..ToHost::default()
+        };
+        let at = regs.received(taken.device) + 0x40;
+        self.bus().store(at, fis.as_bytes());
     }
 
     /// As above, for queued commands.
-    pub(super) fn set_bits_fis(&mut self, port: usize, ended: u32) {
-        let regs = &self.ports[port];
-        let [status, error, ..] = regs.tfd.to_le_bytes();
-        let fis = [u32::from_le_bytes([kind::SET_BITS, INTERRUPT, status, error]), ended];
-        self.bus().store(regs.address(port::FB) + 0x58, fis.map(u32::to_le_bytes).as_flattened());
+    pub(super) fn set_bits_fis(&mut self, taken: &Taken, ended: u32) {
+        let regs = &mut self.ports[taken.port];
+        let [status, error, ..] = regs.tfd_of(taken.device).to_le_bytes();
+        let fis = [u32::from_le_bytes([kind::SET_BITS, INTERRUPT | taken.device, status, error]), ended];
+        let at = regs.received(taken.device) + 0x58;
+        self.bus().store(at, fis.map(u32::to_le_bytes).as_flattened());
     }
 }

@@ -19,7 +19,11 @@ impl Model {
                 let shape = &self.shape;
                 let switches =
                     bit(shape.ncq, 30) | bit(shape.wide, 31) | bit(shape.staggered, 27) | bit(shape.low_power, 26);
-                u32::from(shape.slots - 1) << 8 | switches
+                let more = bit(shape.multipliers, 17)
+                    | bit(shape.by_fis, 16)
+                    | bit(shape.overrides, 24)
+                    | bit(shape.notifies, 29);
+                u32::from(shape.slots - 1) << 8 | switches | more
             }
             hba::GHC => self.ghc,
             hba::IS => self.is,
@@ -77,9 +81,10 @@ impl Model {
         self.taken.clear();
         for port in 0..32 {
             let drive = self.ports[port].drive.take();
-            self.ports[port] = super::Port { drive, tfd: 0x7f, sig: u32::MAX, ..super::Port::default() };
+            let multiplier = self.ports[port].multiplier.take();
+            self.ports[port] = super::Port { drive, multiplier, tfd: 0x7f, sig: u32::MAX, ..super::Port::default() };
             if let Some(drive) = &mut self.ports[port].drive {
-                drive.aborted = false;
+                drive.reset();
             }
             self.connect(port);
         }
@@ -92,8 +97,11 @@ impl Model {
         match register {
             port::IS => regs.is,
             port::IE => regs.ie,
-            port::CMD => regs.cmd,
+            port::CMD => regs.cmd | if self.shape.by_fis { cmd::FBSCP } else { 0 },
+            port::TFD if regs.by_fis() => regs.tfds[(regs.fbs >> 8 & 15) as usize],
             port::TFD => regs.tfd,
+            port::FBS => regs.fbs,
+            port::SNTF => regs.sntf,
             port::SIG => regs.sig,
             port::SSTS => regs.ssts,
             port::SCTL => regs.sctl,
@@ -116,6 +124,8 @@ impl Model {
                 self.greet(number);
             }
             port::SCTL => self.link_control(number, value),
+            port::FBS => self.switching(number, value),
+            port::SNTF => regs.sntf &= !value,
             port::SACT => {
                 assert!(regs.cmd & cmd::ST != 0, "SACT while the port is stopped");
                 assert_eq!(regs.sact & value, 0, "a tag that is in use");
@@ -126,6 +136,8 @@ impl Model {
                 assert_eq!(regs.ci & value, 0, "a slot that is in use");
                 assert!(value >> (u32::from(self.shape.slots) - 1) <= 1, "a slot that is not there");
                 (regs.ci, regs.fresh) = (regs.ci | value, regs.fresh | value);
+                let device = (regs.fbs >> 8 & 15) as u8;
+                (0..32).filter(|slot| value >> slot & 1 != 0).for_each(|slot| regs.devices[slot] = device);
                 self.kicks += 1;
             }
             port::CLB | port::CLBU | port::FB | port::FBU => {
@@ -138,9 +150,17 @@ impl Model {
 
     fn command(&mut self, number: usize, value: u32) {
         let before = self.ports[number].cmd;
-        let status = cmd::CR | cmd::FR | 31 << cmd::CCS_SHIFT | cmd::ST;
+        let status = cmd::CR | cmd::FR | 31 << cmd::CCS_SHIFT | cmd::ST | cmd::CLO | cmd::FBSCP;
+        let overrides = self.shape.overrides;
         let regs = &mut self.ports[number];
         regs.cmd = before & status | value & !status;
+        if value & cmd::CLO != 0 {
+            assert!(overrides && before & (cmd::ST | cmd::CR) == 0, "CLO of a port that runs (3.3.7)");
+            regs.tfd &= !0x88;
+        }
+        if (before ^ value) & cmd::PMA != 0 {
+            assert!(self.shape.multipliers && before & (cmd::ST | cmd::CR) == 0, "PMA of a port that runs");
+        }
         if value & cmd::FRE != 0 {
             assert!(
                 regs.address(port::CLB).trailing_zeros() >= 10 && regs.address(port::FB).trailing_zeros() >= 8,
@@ -168,7 +188,7 @@ impl Model {
             assert!(self.ports[number].cmd & (cmd::ST | cmd::CR) == 0, "COMRESET while commands are processed");
             self.comresets += u64::from(before & 15 == 0);
             if let Some(drive) = &mut self.ports[number].drive {
-                drive.aborted = false;
+                drive.reset();
             }
             self.disconnect(number);
         } else if before & 15 == 1 {

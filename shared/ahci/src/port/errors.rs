@@ -75,7 +75,7 @@ impl<T: Copy + Default> Port<T> {
     }
 
     /// The port has stopped: finds out for whom. What has ended before is answered as if nothing had happened.
-    fn error<R: Mmio>(&mut self, registers: &R, pending: u32, ends: u32) -> Next {
+    pub fn error<R: Mmio>(&mut self, registers: &R, pending: u32, ends: u32) -> Next {
         let command = self.read(registers, port::CMD);
         let blamed = pending & (is::TFES | is::OFS) != 0;
         if self.class == Class::Plain {
@@ -112,8 +112,13 @@ impl<T: Copy + Default> Port<T> {
 
     /// The port has stopped after an error: starts it again, or resets a drive that is stuck.
     pub(super) fn recover<R: Mmio>(&mut self, registers: &R) -> Next {
-        self.write(registers, port::SERR, u32::MAX);
-        self.write(registers, port::IS, u32::MAX);
+        if self.by_fis {
+            // What others have pending is not this one's.
+            self.select(registers);
+        } else {
+            self.write(registers, port::SERR, u32::MAX);
+            self.write(registers, port::IS, u32::MAX);
+        }
         if self.read(registers, port::TFD) & (tfd::BSY | tfd::DRQ) != 0 {
             self.judge();
             self.drop_job();
@@ -173,6 +178,7 @@ impl<T: Copy + Default> Port<T> {
     /// Serves again. What was lost is issued again; `blameless`: each time it is, is counted.
     pub(super) fn ready(&mut self, blameless: bool) -> Next {
         for slot in Self::each(core::mem::take(&mut self.lost)) {
+            self.rewind(slot);
             let Some(record) = self.slots.get_mut(usize::from(slot)) else { continue };
             record.tries = record.tries.saturating_add(blameless.into());
             let (bit, flags, tries) = (1u32.wrapping_shl(slot.into()), record.flags, record.tries);

@@ -9,7 +9,8 @@ impl<T: Copy + Default> Port<T> {
     /// Shows the device what it may see now; whether that was anything.
     #[inline]
     pub fn pump<R: Mmio>(&mut self, registers: &R) -> bool {
-        let usual = self.plain == 0 && self.suspects == 0 && (self.held == 0 || self.class == Class::Queued);
+        let usual =
+            self.plain == 0 && self.suspects == 0 && self.turn && (self.held == 0 || self.class == Class::Queued);
         if usual && self.step == Step::Ready {
             let staged = self.queued;
             if staged == 0 {
@@ -24,6 +25,9 @@ impl<T: Copy + Default> Port<T> {
     /// Where there are others than queued commands, or the port is not at its usual work.
     #[inline(never)]
     fn pump_other<R: Mmio>(&mut self, registers: &R) -> bool {
+        if !self.turn {
+            return false;
+        }
         let (queued, plain) = match self.step {
             Step::Ready => (self.queued, self.plain),
             Step::Job => (0, self.plain & self.spare_bit()),
@@ -71,6 +75,9 @@ impl<T: Copy + Default> Port<T> {
         self.class = class;
         // The commands are in memory before the device is told of them.
         fence(Ordering::Release);
+        if self.by_fis {
+            self.select(registers);
+        }
         if class == Class::Queued {
             self.write(registers, port::SACT, slots);
             // A queued command has not ended before its bit in SACT is clear, so this write may be on its way for a while.
@@ -83,7 +90,7 @@ impl<T: Copy + Default> Port<T> {
     /// Asks which of the commands that the device holds have ended.
     #[inline]
     pub fn collect<R: Mmio>(&mut self, registers: &R) {
-        if self.held == 0 || !matches!(self.step, Step::Ready | Step::Job) {
+        if self.held == 0 || self.frozen || !matches!(self.step, Step::Ready | Step::Job) {
             return;
         }
         let register = if self.class == Class::Queued { port::SACT } else { port::CI };

@@ -181,11 +181,11 @@ impl<T: Copy + Default> Port<T> {
         let (able, options) = (self.able, self.options);
         let dma = options.dma && found.dma;
         let lba48 = options.lba48 && found.lba48;
-        let queued = options.ncq && able.ncq && dma && lba48 && found.queue > 0;
+        let known = u32::MAX.checked_shr(32u32.saturating_sub(found.queue.into())).unwrap_or(0);
+        let queued = options.ncq && able.ncq && dma && lba48 && self.mine & known != 0;
         if self.known.is_none() {
             // One slot is the driver's own; a tag is a slot, which the drive must know.
-            let depth = able.slots.saturating_sub(1).min(if queued { found.queue } else { 32 });
-            self.all = u32::MAX.checked_shr(32 - u32::from(depth)).unwrap_or(0);
+            self.all = if queued { self.mine & known } else { self.mine };
             self.free = self.all;
             self.health =
                 Health { model: found.model, serial: found.serial, firmware: found.firmware, ..Health::default() };

@@ -59,11 +59,11 @@ impl<T: Copy + Default> Port<T> {
     #[inline]
     pub(super) fn describe(&self, slot: u8, words: [u64; 2], write: bool, address: u64, bytes: u32) {
         let (Some(header), Some(table)) = (self.list.get(slot.into()), self.tables.get(slot.into())) else { return };
-        table[0].store(words[0], Relaxed);
+        table[0].store(words[0] | self.route[1], Relaxed);
         table[1].store(words[1], Relaxed);
         table[layout::PRDT].store(address, Relaxed);
         table[layout::PRDT + 1].store(memory::entry(bytes), Relaxed);
-        header[0].store(memory::head(write, 1), Relaxed);
+        header[0].store(memory::head(write, 1) | self.route[0], Relaxed);
         if bytes > layout::ENTRY_BYTES {
             self.describe_large(slot, write, address, bytes);
         }
@@ -85,23 +85,23 @@ impl<T: Copy + Default> Port<T> {
             rest -= now;
             address = address.wrapping_add(now.into());
         }
-        header[0].store(memory::head(write, entries), Relaxed);
+        header[0].store(memory::head(write, entries) | self.route[0], Relaxed);
     }
 
     /// Writes a command without payload into a slot.
     pub(super) fn describe_empty(&self, slot: u8, task: &TaskFile) {
         let (Some(header), Some(table)) = (self.list.get(slot.into()), self.tables.get(slot.into())) else { return };
         let [first, second] = fis::words(task);
-        table[0].store(first, Relaxed);
+        table[0].store(first | self.route[1], Relaxed);
         table[1].store(second, Relaxed);
-        header[0].store(memory::head(false, 0), Relaxed);
+        header[0].store(memory::head(false, 0) | self.route[0], Relaxed);
     }
 
     /// Writes a command into a slot whose payload is a list of ranges to trim: 512 bytes, of which the ranges are the first.
     pub(super) fn describe_ranges(&self, slot: u8, task: &TaskFile, lba: u64, blocks: u32) {
         let (Some(header), Some(table)) = (self.list.get(slot.into()), self.tables.get(slot.into())) else { return };
         let [first, second] = fis::words(task);
-        table[0].store(first, Relaxed);
+        table[0].store(first | self.route[1], Relaxed);
         table[1].store(second, Relaxed);
         let (mut at, mut rest) = (lba, blocks);
         for word in table.get(layout::RANGES..).unwrap_or_default() {
@@ -111,8 +111,7 @@ impl<T: Copy + Default> Port<T> {
             at += u64::from(now);
             rest -= now;
         }
-        let tables = self.dma_bus + layout::TABLES as u64;
-        let own = tables + u64::from(slot) * layout::TABLE_BYTES as u64 + layout::RANGES as u64 * 8;
+        let own = self.tables_bus + u64::from(slot) * layout::TABLE_BYTES as u64 + layout::RANGES as u64 * 8;
         let ranges = layout::RANGES_MAX * 8;
         for (place, word) in [
             (layout::PRDT, own),
@@ -124,13 +123,20 @@ impl<T: Copy + Default> Port<T> {
                 to.store(word, Relaxed);
             }
         }
-        header[0].store(memory::head(true, 2), Relaxed);
+        header[0].store(memory::head(true, 2) | self.route[0], Relaxed);
     }
 
     /// Bytes that the controller says it moved for a slot.
     pub(super) fn moved(&self, slot: u8) -> u32 {
         let header = self.list.get(slot.into()).map_or(0, |header| header[0].load(Relaxed));
         u32::try_from(header >> 32).unwrap_or(0)
+    }
+
+    /// Nothing was moved for a slot that is about to be issued again (4.2.2: software clears the count).
+    pub(super) fn rewind(&self, slot: u8) {
+        if let Some(header) = self.list.get(slot.into()) {
+            header[0].store(header[0].load(Relaxed) & u64::from(u32::MAX), Relaxed);
+        }
     }
 
     /// The slots of `mask`, one after the other.

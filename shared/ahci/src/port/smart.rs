@@ -2,9 +2,7 @@
 //! How the drive is (SMART, ATA8-ACS, section 7.53): asked with commands of the driver's own, among the clients'.
 use super::job::Smart;
 use super::{Job, Port};
-use crate::layout;
 use crate::wire::ata::{TaskFile, command, smart};
-use crate::wire::fis::{REGISTER, ToHost};
 use crate::wire::smart::{Page, SelfTests, attributes, thresholds};
 use orion_driver::Health;
 use orion_region::Mmio;
@@ -74,12 +72,9 @@ impl<T: Copy + Default> Port<T> {
         match done {
             Smart::On => {}
             Smart::Status => {
-                let mut answer = [0; size_of::<ToHost>()];
-                self.dma.copy_out(layout::RECEIVED + REGISTER, &mut answer);
-                let answer = ToHost::read_from_bytes(&answer).map(|answer| answer.lba_low() & 0xff_ff00);
-                self.gathered.failing = match answer {
-                    Ok(smart::FAILING) => Some(true),
-                    Ok(smart::KEY) => Some(false),
+                self.gathered.failing = match self.answer().lba_low() & 0xff_ff00 {
+                    smart::FAILING => Some(true),
+                    smart::KEY => Some(false),
                     _ => None,
                 };
             }

@@ -26,9 +26,11 @@ impl<T: Copy + Default> Port<T> {
 
     /// The controller was reset: nothing is at the device.
     pub fn begin_again(&mut self) {
-        self.lost |= self.held & self.all;
-        self.held = 0;
+        self.taken_back();
         self.drop_job();
+        if self.device.is_some() {
+            return self.behind();
+        }
         if !matches!(self.step, Step::Search | Step::Dead) {
             let _ = self.go(Step::Turn);
         }
@@ -36,6 +38,9 @@ impl<T: Copy + Default> Port<T> {
 
     /// No further command is processed; `after` that has come to an end.
     pub(super) fn stop<R: Mmio>(&mut self, registers: &R, after: After) -> Next {
+        if self.by_fis {
+            return self.stop_apart(registers, after);
+        }
         let command = self.read(registers, port::CMD);
         self.write(registers, port::CMD, command & !cmd::ST);
         self.go(Step::Stop(after))
@@ -68,6 +73,11 @@ impl<T: Copy + Default> Port<T> {
 
     /// Resets the drive.
     pub(super) fn comreset<R: Mmio>(&mut self, registers: &R) -> Next {
+        if self.device.is_some() {
+            self.behind();
+            self.wants_reset = true;
+            return Next::Wait;
+        }
         let command = self.read(registers, port::CMD);
         self.write(registers, port::CMD, (command & !cmd::ST) | cmd::POD | cmd::SUD | cmd::FRE);
         self.write(registers, port::SCTL, self.power() | link::COMRESET);

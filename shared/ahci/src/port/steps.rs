@@ -26,6 +26,8 @@ pub enum Step {
     Job,
     /// Requests are served.
     Ready,
+    /// The port multiplier looks after the device.
+    Behind,
     /// No drive is there.
     Absent,
     /// The drive is left alone.
@@ -98,8 +100,9 @@ impl<T: Copy + Default> Port<T> {
     pub fn wake(&self, now: Instant) -> Option<Instant> {
         match self.step {
             _ if self.outcome.is_some() => Some(now.after(MS)),
+            _ if !self.turn => None,
             Step::Ready if self.job == Job::None => None,
-            Step::Absent | Step::Dead => None,
+            Step::Behind | Step::Absent | Step::Dead => None,
             Step::Ready | Step::Job => Some(self.began.map_or(now, |began| began.after(JOB_NS))),
             Step::Search => Some(now.after(100 * MS)),
             Step::Turn | Step::Link | Step::Settle => Some(now.after(10 * MS)),
@@ -118,10 +121,10 @@ impl<T: Copy + Default> Port<T> {
     }
 
     fn step<R: Mmio>(&mut self, registers: &R, now: Option<Instant>, turn: bool) -> Next {
-        let late = self.over(now, self.step.patience());
+        let late = self.turn && self.over(now, self.step.patience());
         match self.step {
             Step::Turn if turn => self.begin(registers),
-            Step::Stop(after) if self.read(registers, port::CMD) & cmd::CR == 0 => self.stopped(registers, after, now),
+            Step::Stop(after) if self.let_go(registers) => self.stopped(registers, after, now),
             Step::Stop(_) if late => Next::ResetAll,
             Step::Deaf if self.read(registers, port::CMD) & cmd::FR == 0 => self.listen(registers),
             Step::Deaf if late => Next::ResetAll,
@@ -144,6 +147,7 @@ impl<T: Copy + Default> Port<T> {
 
     /// The device holds nothing any more.
     fn stopped<R: Mmio>(&mut self, registers: &R, after: After, now: Option<Instant>) -> Next {
+        (self.apart, self.released) = (false, false);
         self.lost |= self.held & self.all;
         self.held = 0;
         if let Some(now) = now {
@@ -168,6 +172,11 @@ impl<T: Copy + Default> Port<T> {
                 self.fail(slot, Error::TimedOut);
             }
         }
+    }
+
+    /// Whether the controller has let go of what it held.
+    fn let_go<R: Mmio>(&self, registers: &R) -> bool {
+        if self.by_fis { self.forgotten(registers) } else { self.read(registers, port::CMD) & cmd::CR == 0 }
     }
 
     fn settle<R: Mmio>(&mut self, registers: &R, late: bool) -> Next {
@@ -209,7 +218,7 @@ impl<T: Copy + Default> Port<T> {
     }
 
     /// No drive is there.
-    fn left(&mut self) -> Next {
+    pub fn left(&mut self) -> Next {
         if self.drive.is_some() {
             self.fault = Some("the drive is gone");
         }

@@ -126,11 +126,15 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn new(options: Options, drive: Drive) -> Self {
+    /// `behind`: behind a port multiplier, with FIS-based switching or without.
+    fn new(options: Options, drive: Drive, behind: Option<bool>) -> Self {
         let mut drive = drive;
         drive.content.fill(0);
         drive.durable.fill(0);
-        let rig = Rig::with(Shape::default(), vec![(0, drive)], &[FIRST], options).unwrap();
+        let rig = match behind {
+            Some(by_fis) => multiplier::alone(by_fis, options, drive),
+            None => Rig::with(Shape::default(), vec![(0, drive)], &[FIRST], options).unwrap(),
+        };
         Self { rig, oracle: Oracle::default(), free: (0..TAGS).collect(), stamp: 0 }
     }
 
@@ -182,10 +186,11 @@ proptest! {
     fn every_request_gets_one_answer_and_reads_see_what_was_written(
         way in 0usize..5,
         fua in any::<bool>(),
+        behind in any::<Option<bool>>(),
         steps in proptest::collection::vec(moves(), 1..300),
     ) {
         let drive = if fua { drive() } else { drive().with(84, 0x40, 0) };
-        let mut traffic = Traffic::new(ways()[way].0, drive);
+        let mut traffic = Traffic::new(ways()[way].0, drive, behind);
         for step in steps {
             traffic.step(step);
         }

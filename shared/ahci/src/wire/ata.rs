@@ -31,8 +31,12 @@ pub mod command {
     pub const READ_DMA: u8 = 0xc8;
     /// WRITE DMA.
     pub const WRITE_DMA: u8 = 0xca;
+    /// READ PORT MULTIPLIER (Serial ATA 3.0, section 16.4).
+    pub const READ_MULTIPLIER: u8 = 0xe4;
     /// FLUSH CACHE.
     pub const FLUSH_CACHE: u8 = 0xe7;
+    /// WRITE PORT MULTIPLIER.
+    pub const WRITE_MULTIPLIER: u8 = 0xe8;
     /// FLUSH CACHE EXT.
     pub const FLUSH_CACHE_EXT: u8 = 0xea;
     /// IDENTIFY DEVICE.

@@ -76,6 +76,14 @@ pub const fn words(task: &TaskFile) -> [u64; 2] {
     [first, second]
 }
 
+/// In the control register of a [`ToDevice`]: the device is to reset itself.
+pub const SOFT_RESET: u8 = 1 << 2;
+
+/// The first 16 bytes of a FIS that writes the control register only, for `port` of a port multiplier.
+pub const fn control(port: u8, value: u8) -> [u64; 2] {
+    [kind::TO_DEVICE as u64 | (port as u64) << 8, (value as u64) << 56]
+}
+
 /// Register FIS, device to host (10.3.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -144,6 +152,15 @@ const _: () = assert!(core::mem::offset_of!(Received, register) == REGISTER);
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_reset_by_software_is_a_fis_that_is_no_command() {
+        let mut bytes = [0; 20];
+        bytes[..16].copy_from_slice(control(15, SOFT_RESET).map(u64::to_le_bytes).as_flattened());
+        let fis = ToDevice::read_from_bytes(&bytes).unwrap();
+        let expected = ToDevice { kind: 0x27, flags: 15, control: 4, ..ToDevice::default() };
+        assert_eq!(fis, expected);
+    }
 
     proptest! {
         #[test]

@@ -39,6 +39,8 @@ pub mod cap {
     pub const SALP: u32 = 1 << 26;
     /// Staggered spin-up.
     pub const SSS: u32 = 1 << 27;
+    /// What devices notify of is kept in a register.
+    pub const SSNTF: u32 = 1 << 29;
     /// Native command queuing.
     pub const SNCQ: u32 = 1 << 30;
     /// 64-bit addresses.
@@ -99,6 +101,10 @@ pub mod port {
     pub const SACT: usize = 0x34;
     /// Commands issued.
     pub const CI: usize = 0x38;
+    /// Which devices have notified of something: one bit for each port of a port multiplier.
+    pub const SNTF: usize = 0x3c;
+    /// FIS-based switching.
+    pub const FBS: usize = 0x40;
 }
 
 /// Bits of PxIS and PxIE (3.3.5, 3.3.6).
@@ -159,6 +165,8 @@ pub mod cmd {
     pub const CR: u32 = 1 << 15;
     /// A port multiplier is there.
     pub const PMA: u32 = 1 << 17;
+    /// The port can switch by FIS.
+    pub const FBSCP: u32 = 1 << 22;
     /// The drive is no disk: its activity is shown otherwise.
     pub const ATAPI: u32 = 1 << 24;
     /// The link goes to a state of low power when idle.
@@ -169,6 +177,20 @@ pub mod cmd {
     pub const ICC_ACTIVE: u32 = 1 << 28;
     /// All of ICC.
     pub const ICC: u32 = 0xf << 28;
+}
+
+/// Bits of PxFBS (3.3.16).
+pub mod fbs {
+    /// Devices behind a port multiplier are told apart by their FISes.
+    pub const EN: u32 = 1;
+    /// Forget the error, and the commands, of the device that has failed.
+    pub const DEC: u32 = 1 << 1;
+    /// One device has failed; the others go on.
+    pub const SDE: u32 = 1 << 2;
+    /// The device that the next commands are for: four bits from here.
+    pub const DEV_SHIFT: u32 = 8;
+    /// The device that has failed: four bits from here.
+    pub const DWE_SHIFT: u32 = 16;
 }
 
 /// Bits of PxTFD (3.3.8), which are those of ATA's status and, from bit 8, error register.

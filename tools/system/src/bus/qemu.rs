@@ -60,7 +60,8 @@ pub fn devices(bus: Bus, (name, place): (&str, &str), disks: &[Attached<'_>], qu
     let disk = |disk: &Attached<'_>| match bus {
         // A namespace has no serial number of its own, and reports errors always.
         Bus::Nvme => format!("nvme-ns,bus={id},drive={},nsid={},write-cache=on", disk.drive, disk.number(1)),
-        Bus::Ahci => format!("ide-hd,bus={id}.{},{}", disk.number(0), disk.options()),
+        // It has no port multipliers: a disk behind one would be at the port itself.
+        Bus::Ahci => format!("ide-hd,bus={id}.{},{}", disk.number(0) & 0xffff, disk.options()),
         _ => {
             let unit = disk.number(0);
             format!("scsi-hd,bus={id}.0,channel=0,scsi-id={},lun={},{}", unit >> 16, unit & 0xffff, disk.options())
