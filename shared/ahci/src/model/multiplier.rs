@@ -256,6 +256,7 @@ impl Model {
             let gone = (0..32).filter(|slot| regs.devices[*slot] == device).fold(0u32, |all, slot| all | 1 << slot);
             (regs.ci, regs.sact, regs.fresh) = (regs.ci & !gone, regs.sact & !gone, regs.fresh & !gone);
             regs.fbs &= !(4 | 15 << 16);
+            self.taken.retain(|taken| taken.port != port || taken.device != device);
         }
     }
 }

@@ -79,6 +79,11 @@ impl Port {
         self.fbs & 1 != 0
     }
 
+    /// The device that has failed alone.
+    pub(super) fn failed_apart(&self) -> Option<u8> {
+        (self.fbs & 5 == 5).then_some((self.fbs >> 16 & 15) as u8)
+    }
+
     /// The task file that a device's FISes change.
     pub(super) fn tfd_of(&mut self, device: u8) -> &mut u32 {
         if self.fbs & 1 != 0 { &mut self.tfds[usize::from(device)] } else { &mut self.tfd }
@@ -191,7 +196,11 @@ impl Model {
             if regs.halted || self.gone {
                 continue;
             }
-            for slot in (0..32u8).filter(|slot| fresh >> slot & 1 != 0) {
+            let failed = regs.failed_apart();
+            let waits = |slot: u8| failed == Some(regs.devices[usize::from(slot)]);
+            // Of a device that has failed alone nothing is taken before that is dealt with (9.3.6).
+            let slots: Vec<u8> = (0..32u8).filter(|slot| fresh >> slot & 1 != 0 && !waits(*slot)).collect();
+            for slot in slots {
                 let Some(taken) = self.fetch(port, slot) else { continue };
                 let regs = &mut self.ports[port];
                 if taken.queued {

@@ -57,6 +57,7 @@ impl<T: Copy + Default> Port<T> {
 
     /// The multiplier looks after the device.
     pub fn behind(&mut self) {
+        self.wants_halt = false;
         let _ = self.go(Step::Behind);
     }
 
@@ -75,6 +76,9 @@ impl<T: Copy + Default> Port<T> {
     pub fn halted(&mut self, all: bool) -> bool {
         let had = self.held != 0;
         self.taken_back();
+        if all {
+            self.switch_by_fis(false);
+        }
         match self.step {
             Step::Absent | Step::Dead | Step::Behind => all,
             Step::Stop(_) if !all => {

@@ -29,6 +29,7 @@ impl<T: Copy + Default> Port<T> {
         self.taken_back();
         self.drop_job();
         if self.device.is_some() {
+            self.switch_by_fis(false);
             return self.behind();
         }
         if !matches!(self.step, Step::Search | Step::Dead) {

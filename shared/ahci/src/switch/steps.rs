@@ -133,7 +133,7 @@ impl Switch {
 
     /// The controller was reset: all begins anew.
     pub fn begin_again(&mut self) {
-        self.held = false;
+        (self.held, self.failed, self.by_fis, self.notified) = (false, false, false, false);
         if self.step != Step::Dead {
             let _ = self.go(Step::Turn);
         }
@@ -151,7 +151,10 @@ impl Switch {
 
     /// Has the controller let go of every command.
     pub fn halt<R: Mmio>(&mut self, registers: &R) {
-        self.stop(registers, Then::Resume);
+        // A port that is being brought up has nothing to let go of, and must come up first.
+        if self.runs() {
+            self.stop(registers, Then::Resume);
+        }
     }
 
     pub(super) fn stop<R: Mmio>(&mut self, registers: &R, then: Then) -> Told {
