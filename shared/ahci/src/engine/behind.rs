@@ -145,6 +145,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
                         port.wants_halt = true;
                     } else {
                         port.halted(true);
+                        port.switch_by_fis(by_fis);
                         switch.reset_device(device);
                     }
                 }
