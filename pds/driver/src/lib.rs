@@ -23,7 +23,7 @@ pub use setup::UNMAPPED;
 use core::fmt::Debug;
 use orion_block::{Instant, Limits};
 use orion_driver::{CHANGED, Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Unit};
-use orion_metrics::Counter;
+use orion_metrics::{Counter, Reply};
 use orion_pd::config::Device;
 use orion_pd::links::{UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
@@ -32,6 +32,9 @@ use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World
 const REFRESH: u64 = 200_000_000;
 /// Faults that are printed: a device must not be able to flood the console.
 const PRINTED_MAX: u64 = 16;
+
+/// Of a device's flags: an operator with the right to `admin` may have it do what destroys data.
+const ADMIN: u32 = 4;
 
 /// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
 /// and refuses nobody who was given a ring to it.
@@ -198,8 +201,26 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         }
         self.follow(world);
         if self.reporter.answer(from) {
+            self.obey(world);
             self.show(world);
         }
+    }
+
+    /// Has the device do what the manager has told us, if that is allowed here.
+    fn obey(&mut self, world: &mut W) {
+        let Some((sequence, work)) = self.reporter.work() else { return };
+        let reply = match self.devices.get(usize::from(work.unit)) {
+            None => Reply::Absent,
+            Some(device) if device.flags.get() & ADMIN == 0 => Reply::Forbidden,
+            Some(_) => {
+                self.disk.set_time(world.now());
+                self.disk.order(sequence, &work)
+            }
+        };
+        // Before the device is told: what a life of this driver began, no other begins again.
+        self.reporter.acknowledge(sequence, reply);
+        let disk = self.devices.get(usize::from(work.unit)).map_or("?", |device| device.name.as_str());
+        world.print(format_args!("{disk}: told to {}: {reply}", work.verb.text()));
     }
 
     /// Ends what clients have asked that died since, as far as the device has not got it.
@@ -225,7 +246,8 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
             let health = self.disk.health(Unit(unit))?;
             Some(health.rows(unit, device.name.as_str()))
         });
-        self.reporter.publish(world, rows.flatten());
+        let reports = (0..).map_while(|index| self.disk.report(index));
+        self.reporter.publish(world, rows.flatten().chain(reports));
         self.refresh(world.now());
     }
 

@@ -12,7 +12,8 @@
 )]
 use core::fmt;
 use orion_block::{Instant, Op};
-use orion_pd::config::{Builder, Config, Device, Link, NONE, Name, Region};
+use orion_metrics::{Order, Reply, Row, acknowledged, give, read_row};
+use orion_pd::config::{Builder, Config, Device, Link, NONE, Name, Region, Setting};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Verdict, World};
 use orion_region::model::memory;
 use orion_region::{Mmio, Window};
@@ -126,6 +127,47 @@ pub fn read(id: u32, block: u64, count: u16, address: u64) -> Submission {
     Submission { id, op: Op::Read, fua: false, block, count, address }
 }
 
+/// The channel by which the manager calls.
+pub const MANAGER: Channel = Channel(61);
+const METRICS: u64 = 0x9000;
+const ORDERS: u64 = 0xc000;
+
+/// The configuration of a driver that a manager looks at, and tells what to do.
+#[must_use]
+pub fn managed(mut builder: Builder) -> Builder {
+    let setting = |key, value: u64| Setting { key: Name::new(key), value: value.into() };
+    let channel = u64::from(MANAGER.0);
+    let orders = [setting("orders_vaddr", ORDERS), setting("orders_slot", 1)];
+    builder.settings.extend([setting("metrics_vaddr", METRICS), setting("manager_channel", channel)]);
+    builder.settings.extend(orders);
+    builder
+}
+
+/// The manager's sides of the pages of orders and of figures.
+#[derive(Debug)]
+pub struct Manager {
+    orders: Window,
+    page: Window,
+}
+
+impl Manager {
+    /// Tells the PD something, which it is called for after that; the sequence.
+    pub fn tell(&self, order: Order) -> u32 {
+        give(&self.orders, 1, order)
+    }
+
+    /// What the PD answered.
+    pub fn reply(&self, sequence: u32) -> Option<Reply> {
+        acknowledged(&self.page, sequence)
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> Vec<Row> {
+        let count = orion_metrics::read(&self.page).map_or(0, |(_, _, rows)| rows);
+        (0..count).filter_map(|index| read_row(&self.page, index).ok()?.1).collect()
+    }
+}
+
 /// What a PD's world holds, and what the PD did there.
 #[derive(Debug)]
 pub struct TestWorld<M> {
@@ -198,6 +240,13 @@ impl Bench {
         let mut bench = Self { config, windows: [(DMA, dma)].into(), rings, requests, data, bus };
         builder.links.iter().for_each(|link| bench.ring(link));
         bench
+    }
+
+    /// The manager, where the configuration is [`managed`].
+    pub fn manager(&mut self) -> Manager {
+        let ([page, own], [orders, theirs]) = (memory(4 * 4096), memory(4096));
+        self.windows.extend([(METRICS, own), (ORDERS, theirs)]);
+        Manager { orders, page }
     }
 
     fn ring(&mut self, link: &Link) {

@@ -145,8 +145,8 @@ impl Subject {
     /// What `client` asks for.
     pub fn new(config: &Config<'_>, client: u8, ask: Result<Ask, Refused>, layer: &Gatekeeper) -> Self {
         let target = ask.ok().and_then(|ask| {
-            let own = matches!(ask.kind, Kind::Attenuate | Kind::Advance) || ask.to.as_str().is_empty();
-            let window = if ask.kind == Kind::Advance { ask.window } else { ask.to_window };
+            let own = matches!(ask.kind, Kind::Attenuate | Kind::Advance | Kind::Order) || ask.to.as_str().is_empty();
+            let window = if matches!(ask.kind, Kind::Advance | Kind::Order) { ask.window } else { ask.to_window };
             let client = if own { Some(client) } else { crate::client_number(config, ask.to.as_str()) };
             Some(Holding { client: client?, window })
         });
@@ -209,6 +209,7 @@ fn told(ask: &Ask, done: &Outcome, record: Record) -> Record {
     let extent = |first, blocks| orion_caps::Extent { first, blocks };
     match ask.kind {
         Kind::Advance => Record { extent: extent(u64::from(done.epoch), 0), ..record },
+        Kind::Order => Record { extent: ask.extent, count: 0, ..record },
         Kind::Narrow => {
             let left = if ask.rights == Rights::NONE { record.rights.bits() } else { ask.rights.bits() };
             let rights = Rights::from_bits(record.rights.bits() & left);
@@ -228,6 +229,7 @@ const fn what(kind: Kind) -> What {
         Kind::Unfreeze => What::Unfrozen,
         Kind::Limit => What::Limited,
         Kind::Narrow => What::Narrowed,
+        Kind::Order => What::Ordered,
         Kind::Advance | Kind::Look => What::Advanced,
     }
 }

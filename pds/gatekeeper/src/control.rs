@@ -6,7 +6,7 @@ use crate::{Around, CLIENTS_MAX, Capabilities, client_name, client_number, manag
 use heapless::Vec;
 use orion_block::Instant;
 use orion_caps::{Outcome, Pace};
-use orion_control::{Ask, End, Kind, Refused, Server};
+use orion_control::{Ask, End, Kind, Refused, Server, Verb};
 use orion_pd::config::{Config, NONE, Role};
 use orion_pd::{InitError, World};
 
@@ -149,6 +149,10 @@ fn run(
     node: &mut Capabilities,
     around: &mut Around<'_>,
 ) -> Result<Outcome, Refused> {
+    // Only the manager can tell a driver anything.
+    if ask.kind == Kind::Order && manager(config) != Some(client) {
+        return Err(Refused::Denied(orion_caps::Denial::NotYours));
+    }
     let command = ask.command(client, |name| client_number(config, name))?;
     let result = node.control(around, |layer, io| layer.command(client, &command, io));
     result.unwrap_or(Err(orion_caps::Denial::NotReady)).map_err(Refused::Denied)
@@ -183,6 +187,10 @@ fn report<W: World>(
             done.blocks, ask.rights
         )),
         (Ok(done), Kind::Advance) => world.print(format_args!("{client} began epoch {}{more}", done.epoch)),
+        (Ok(_), Kind::Order) => {
+            let verb = u8::try_from(ask.extent.first).ok().and_then(Verb::of).map_or("?", Verb::text);
+            world.print(format_args!("{client} had the device of its window {} told to: {verb}{more}", ask.window));
+        }
         (Ok(done), kind) => {
             let many = if done.affected == 1 { "capability" } else { "capabilities" };
             world.print(format_args!("{client}: {kind:?} of window {window} of {to}: {} {many}{more}", done.affected));

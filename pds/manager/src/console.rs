@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! The manager where operators type at the console.
-use crate::core::{COMMAND_PATIENCE, Core, Told};
+use crate::core::{COMMAND_PATIENCE, Core, Permit, Told};
 use crate::health;
 use crate::tables::{self, Seen};
 use heapless::Vec;
 use orion_caps::Outcome;
 use orion_control::text::{self, HELP, Order};
 use orion_control::{Ask, Kind, Refused};
+use orion_metrics::{Order as PdOrder, Reply};
 use orion_pd::{ChannelSet, InitError, Instant, ProtectionDomain, World};
 use orion_ring::bytes::Reader;
 
@@ -25,6 +26,8 @@ enum Job {
     Health,
     /// The gatekeeper's answer to the command of this number.
     Command(u32, Kind, Instant),
+    /// The gatekeeper's, on whether this may be done with a disk.
+    Permit(Permit, Instant),
     /// A PD's, to what it was told.
     Order(Told, Instant),
 }
@@ -55,7 +58,7 @@ impl<W: World> ProtectionDomain<W> for OnConsole {
         while self.finish(world) && self.read(world) {}
         match self.job {
             Job::None => None,
-            Job::Command(_, _, until) | Job::Order(_, until) => Some(until),
+            Job::Command(_, _, until) | Job::Permit(_, until) | Job::Order(_, until) => Some(until),
             Job::State(_) | Job::List | Job::Health => self.core.gathering(),
         }
     }
@@ -65,11 +68,20 @@ impl OnConsole {
     /// Ends what is waited for, if it is there; whether nothing is waited for.
     fn finish<W: World>(&mut self, world: &mut W) -> bool {
         while let Some((number, result)) = self.core.answer() {
-            if let Job::Command(asked, kind, _) = self.job
-                && asked == number
-            {
-                self.job = Job::None;
-                report(kind, result, world);
+            match (self.job, result) {
+                (Job::Command(asked, kind, _), _) if asked == number => {
+                    self.job = Job::None;
+                    report(kind, result, world);
+                }
+                (Job::Permit(permit, _), Ok(_)) if permit.number() == number => {
+                    let told = self.core.permitted(permit, world);
+                    self.told(told, world);
+                }
+                (Job::Permit(permit, _), Err(refused)) if permit.number() == number => {
+                    self.job = Job::None;
+                    world.print(format_args!("refused: {refused}"));
+                }
+                _ => {}
             }
         }
         let now = world.now();
@@ -85,6 +97,10 @@ impl OnConsole {
             Job::Health if self.core.gathered(now) => {
                 self.job = Job::None;
                 health::print(&self.core, world);
+            }
+            Job::Permit(_, until) if now >= until => {
+                self.job = Job::None;
+                world.print(format_args!("the gatekeeper does not answer; nothing was done"));
             }
             Job::Command(_, _, until) if now >= until => {
                 self.job = Job::None;
@@ -132,18 +148,33 @@ impl OnConsole {
             Ok(Order::Top) => Job::State(true),
             Ok(Order::List) => Job::List,
             Ok(Order::Health) => Job::Health,
-            Ok(Order::Tell(order, pd)) => {
-                match self.core.order(pd, order, world) {
-                    Ok(told) => self.job = Job::Order(told, world.now().after(COMMAND_PATIENCE)),
+            Ok(Order::Tell(PdOrder::Disk(work), disk)) => {
+                match self.core.permit(disk, work, world) {
+                    Ok(permit) => self.job = Job::Permit(permit, world.now().after(COMMAND_PATIENCE)),
                     Err(why) => world.print(format_args!("{why}")),
                 }
                 return;
+            }
+            Ok(Order::Tell(order, pd)) => {
+                let told = self.core.order(pd, order, world);
+                return self.told(told, world);
             }
             Ok(Order::Command(ask, volume)) => return self.command(ask, volume, world),
             Err(mistake) => return world.print(format_args!("{mistake}")),
         };
         self.job = gathers;
         self.core.gather(world);
+    }
+
+    /// A PD was told something, or could not be.
+    fn told<W: World>(&mut self, told: Result<Told, &'static str>, world: &mut W) {
+        self.job = match told {
+            Ok(told) => Job::Order(told, world.now().after(COMMAND_PATIENCE)),
+            Err(why) => {
+                world.print(format_args!("{why}"));
+                Job::None
+            }
+        };
     }
 
     fn command<W: World>(&mut self, mut ask: Ask, volume: Option<&str>, world: &mut W) {
@@ -161,10 +192,9 @@ impl OnConsole {
 }
 
 /// What to say of an order, if there is something to say.
-fn ordered(done: Option<bool>, late: bool) -> Option<&'static str> {
-    match done {
-        Some(true) => Some("done"),
-        Some(false) => Some("refused: the protection domain does not know this order"),
+fn ordered(reply: Option<Reply>, late: bool) -> Option<&'static str> {
+    match reply {
+        Some(reply) => Some(reply.text()),
         None => late.then_some("the protection domain does not answer; it does it when it next runs"),
     }
 }

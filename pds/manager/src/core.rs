@@ -4,7 +4,7 @@ use heapless::Vec;
 use orion_caps::{Outcome, Rights};
 use orion_control::operator::{Begin, Pd, Ring, State};
 use orion_control::{Ask, Client, End, Kind, Name, Refused};
-use orion_metrics::{Figures, Order, Row, acknowledged, copies, give, read, read_row};
+use orion_metrics::{Figures, Order, Reply, Row, Work, acknowledged, copies, give, read, read_row};
 use orion_pd::config::{self, Config, NONE, Watch};
 use orion_pd::supervision::Supervised;
 use orion_pd::{Channel, ChannelSet, InitError, Instant, World};
@@ -32,6 +32,21 @@ const ONLY_LOOKS: &str =
 pub struct Told {
     index: usize,
     sequence: u32,
+}
+
+/// Something for a disk that the gatekeeper is asked about: by which number it answers, and which PD is to do what then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    number: u32,
+    index: usize,
+    work: Work,
+}
+
+impl Permit {
+    /// The number of the gatekeeper's answer.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
 }
 
 /// A PD whose figures are seen.
@@ -260,6 +275,10 @@ impl Core {
         }
         let found = self.watched.iter().position(|one| one.record.pd.as_str() == pd);
         let index = found.ok_or("there is no protection domain of that name; `status` shows them")?;
+        self.tell(index, order, world)
+    }
+
+    fn tell<W: World>(&mut self, index: usize, order: Order, world: &mut W) -> Result<Told, &'static str> {
         let channel = self.watched.get(index).and_then(|one| one.channel);
         let channel = channel.ok_or("the clock is never called, and so can't be told anything")?;
         let sequence = give(&self.orders, index, order);
@@ -267,8 +286,36 @@ impl Core {
         Ok(Told { index, sequence })
     }
 
-    /// Whether a PD has done what it was told; `None` while it has not answered.
-    pub fn obeyed(&self, told: Told) -> Option<bool> {
+    /// Asks the gatekeeper whether something may be done with a disk: it holds the right to `admin`, and records what it allows.
+    ///
+    /// # Errors
+    /// Why it was not asked.
+    pub fn permit<W: World>(&mut self, disk: &str, work: Work, world: &mut W) -> Result<Permit, &'static str> {
+        if !self.rights.contains(Rights::ADMIN) {
+            return Err(ONLY_LOOKS);
+        }
+        let places =
+            self.config.settings.iter().filter_map(|one| one.key.as_str().strip_prefix("disk ").zip(Some(one)));
+        let place = places.clone().find(|(name, _)| *name == disk).map(|(_, one)| one.value.get());
+        let place = place.ok_or("there is no disk of that name with a driver of Orion's; `health` shows them")?;
+        // The driver's slot, the disk's place behind it, the manager's window on a volume that lies on it.
+        let [slot, unit, window, ..] = place.to_le_bytes();
+        let extent = orion_caps::Extent { first: work.verb.number().into(), blocks: work.first };
+        let ask = Ask { window, extent, ..Ask::on(Kind::Order, "", 0) };
+        let number = self.command(&ask, world)?;
+        Ok(Permit { number, index: slot.into(), work: Work { unit, ..work } })
+    }
+
+    /// Tells the driver what the gatekeeper has allowed.
+    ///
+    /// # Errors
+    /// Why it was not told.
+    pub fn permitted<W: World>(&mut self, permit: Permit, world: &mut W) -> Result<Told, &'static str> {
+        self.tell(permit.index, Order::Disk(permit.work), world)
+    }
+
+    /// What a PD answered to what it was told; `None` while it has not.
+    pub fn obeyed(&self, told: Told) -> Option<Reply> {
         acknowledged(&self.watched.get(told.index)?.page, told.sequence)
     }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! One operator's connection: takes a request, waits for what it needs, sends the answer piece by piece.
-use crate::core::{COMMAND_PATIENCE, Core, Told};
+use crate::core::{COMMAND_PATIENCE, Core, Permit, Told};
 use heapless::Vec;
 use orion_caps::Outcome;
 use orion_control::operator::{Disk, FRAME_MAX, Frame, Malformed, REQUEST, Request};
 use orion_control::{Name, Refused};
+use orion_metrics::{Order, Reply};
 use orion_pd::sockets::{Conn, Interest, Sockets, Source, Stopped, Target};
 use orion_pd::{Instant, World};
 
@@ -24,6 +25,8 @@ enum Stage {
     Waiting,
     /// The gatekeeper does its command, which has this number.
     Commanding(u32),
+    /// The gatekeeper is asked whether this may be done with a disk.
+    Permitting(Permit),
     /// A PD was told to do this.
     Ordering(Told),
     /// Its answer is being sent: the next piece of the state.
@@ -103,9 +106,29 @@ impl Link {
     }
 
     /// Takes the gatekeeper's answer, if it is to its command.
-    pub fn answered(&mut self, number: u32, result: Result<Outcome, Refused>, now: Instant) {
-        if self.stage == Stage::Commanding(number) {
-            self.answer(&Frame::Done(result), now);
+    pub fn answered<W: World>(
+        &mut self,
+        (number, result): (u32, Result<Outcome, Refused>),
+        core: &mut Core,
+        world: &mut W,
+    ) {
+        let now = world.now();
+        match (self.stage, result) {
+            (Stage::Permitting(permit), Ok(_)) if permit.number() == number => {
+                let told = core.permitted(permit, world);
+                self.told(told, now);
+            }
+            (Stage::Permitting(permit), Err(_)) if permit.number() == number => self.answer(&Frame::Done(result), now),
+            (Stage::Commanding(asked), _) if asked == number => self.answer(&Frame::Done(result), now),
+            _ => {}
+        }
+    }
+
+    /// A PD was told something, or could not be.
+    fn told(&mut self, told: Result<Told, &'static str>, now: Instant) {
+        match told {
+            Ok(told) => (self.stage, self.deadline) = (Stage::Ordering(told), now.after(COMMAND_PATIENCE)),
+            Err(why) => self.answer(&Frame::Refused(why), now),
         }
     }
 
@@ -129,7 +152,7 @@ impl Link {
         }
         match self.stage {
             Stage::Listening => self.receive(core, world),
-            Stage::Waiting | Stage::Commanding(_) => Ok(false),
+            Stage::Waiting | Stage::Commanding(_) | Stage::Permitting(_) => Ok(false),
             Stage::Ordering(told) => Ok(self.ordered(core.obeyed(told), now)),
             Stage::Sending(piece) => {
                 self.piece(piece, core, now);
@@ -142,6 +165,7 @@ impl Link {
     /// Its time is over: `None` where it is to be closed.
     fn late(&mut self, now: Instant) -> Option<()> {
         let why = match self.stage {
+            Stage::Permitting(_) => "the gatekeeper does not answer; nothing was done",
             Stage::Commanding(_) => "the gatekeeper does not answer; it may do the command later",
             Stage::Ordering(_) => "the protection domain does not answer; it does it when it next runs",
             _ => return None,
@@ -151,12 +175,11 @@ impl Link {
     }
 
     /// Answers where the PD has; whether it has.
-    fn ordered(&mut self, done: Option<bool>, now: Instant) -> bool {
-        match done {
-            None => return false,
-            Some(true) => self.answer(&Frame::Done(Ok(Outcome::default())), now),
-            Some(false) => self.answer(&Frame::Refused("the protection domain does not know this order"), now),
-        }
+    fn ordered(&mut self, reply: Option<Reply>, now: Instant) -> bool {
+        let Some(reply) = reply else { return false };
+        let well = Frame::Done(Ok(Outcome::default()));
+        let answer = if reply.is_well() { well } else { Frame::Refused(reply.text()) };
+        self.answer(&answer, now);
         true
     }
 
@@ -207,10 +230,14 @@ impl Link {
                 }
                 Err(why) => self.answer(&Frame::Refused(why), now),
             },
-            Ok(Request::Order(order, pd)) => match core.order(pd.as_str(), order, world) {
-                Ok(told) => (self.stage, self.deadline) = (Stage::Ordering(told), now.after(COMMAND_PATIENCE)),
+            Ok(Request::Order(Order::Disk(work), disk)) => match core.permit(disk.as_str(), work, world) {
+                Ok(permit) => (self.stage, self.deadline) = (Stage::Permitting(permit), now.after(COMMAND_PATIENCE)),
                 Err(why) => self.answer(&Frame::Refused(why), now),
             },
+            Ok(Request::Order(order, pd)) => {
+                let told = core.order(pd.as_str(), order, world);
+                self.told(told, now);
+            }
             Err(malformed) => {
                 self.answer(&Frame::Refused(malformed.text()), now);
                 if matches!(malformed, Malformed::Magic | Malformed::Version) {

@@ -38,10 +38,9 @@ impl OnSockets {
     /// Does what can be done now; whether anything was.
     fn turn<W: World + Sockets>(&mut self, world: &mut W) -> bool {
         let Self { core, links, next } = self;
-        let now = world.now();
         let mut moved = accept(links, world);
-        while let Some((number, result)) = core.answer() {
-            links.iter_mut().flatten().for_each(|link| link.answered(number, result, now));
+        while let Some(answer) = core.answer() {
+            links.iter_mut().flatten().for_each(|link| link.answered(answer, core, world));
             moved = true;
         }
         let waiting = links.iter().flatten().any(Link::waits);

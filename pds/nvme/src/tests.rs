@@ -3,8 +3,9 @@
 use super::*;
 use orion_block::{Error, Instant, Op};
 use orion_driver_pd::model::{
-    BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, Rig, SECOND, TestWorld, builder, device, read,
+    BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, MANAGER, Rig, SECOND, TestWorld, builder, device, managed, read,
 };
+use orion_metrics::{Order, Progress, Reply, Row, Verb, Work};
 use orion_nvme::DMA_BYTES;
 use orion_nvme::model::{self, Mischief, Model, ModelRegisters, Shape, Shared, Space};
 use orion_pci::model::Side;
@@ -16,6 +17,8 @@ use std::format;
 use std::vec;
 
 const BAR_LEN: usize = 0x8000;
+/// Of a device's flags: an operator may have it do what destroys data.
+const ADMIN: u32 = 4;
 
 type Registers = Side<ModelRegisters>;
 type NvmeRig = Rig<NvmePd<TestWorld<Registers>>, Registers>;
@@ -25,7 +28,10 @@ fn one_disk() -> Builder {
 }
 
 fn start(shape: Shape, class: [u8; 3], builder: &Builder) -> Result<(NvmeRig, Shared), InitError> {
-    let mut bench = Bench::new(builder);
+    start_on(Bench::new(builder), shape, class)
+}
+
+fn start_on(mut bench: Bench, shape: Shape, class: [u8; 3]) -> Result<(NvmeRig, Shared), InitError> {
     let spaces = vec![(1, Space::new(512, 9)), (2, Space::new(64, 12))];
     let messages = shape.messages;
     let device = Model::new(shape, spaces, core::mem::take(&mut bench.bus));
@@ -73,6 +79,47 @@ fn a_client_reads_what_the_namespace_holds() {
         assert_eq!(rig.payload::<4096>(4096), device.borrow().spaces[&1].content[100 * 512..108 * 512]);
         assert_eq!(rig.wake(ChannelSet::default()), None, "nothing is in flight, so nothing has a deadline");
         assert!(messages || !device.borrow_mut().take_interrupt(), "the pin is down");
+    }
+}
+
+/// Orders of a manager, which are done or not by what the driver's own configuration says.
+#[test]
+fn what_the_configuration_does_not_allow_no_order_does() {
+    for (flags, unit, expected) in [
+        (0, 0, Reply::Forbidden),
+        (READ_ONLY, 0, Reply::Forbidden),
+        (ADMIN, 1, Reply::Absent),
+        (ADMIN, 0, Reply::Begun),
+    ] {
+        let mut builder = managed(one_disk());
+        builder.devices[0].flags = flags.into();
+        let mut bench = Bench::new(&builder);
+        let manager = bench.manager();
+        let shape = Shape::new().with(|shape| shape.controller.oacs = 2.into());
+        let (mut rig, device) = start_on(bench, shape, CLASS).unwrap();
+        rig.introduce();
+        let work = |rig: &mut NvmeRig, work: Work| {
+            let sequence = manager.tell(Order::Disk(work));
+            rig.wake(ChannelSet::default().with(MANAGER));
+            manager.reply(sequence)
+        };
+        assert_eq!(work(&mut rig, Work::new(Verb::Format, unit)), Some(expected), "{flags}");
+        let formats = device.borrow().manage.formatting.is_some();
+        assert_eq!(formats, expected == Reply::Begun);
+        assert!(rig.world.printed.last().unwrap().contains(&format!("told to format: {expected}")));
+        if formats {
+            assert_eq!(work(&mut rig, Work::new(Verb::Format, 0)), Some(Reply::Busy));
+            rig.send(0, &[read(1, 0, 1, DATA_BUS)]);
+            assert_eq!(rig.answers(0), [Answer { id: 1, status: Err(Error::Offline), blocks: 0 }]);
+            device.borrow_mut().format_ends();
+            rig.settle();
+            rig.wake(ChannelSet::default().with(MANAGER));
+            let done = |row: &Row| matches!(row, Row::DiskWork(row) if row.progress == Progress::Done.number());
+            assert!(manager.rows().iter().any(done));
+        }
+        rig.send(0, &[read(2, 0, 1, DATA_BUS)]);
+        rig.settle();
+        assert_eq!(rig.answers(0), [Answer { id: 2, status: Ok(()), blocks: 1 }]);
     }
 }
 

@@ -13,7 +13,7 @@ const OTHERS: [Why; 3] = [Why::Malformed, Why::NotKept, Why::AuditFull];
 const DENIALS: u8 = 10;
 const _: () = assert!(Denial::ALL.len() == DENIALS as usize);
 /// What has neither an operation nor a reason.
-const PLAIN: [(u8, What); 15] = [
+const PLAIN: [(u8, What); 16] = [
     (1, What::Started),
     (2, What::Restarted),
     (3, What::StateLost),
@@ -29,6 +29,7 @@ const PLAIN: [(u8, What); 15] = [
     (15, What::VolumeClosed),
     (16, What::Limited),
     (17, What::Narrowed),
+    (18, What::Ordered),
 ];
 const REFUSED: u8 = 11;
 const DENIED: u8 = 12;

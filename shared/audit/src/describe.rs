@@ -4,6 +4,7 @@ use crate::record::{Name, Record, What};
 use core::fmt::{self, Display, Formatter};
 use orion_block::Op;
 use orion_caps::{Reason, Rights};
+use orion_control::Verb;
 
 impl Display for Name {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -86,6 +87,11 @@ fn what(record: &Record, f: &mut Formatter<'_>) -> fmt::Result {
                 "{who} began epoch {epoch} of the volume of its window {window}: {} expired",
                 Capabilities(*count)
             )
+        }
+        What::Ordered => {
+            let verb = u8::try_from(record.extent.first).ok().and_then(Verb::of);
+            let (verb, about) = (verb.map_or("do something unknown", Verb::text), record.extent.blocks);
+            write!(f, "{who} had the device of {} told to: {verb} ({about})", record.volume)
         }
         What::Limited => {
             let (iops, bytes) = (record.extent.first, record.extent.blocks);

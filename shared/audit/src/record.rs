@@ -81,6 +81,9 @@ pub enum What {
     Closed,
     /// The server of `volume` broke the protocol of its ring; the volume was closed.
     VolumeClosed,
+    /// `who` had the device of the volume of `window` told to do something: the verb's number is `extent.first`, what it is about
+    /// `extent.blocks`.
+    Ordered,
     /// Something that this version does not know.
     Unknown(u8),
 }

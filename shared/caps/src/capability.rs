@@ -90,6 +90,12 @@ pub enum Command {
         /// The window.
         window: u8,
     },
+    /// Asks whether the caller may have the device of its window's volume told what is beyond reads and writes. Needs the right
+    /// `admin` on it; changes no capability.
+    Order {
+        /// The window.
+        window: u8,
+    },
 }
 
 /// What a command that was done came to.

@@ -22,6 +22,7 @@ impl Tree {
             Command::Narrow { target, blocks, rights } => self.narrow(by, target, blocks, rights),
             Command::Look(target) => self.look(by, target),
             Command::Advance { window } => self.advance(by, window),
+            Command::Order { window } => self.administers(by, window).map(|(index, _)| (index, 0)),
         };
         self.refresh();
         if matches!(command, Command::Limit(..)) {
@@ -209,11 +210,14 @@ impl Tree {
         Ok((index, self.live_below(index)))
     }
 
-    fn advance(&mut self, by: u8, window: u8) -> Result<(u8, u32), Denial> {
+    /// The caller's capability in `window`, if it has `admin` and is not suspended.
+    fn administers(&self, by: u8, window: u8) -> Result<(u8, Entry), Denial> {
         let (index, entry) = self.own(by, window)?;
-        if !entry.allowed.contains(Rights::ADMIN) {
-            return Err(Denial::Right);
-        }
+        if entry.allowed.contains(Rights::ADMIN) { Ok((index, entry)) } else { Err(Denial::Right) }
+    }
+
+    fn advance(&mut self, by: u8, window: u8) -> Result<(u8, u32), Denial> {
+        let (index, entry) = self.administers(by, window)?;
         let port = entry.granted.port;
         let epoch = self.epoch(port).checked_add(1).ok_or(Denial::Full)?;
         if let Some(place) = self.epochs.get_mut(usize::from(port)) {

@@ -10,10 +10,12 @@
 #[cfg(test)]
 extern crate std;
 
+mod disk;
 pub mod operator;
 mod ring;
 pub mod text;
 mod wire;
 
+pub use orion_metrics::Verb;
 pub use ring::{Client, End, MESSAGE, PAGE, SLOTS, Server};
 pub use wire::{Ask, Kind, Name, Refused, VERSION};

@@ -2,14 +2,15 @@
 //! Messages between operators and the manager: requests of a fixed size, each answered by some frames.
 //!
 //! A request is 144 bytes: u32 magic, u16 version, u16 kind, u32 number, u32 zero, and the 128 bytes of a command to the
-//! gatekeeper (zero in a request for the state), or an order to a PD: u16 its kind, 6 zero bytes, the PD's name, zeroes. A frame is u32 magic, u16 version, u16 kind, u32 number of the request,
+//! gatekeeper (zero in a request for the state), or an order: u16 its kind, 6 zero bytes, the name of
+//! the PD, or of the disk, the 24 bytes of what is to be done with the disk, zeroes. A frame is u32 magic, u16 version, u16 kind, u32 number of the request,
 //! u32 bytes of its body, and the body. All are little-endian. An answer ends with [`Frame::End`], [`Frame::Done`] or
 //! [`Frame::Refused`].
 use crate::wire::{self, Ask, Refused};
 use crate::{MESSAGE, Name};
 use heapless::Vec;
 use orion_caps::Outcome;
-use orion_metrics::{Figures, Order, ROW, Row};
+use orion_metrics::{Figures, Order, ROW, Row, Work};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -36,7 +37,7 @@ pub enum Request {
     State,
     /// A command to the gatekeeper, in the name of the manager.
     Command(Ask),
-    /// Something that a PD is to do.
+    /// Something that the PD of this name is to do; or with the disk of this name, which is then the order's, whatever its number.
     Order(Order, Name),
     /// How the disks are, by what they say of themselves.
     Health,
@@ -93,7 +94,8 @@ impl Request {
             Self::Health => (HEALTH, [0; MESSAGE]),
             Self::Command(ask) => (COMMAND, wire::emit(number, ask)),
             Self::Order(order, pd) => {
-                let wire = OrderWire { kind: order.number().into(), pad: [0; 6], pd: *pd, rest: [0; 72] };
+                let work = order.work().map_or([0; Work::BYTES], Work::bytes);
+                let wire = OrderWire { kind: order.number().into(), pad: [0; 6], pd: *pd, work, rest: [0; 48] };
                 (ORDER, zerocopy::transmute!(wire))
             }
         };
@@ -125,12 +127,13 @@ struct OrderWire {
     kind: U16,
     pad: [u8; 6],
     pd: Name,
-    rest: [u8; 72],
+    work: [u8; Work::BYTES],
+    rest: [u8; 48],
 }
 
 fn order(message: &[u8; MESSAGE]) -> Option<Request> {
-    let OrderWire { kind, pad, pd, rest } = zerocopy::transmute!(*message);
-    let order = Order::of(kind.get()).filter(|_| pad == [0; 6] && rest == [0; 72])?;
+    let OrderWire { kind, pad, pd, work, rest } = zerocopy::transmute!(*message);
+    let order = Order::of(kind.get(), &work).filter(|_| pad == [0; 6] && rest == [0; 48])?;
     Some(Request::Order(order, pd))
 }
 
@@ -321,7 +324,9 @@ mod tests {
             if sane == 3 && bytes[20].is_multiple_of(2) {
                 let kind = bytes[16] % 3;
                 bytes[16..24].copy_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
-                bytes[72..].fill(0);
+                let work = if kind == 2 { 72..96 } else { 72..72 };
+                bytes[work.clone()].iter_mut().for_each(|byte| *byte %= 20);
+                bytes[work.end..].fill(0);
             }
             if (sane == 1 || sane == 4) && bytes[20].is_multiple_of(2) {
                 bytes[16..].fill(0);

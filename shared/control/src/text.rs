@@ -7,7 +7,7 @@ use orion_caps::{Budget, Extent, Rights, WINDOWS};
 use orion_metrics::Order as PdOrder;
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 12] = [
+pub const HELP: [&str; 18] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
     "health                                 disks: model, serial number, temperature, wear, counts, attributes",
@@ -19,6 +19,12 @@ pub const HELP: [&str; 12] = [
     "ctl narrow CLIENT[:WINDOW] [blocks=0..N] [rights=read,write]   leave it only these of its blocks and rights, for good",
     "ctl delegate VOLUME CLIENT:WINDOW blocks=A..B rights=read,write [in-flight=N] [iops=N] [expires=EPOCH] ...",
     "ctl reset PD                           have a protection domain count from 0 again, with no times",
+    "ctl disk DISK format [block=BYTES] [erase=data|key] confirm=DISK    give it its blocks anew, empty",
+    "ctl disk DISK sanitize blocks|overwrite|key confirm=DISK    destroy all that was ever written to its device",
+    "ctl disk DISK namespaces | create blocks=N [block=BYTES] | attach N | detach N | delete N confirm=DISK",
+    "ctl disk DISK power STATE | idle=US     a power state; or those with which the longest wait is US microseconds, 0: none",
+    "ctl disk DISK zones [from=BLOCK]        how its zones are",
+    "ctl disk DISK zone open|close|finish BLOCK | reset BLOCK confirm=DISK | reset-all confirm=DISK    change one, or all",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];
 
@@ -37,7 +43,7 @@ pub enum Order<'a> {
     List,
     /// A command to the gatekeeper. Where a volume is named, the command's window is the manager's on it.
     Command(Ask, Option<&'a str>),
-    /// Something that a PD is to do.
+    /// Something that a PD is to do, or that is to be done with a disk.
     Tell(PdOrder, &'a str),
 }
 
@@ -75,7 +81,7 @@ pub fn parse(line: &str) -> Result<Order<'_>, Mistake<'_>> {
     Ok(order)
 }
 
-type Words<'a> = core::str::SplitAsciiWhitespace<'a>;
+pub(crate) type Words<'a> = core::str::SplitAsciiWhitespace<'a>;
 
 fn end<'a>(words: &mut Words<'a>) -> Result<(), Mistake<'a>> {
     words.next().map_or(Ok(()), |word| Err(Mistake { word, what: "nothing more is expected; remove it" }))
@@ -91,6 +97,7 @@ fn command<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
                 words.next().ok_or(Mistake { word: "", what: "name a protection domain, as `status` shows them" })?;
             return end(words).map(|()| Order::Tell(PdOrder::Reset, pd));
         }
+        "disk" => return crate::disk::parse(words),
         "look" => Kind::Look,
         "freeze" => Kind::Freeze,
         "thaw" => Kind::Unfreeze,
@@ -162,7 +169,7 @@ fn setting<'a>(word: &'a str, ask: &mut Ask) -> Result<(), Mistake<'a>> {
     Ok(())
 }
 
-fn number<T: FromStr + Default + PartialEq>(text: &str) -> Option<T> {
+pub(crate) fn number<T: FromStr + Default + PartialEq>(text: &str) -> Option<T> {
     text.parse().ok().filter(|n| *n != T::default())
 }
 

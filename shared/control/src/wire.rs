@@ -50,11 +50,13 @@ pub enum Kind {
     Limit,
     /// See [`Command::Narrow`]. Blocks count from the first of the capability itself.
     Narrow,
+    /// See [`Command::Order`]. The extent says what is to be ordered: the number of a verb, and what it is about.
+    Order,
 }
 
 impl Kind {
     /// Every kind. The order is the number on the wire and in audit records: further ones go to the end.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Attenuate,
         Self::Delegate,
         Self::Revoke,
@@ -64,6 +66,7 @@ impl Kind {
         Self::Advance,
         Self::Limit,
         Self::Narrow,
+        Self::Order,
     ];
 }
 
@@ -125,6 +128,7 @@ impl Ask {
             Kind::Unfreeze => Command::Unfreeze(target),
             Kind::Look => Command::Look(target),
             Kind::Advance => Command::Advance { window: self.window },
+            Kind::Order => Command::Order { window: self.window },
             Kind::Limit => Command::Limit(target, budget),
             // What is left begins where the capability does: its holder counts blocks from there.
             Kind::Narrow if extent.first != 0 => return Err(Refused::Denied(Denial::Extent)),
@@ -305,7 +309,7 @@ mod tests {
             let mut message: [u8; MESSAGE] = bytes.try_into().unwrap();
             if sane {
                 // As a client would write it, but for the numbers.
-                let kind = message[2] % 11;
+                let kind = message[2] % 12;
                 message[..4].copy_from_slice(&[1, 0, kind, 0]);
                 (message[8], message[9], message[10], message[11]) = (message[8] % 18, 0, message[10] % 18, 0);
                 (message[13], message[14], message[15]) = (0, 0, 0);
@@ -316,7 +320,7 @@ mod tests {
             match ask {
                 Ok(ask) => prop_assert_eq!(emit(id, &ask), message),
                 Err(refused) => {
-                    let fine = sane && (1..=9).contains(&message[2]) && message[8] < 16 && message[10] < 16;
+                    let fine = sane && (1..=10).contains(&message[2]) && message[8] < 16 && message[10] < 16;
                     prop_assert!(!fine && refused == Refused::Malformed);
                 }
             }

@@ -3,7 +3,7 @@
 use crate::{Counters, Health};
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
-use orion_metrics::Figures;
+use orion_metrics::{Figures, Reply, Row, Work};
 
 /// One of the disks that an engine drives: a namespace, a port's drive, a logical unit. Counted from 0, and fixed at init.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +87,18 @@ pub trait Engine<T> {
 
     /// What the device said of itself; `None` where it says nothing.
     fn health(&self, _unit: Unit) -> Option<&Health> {
+        None
+    }
+
+    /// Takes something that is to be done with a disk beside requests, by somebody with the right to `admin`; the device is shown
+    /// it by the next [`kick`](Self::kick) or [`expire`](Self::expire). How far it is [`report`](Self::report) says. `sequence`
+    /// is what the manager calls it.
+    fn order(&mut self, _sequence: u32, _work: &Work) -> Reply {
+        Reply::Unsupported
+    }
+
+    /// The row `index` of what became of such work, and what was found by it; `None` where there are no more.
+    fn report(&self, _index: usize) -> Option<Row> {
         None
     }
 

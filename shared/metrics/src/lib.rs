@@ -16,6 +16,7 @@ mod histogram;
 mod orders;
 mod page;
 mod rows;
+mod work;
 
 pub use disk::{DiskAttributes, DiskState, DiskText, PER_ROW};
 pub use figures::{Counter, Figures, Kind};
@@ -23,3 +24,4 @@ pub use histogram::{BUCKETS, Histogram, UNIT_NS};
 pub use orders::{ORDERS_BYTES, Order, give, given};
 pub use page::{FIGURES_BYTES, Page, ROWS_MAX, Unreadable, VERSION, acknowledged, copies, read, read_row};
 pub use rows::{Client, Holding, ROW, Row, Volume};
+pub use work::{DiskSpace, DiskWork, DiskZones, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize};

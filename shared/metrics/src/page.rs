@@ -2,10 +2,11 @@
 //! The page that a PD writes and the manager reads.
 //!
 //! Layout, little-endian: u32 magic at 0, u32 version at 4, u32 copies begun at 8, u32 copies complete at 12, u32 rows at
-//! 16, u32 sequence of the last order that was taken at 20, and u32 1 at 24 if it was done; the figures from 64; rows of 64 bytes from 4096, as far as the region goes. A reader whose two looks at the counts of
+//! 16, u32 sequence of the last order that was taken at 20, and what was answered ([`Reply`]) at 24; the figures from 64; rows of 64 bytes from 4096, as far as the region goes. A reader whose two looks at the counts of
 //! copies differ has read something torn, and tries again (a sequence lock, without the lock: the writer never waits).
 use crate::figures::Figures;
 use crate::rows::{ROW, Row};
+use crate::work::Reply;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::fence;
 use orion_region::Window;
@@ -50,8 +51,8 @@ impl Page {
     }
 
     /// Acknowledges an order: seen by who reads the next copy.
-    pub fn acknowledge(&mut self, sequence: u32, done: bool) {
-        self.window.store(DONE, u32::from(done), Relaxed);
+    pub fn acknowledge(&mut self, sequence: u32, reply: Reply) {
+        self.window.store(DONE, reply.number(), Relaxed);
         self.window.store(OBEYED, sequence, Release);
     }
 
@@ -80,9 +81,9 @@ pub fn copies(window: &Window) -> u32 {
     window.load(COMPLETE, Acquire)
 }
 
-/// Whether the order `sequence` was done; `None` while it is not acknowledged.
-pub fn acknowledged(window: &Window, sequence: u32) -> Option<bool> {
-    (window.load(OBEYED, Acquire) == sequence).then(|| window.load(DONE, Relaxed) == 1)
+/// What was answered to the order `sequence`; `None` while it is not acknowledged.
+pub fn acknowledged(window: &Window, sequence: u32) -> Option<Reply> {
+    (window.load(OBEYED, Acquire) == sequence).then(|| Reply::of(window.load(DONE, Relaxed)))
 }
 
 /// Rows that a region has room for.

@@ -2,6 +2,7 @@
 //! Rows after a page's figures: what the gatekeeper holds, and what disks say of themselves. Names are numbers here: the manager knows them from its own
 //! configuration.
 use crate::disk::{self, DiskAttributes, DiskState, DiskText};
+use crate::work::{self, DiskSpace, DiskWork, DiskZones};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -153,6 +154,12 @@ pub enum Row {
     DiskState(DiskState),
     /// Vendor attributes of a disk.
     DiskAttributes(DiskAttributes),
+    /// The last work of a disk.
+    DiskWork(DiskWork),
+    /// A namespace of its device.
+    DiskSpace(DiskSpace),
+    /// Zones of a disk.
+    DiskZones(DiskZones),
 }
 
 impl Row {
@@ -162,6 +169,9 @@ impl Row {
             Self::DiskText(row) => Some(row.unit),
             Self::DiskState(row) => Some(row.unit),
             Self::DiskAttributes(row) => Some(row.unit),
+            Self::DiskWork(row) => Some(row.unit),
+            Self::DiskSpace(row) => Some(row.unit),
+            Self::DiskZones(row) => Some(row.unit),
             _ => None,
         }
     }
@@ -175,6 +185,9 @@ impl Row {
             Self::DiskText(row) => zerocopy::transmute!(row),
             Self::DiskState(row) => zerocopy::transmute!(row),
             Self::DiskAttributes(row) => zerocopy::transmute!(row),
+            Self::DiskWork(row) => zerocopy::transmute!(row),
+            Self::DiskSpace(row) => zerocopy::transmute!(row),
+            Self::DiskZones(row) => zerocopy::transmute!(row),
         }
     }
 
@@ -188,6 +201,9 @@ impl Row {
             disk::TEXTS => Some(Self::DiskText(zerocopy::transmute!(*bytes))),
             disk::STATE => Some(Self::DiskState(zerocopy::transmute!(*bytes))),
             disk::ATTRIBUTES => Some(Self::DiskAttributes(zerocopy::transmute!(*bytes))),
+            work::WORKS => Some(Self::DiskWork(zerocopy::transmute!(*bytes))),
+            work::SPACES => Some(Self::DiskSpace(zerocopy::transmute!(*bytes))),
+            work::ZONES => Some(Self::DiskZones(zerocopy::transmute!(*bytes))),
             _ => None,
         }
     }

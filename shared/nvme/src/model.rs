@@ -21,11 +21,13 @@ use std::vec;
 use std::vec::Vec;
 
 mod admin;
+mod manage;
 mod queues;
 mod registers;
 mod requests;
 mod shape;
 
+pub use manage::Manage;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
 
@@ -124,6 +126,10 @@ pub struct Model {
     pub master: bool,
     /// Whether the bus lets it reach memory.
     pub bus: Option<Bus>,
+    /// What it does beside requests.
+    pub manage: Manage,
+    /// Namespaces that were made.
+    manage_serial: u32,
     memory: BusMemory,
     gone: bool,
     config: u32,
@@ -161,6 +167,8 @@ impl Model {
             polls: false,
             master: false,
             bus: None,
+            manage: Manage::default(),
+            manage_serial: 0,
             memory: BusMemory::new(memory),
             gone: false,
             config: 0,

@@ -24,6 +24,7 @@ mod engine;
 mod figures;
 mod jobs;
 mod memory;
+mod orders;
 mod recover;
 mod slots;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod tests;
 use bring::Phase;
 pub use memory::DMA_BYTES;
 use memory::Memory;
+use orders::Orders;
 
 /// Requests at most.
 const MOST: usize = 128;
@@ -105,6 +107,7 @@ pub struct Nvme<R, T = u32> {
     units: u8,
     controller: wire::Controller,
     admin: Admin,
+    orders: Orders,
     health: Health,
 }
 
@@ -162,6 +165,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             capabilities,
             units: u8::try_from(places.len()).unwrap_or(UNITS),
             controller: zerocopy::FromZeros::new_zeroed(),
+            orders: Orders::EMPTY,
             health: Health::default(),
         };
         engine.begin();

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod controller;
 pub mod log;
+pub mod manage;
 pub mod namespace;
 pub mod register;
 pub mod status;

@@ -2,7 +2,7 @@
 //! A PD's figures, and the page on which it shows them to the manager when that asks; beside it what the supervisor asks.
 use crate::supervision::Supervised;
 use crate::{Channel, ChannelSet, Config, InitError, World};
-use orion_metrics::{Figures, Order, Page, Row, given};
+use orion_metrics::{Figures, Order, Page, Reply, Row, Work, given};
 use orion_region::Window;
 
 /// What a PD counts, private to it until the manager asks. Where the system has no manager nobody ever does.
@@ -82,18 +82,36 @@ impl Reporter {
         self.wake(world);
     }
 
+    /// What the manager has told us to do with a disk since we were last asked, and its sequence. To be answered by
+    /// [`acknowledge`](Self::acknowledge); a PD that never asks answers at the next [`publish`](Self::publish) that it does not
+    /// know such orders.
+    pub fn work(&self) -> Option<(u32, Work)> {
+        let (sequence, order) = self.new_order()?;
+        Some((sequence, order?.work()?))
+    }
+
+    /// Answers an order: seen by the manager once it is woken.
+    pub fn acknowledge(&mut self, sequence: u32, reply: Reply) {
+        if let Some(page) = &mut self.page {
+            page.acknowledge(sequence, reply);
+        }
+    }
+
+    /// The order that was not answered yet; of it nothing more where this version does not know it.
+    fn new_order(&self) -> Option<(u32, Option<Order>)> {
+        let (page, (orders, slot)) = self.page.as_ref().zip(self.orders.as_ref())?;
+        let (sequence, order) = given(orders, *slot);
+        (sequence != page.obeyed()).then_some((sequence, order))
+    }
+
     /// Does what the manager has told us since we were last asked.
     fn obey(&mut self) {
-        let (Some(page), Some((orders, slot))) = (&mut self.page, &self.orders) else { return };
-        let (sequence, order) = given(orders, *slot);
-        if sequence == page.obeyed() {
-            return;
+        let Some((sequence, order)) = self.new_order() else { return };
+        let reply = if order == Some(Order::Reset) { Reply::Done } else { Reply::Unknown };
+        if reply == Reply::Done {
+            self.base = self.figures;
         }
-        match order {
-            Some(Order::Reset) => self.base = self.figures,
-            None => {}
-        }
-        page.acknowledge(sequence, order.is_some());
+        self.acknowledge(sequence, reply);
     }
 
     /// Wakes the manager.

@@ -9,7 +9,7 @@
 )]
 use orion_control::operator::{Frame, HEAD, Request};
 use orion_control::{Ask, Kind, Name, Refused};
-use orion_metrics::{Histogram, Order, Row};
+use orion_metrics::{Histogram, Order, Reply, Row};
 use orion_pd::Verdict;
 use orion_sim::{Habit, Machine, Random};
 
@@ -179,7 +179,7 @@ fn what_a_pd_is_told_it_does_or_the_operator_hears_of_it() {
     machine.common.borrow_mut().operator.sends.extend(Request::State.emit(2));
     machine.pass(1_000_000_000);
     let page = machine.window("metrics_blk_d0");
-    assert_eq!(orion_metrics::acknowledged(&page, 1), Some(true));
+    assert_eq!(orion_metrics::acknowledged(&page, 1), Some(Reply::Done));
 }
 
 /// The gatekeeper times a request now and then, each kind on its own: how long it took in there and below.

@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::live::{SocketArg, View, rights_table};
 use orion_control::Kind;
 use orion_control::text::{self, HELP, Order};
+use orion_metrics::Order as PdOrder;
 use std::process::ExitCode;
 
 /// Arguments of `orion ctl`.
@@ -12,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
     /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW;
-    /// advance VOLUME; reset PD; or help
+    /// advance VOLUME; reset PD; disk DISK and what to do with it; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,
 }
@@ -30,6 +31,7 @@ impl Args {
         let mut manager = self.socket.connect()?;
         let (mut ask, volume) = match order {
             Order::Command(ask, volume) => (ask, volume),
+            Order::Tell(PdOrder::Disk(work), disk) => return crate::disk::order(&mut manager, work, disk),
             Order::Tell(order, pd) => {
                 manager.order(order, pd)?;
                 println!("{pd}: done");
@@ -58,6 +60,7 @@ impl Args {
                     | Kind::Unfreeze
                     | Kind::Limit
                     | Kind::Narrow
+                    | Kind::Order
                     | Kind::Attenuate
                     | Kind::Delegate => {
                         println!(

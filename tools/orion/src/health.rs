@@ -112,6 +112,7 @@ fn disk(state: &State, drive: &Drive) -> String {
     );
     let counted = |pd: &Pd| FAULTS.map(|counter| format!("{} {}", pd.figures.get(counter), counter.name()));
     line("driver", &driver.map(counted).unwrap_or_default());
+    line("last order", &drive.work.iter().map(crate::disk::work).collect::<Vec<_>>());
     out.push_str(&attributes(health));
     out
 }
@@ -225,7 +226,7 @@ mod tests {
 
     fn state(health: Health) -> State {
         let mut state = sample(0, 0);
-        state.disks = vec![Drive { pd: "blk_d0".into(), unit: 0, name: Text::new(b"d0"), health }];
+        state.disks = vec![Drive { name: Text::new(b"d0"), health, ..Drive::new("blk_d0".into(), 0) }];
         state
     }
 

@@ -12,6 +12,7 @@ mod cat;
 mod check;
 mod common;
 mod ctl;
+mod disk;
 mod graph;
 mod health;
 mod image;

@@ -18,10 +18,15 @@ struct Live {
 impl Live {
     /// Starts a system whose manager has these rights, in a folder of its own.
     fn start(name: &str, manager: &str) -> Self {
+        Self::on(name, "<orion:disk name=\"d0\" bus=\"virtio-blk\"/>", manager)
+    }
+
+    /// So, on this disk, which is called `d0`.
+    fn on(name: &str, disk: &str, manager: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("orion-live-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let xml = format!(
-            "<system xmlns:orion=\"urn:orion-storage:1\"><orion:disk name=\"d0\" bus=\"virtio-blk\"/>\
+            "<system xmlns:orion=\"urn:orion-storage:1\">{disk}\
              <orion:volume name=\"vault\"><orion:on disk=\"d0\"/></orion:volume>{manager}</system>"
         );
         std::fs::write(folder.join("system.xml"), xml).unwrap();
@@ -118,6 +123,49 @@ fn disks_say_who_they_are() {
         assert_eq!((&disk["counted_by_driver"]["timeouts"], &disk["temperature_c"]), (&0.into(), &Value::Null));
     }
     assert!(live.done(&["health"]).contains("serial       d0\n"));
+}
+
+/// A namespace as a disk: what is destroyed is asked for twice, is recorded, and needs the right to `admin`.
+#[test]
+fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
+    if missing() {
+        return;
+    }
+    let nvme = "<orion:disk name=\"d0\" bus=\"nvme\"/>";
+    let live = Live::on("format", nvme, "<orion:manager rights=\"admin\"/>");
+    assert!(live.writes());
+    let said = live.refused(&["ctl", "disk", "d0", "format"]);
+    assert!(said.contains("confirm=d0"), "{said}");
+    let zeroes = |live: &Live| live.io(&["-r", "-f", "raw", "-c", "read -P 0 0 64k"]).contains("read 65536/65536");
+    let pattern = |live: &Live| live.io(&["-r", "-f", "raw", "-c", "read -P 0xcd 0 64k"]);
+    assert!(!pattern(&live).contains("verification failed"), "what qemu-io writes");
+    let said = live.done(&["ctl", "disk", "d0", "format", "confirm=d0"]);
+    assert!(said.ends_with("d0: format: done\n"), "{said}");
+    assert!(zeroes(&live) && pattern(&live).contains("verification failed"), "a format that left what was written");
+    assert!(live.writes(), "the disk is not used again");
+    assert!(live.done(&["health"]).contains("last order   format: done"));
+    let said = live.done(&["ctl", "disk", "d0", "namespaces"]);
+    assert!(said.contains("namespace 1: ") && said.contains("blocks of 512 bytes, attached"), "{said}");
+    for (what, why) in [
+        (&["sanitize", "blocks", "confirm=d0"][..], "the device cannot do that"),
+        (&["format", "block=777", "confirm=d0"], "makes no sense for this disk"),
+        (&["attach", "1"], "the namespace is attached already"),
+        (&["attach", "9"], "the device refuses"),
+    ] {
+        let said = live.refused(&[&["ctl", "disk", "d0"][..], what].concat());
+        assert!(said.contains(why), "{what:?}: {said}");
+    }
+    let said = live.refused(&["ctl", "disk", "d7", "format", "confirm=d7"]);
+    assert!(said.contains("no disk of that name"), "{said}");
+    let said = live.refused(&["ctl", "disk", "d0", "format", "confirm=d0", "--socket", "look.sock"]);
+    assert!(said.contains("commands go to the one"), "{said}");
+    drop(live);
+
+    let live = Live::on("formatless", nvme, "<orion:manager/>");
+    assert!(live.writes());
+    let said = live.refused(&["ctl", "disk", "d0", "format", "confirm=d0"]);
+    assert!(said.contains("may only look"), "{said}");
+    assert!(!pattern(&live).contains("verification failed"));
 }
 
 #[test]

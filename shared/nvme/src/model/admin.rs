@@ -26,7 +26,7 @@ impl Model {
                 Some(Mischief::AdminId) => self.answer_admin(0x77, 0, 0),
                 Some(Mischief::AdminStatus(status)) => self.answer_admin(command.id(), status, 0),
                 _ => {
-                    let (status, result) = self.administer(&command);
+                    let Some((status, result)) = self.administer(&command) else { continue };
                     self.answer_admin(command.id(), status, result);
                     continue;
                 }
@@ -35,9 +35,11 @@ impl Model {
         }
     }
 
-    fn administer(&mut self, command: &Taken) -> (u16, u32) {
+    /// `None`: the answer comes later.
+    fn administer(&mut self, command: &Taken) -> Option<(u16, u32)> {
         let [ten, eleven] = [command.dwords[10], command.dwords[11]];
-        match command.opcode() {
+        Some(match command.opcode() {
+            0x80 | 0x84 | 0x0d | 0x15 => return self.manage(command),
             0x06 => (self.identify(command, ten & 0xff), 0),
             0x02 => (self.log(command, ten), 0),
             0x09 if ten & 0xff == 7 => (0, 7 << 16 | 7),
@@ -68,7 +70,7 @@ impl Model {
                 (0, 0)
             }
             _ => (1, 0),
-        }
+        })
     }
 
     /// Aborts a request, if it can still be found: 0 where it was.
@@ -86,7 +88,15 @@ impl Model {
         let id = command.namespace();
         let page: Vec<u8> = match cns {
             0 if id == 0 || id > self.shape.controller.namespaces.get() => return 0x00b,
-            0 => self.spaces.get(&id).map_or(vec![0; 4096], |space| space.page()),
+            0 => self.spaces.get(&id).map_or(vec![0; 4096], |space| self.page_of(id, space)),
+            0x11 => self.any_space(id).map_or(vec![0; 4096], |space| self.page_of(id, space)),
+            0x10 => {
+                let all = self.spaces.keys().chain(self.manage.detached.keys()).copied();
+                let all: std::collections::BTreeSet<u32> = all.filter(|n| *n > id).collect();
+                let mut page: Vec<u8> = all.into_iter().flat_map(u32::to_le_bytes).collect();
+                page.resize(4096, 0);
+                page
+            }
             1 => {
                 let mut page = self.shape.controller.as_bytes().to_vec();
                 page.resize(4096, 0);
@@ -103,12 +113,26 @@ impl Model {
         0
     }
 
+    fn any_space(&self, id: u32) -> Option<&super::Space> {
+        self.spaces.get(&id).or_else(|| self.manage.detached.get(&id))
+    }
+
+    /// What Identify shows of a namespace, while it is formatted too.
+    fn page_of(&self, id: u32, space: &super::Space) -> Vec<u8> {
+        let mut page = space.page();
+        if let Some((_, left)) = self.manage.formatting.as_ref().filter(|(command, _)| command.namespace() == id) {
+            page[32] = 0x80 | left;
+        }
+        page
+    }
+
     fn log(&mut self, command: &Taken, ten: u32) -> u16 {
         let bytes = ((ten >> 16) as usize + 1) * 4;
         let mut page = match ten & 0xff {
             2 => self.shape.health.to_vec(),
             3 => [&[1, 0, 0, 0, 0, 0, 0, 0][..], &self.shape.controller.firmware].concat(),
             1 | 4 => Vec::new(),
+            0x81 => self.sanitize_log(),
             _ => return 0x109,
         };
         page.resize(bytes, 0);

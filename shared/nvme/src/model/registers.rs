@@ -61,6 +61,7 @@ impl Model {
     }
 
     fn reset(&mut self) {
+        self.manage_reset();
         (self.requests, self.half, self.shadows) = (None, None, None);
         self.admin = Pair::default();
         self.taken.clear();

@@ -15,6 +15,9 @@ impl Model {
         if !self.spaces.contains_key(&command.namespace()) {
             return status::INVALID_NAMESPACE;
         }
+        if let Some(status) = self.unready(command.namespace()) {
+            return status;
+        }
         let (lba, blocks) = (command.long(10), (command.dwords[12] & 0xffff) + 1);
         match command.opcode() {
             0 => self.flush(command),

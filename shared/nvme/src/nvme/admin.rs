@@ -4,6 +4,7 @@ use super::Nvme;
 use super::bring::Phase;
 use super::jobs::Job;
 use super::memory::{ADMIN_ENTRIES, Memory};
+use super::orders::Ask;
 use crate::queue::{Completion, Submission};
 use crate::wire::Command;
 use crate::wire::command::{admin, page};
@@ -13,6 +14,8 @@ use orion_driver::Registers;
 
 /// What the one command is called.
 const JOB: u16 = 0;
+/// What a command of an order is called that may take long.
+const BESIDE: u16 = 1;
 /// What the first request for an event is called.
 const EVENT: u16 = 0x100;
 /// Requests for events at most.
@@ -42,6 +45,8 @@ pub struct Admin {
     answers: Completion,
     /// The command that is waited for.
     pub job: Option<Job>,
+    /// A command that may take long.
+    pub beside: Option<Ask>,
     /// When it must have been answered.
     pub until: Instant,
     /// What comes next.
@@ -57,7 +62,7 @@ impl Admin {
     pub fn new(memory: &Memory, capabilities: Capabilities, messages: bool) -> Self {
         let (commands, answers) = memory.admin(capabilities, messages);
         let until = Instant(u64::MAX);
-        Self { commands, answers, job: None, until, wanted: Wanted::default(), events: 0, asked: 0 }
+        Self { commands, answers, job: None, beside: None, until, wanted: Wanted::default(), events: 0, asked: 0 }
     }
 
     /// Whether the controller has answered anything.
@@ -81,6 +86,14 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.admin.commands.kick(&self.registers);
     }
 
+    /// Sends a command of an order beside the one.
+    pub(super) fn ask_beside(&mut self, ask: Ask) {
+        self.admin.beside = Some(ask);
+        let command = self.order_command(ask);
+        self.admin.commands.push(command.called(BESIDE));
+        self.admin.commands.kick(&self.registers);
+    }
+
     /// Takes what the controller has answered.
     #[cold]
     #[inline(never)]
@@ -94,6 +107,11 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 (JOB, _) if self.admin.job.is_some() => {
                     if let Some(job) = self.admin.job.take() {
                         self.job_ended(job, answer.status(), result);
+                    }
+                }
+                (BESIDE, _) if self.admin.beside.is_some() => {
+                    if let Some(ask) = self.admin.beside.take() {
+                        self.order_answered(ask, answer.status(), result);
                     }
                 }
                 (_, Some(event)) if self.admin.asked >> event & 1 != 0 => {
@@ -156,6 +174,13 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             let unit = wanted.units.trailing_zeros();
             wanted.units &= wanted.units - 1;
             return self.ask(Job::Namespace(u8::try_from(unit).unwrap_or(0)));
+        }
+        if let Some(job) = self.next_step() {
+            return self.ask(job);
+        }
+        // What has just ended may have left namespaces to look at.
+        if self.admin.wanted.units != 0 {
+            return self.next_job();
         }
         self.ask_for_events();
     }

@@ -143,7 +143,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
 
     /// The controller serves: sends again what it had not answered before it was reset.
     pub(super) fn ready(&mut self) {
-        let present = self.disks.iter().any(|disk| disk.present);
+        let present = self.disks.iter().any(|disk| disk.present || disk.held_back);
         if !present && !self.known {
             return self.die(Fault::Namespaces);
         }
@@ -165,6 +165,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             }
         }
         self.commands.kick(&self.registers);
+        self.order_after_reset();
         self.admin.wanted.events = true;
         self.admin.wanted.logs = 1 << page::HEALTH | 1 << page::FIRMWARE;
         self.next_job();

@@ -28,6 +28,8 @@ pub struct Disk {
     pub wanted: u32,
     /// Whether policy lets nobody write.
     pub read_only: bool,
+    /// Something is done with it that takes no requests beside.
+    pub held_back: bool,
     /// Its identifier; 0 while it is not known.
     pub id: u32,
     /// What it said of itself when it was first found.
@@ -56,7 +58,7 @@ impl Disk {
             }
             (fresh, _) => fresh.is_some(),
         };
-        self.present = alike;
+        self.present = alike && !self.held_back;
         if let Some(Promise { limits, protection, command_blocks, beyond }) = fresh.filter(|_| alike) {
             (self.limits, self.protection, self.found) = (limits, protection, Some(*now));
             (self.command_blocks, self.beyond) = (command_blocks, beyond);

@@ -5,7 +5,7 @@ use crate::wire::command::page;
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
 use orion_driver::{Counters, Engine, Health, Registers, Unit};
-use orion_metrics::Figures;
+use orion_metrics::{Figures, Reply, Row, Work};
 
 impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     const UNITS: u8 = UNITS;
@@ -119,6 +119,14 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
         self.admin.wanted.logs |= 1 << page::HEALTH | 1 << page::FIRMWARE | 1 << page::ERRORS;
         self.next_job();
         self.attend();
+    }
+
+    fn order(&mut self, sequence: u32, work: &Work) -> Reply {
+        self.take_order(sequence, work)
+    }
+
+    fn report(&self, index: usize) -> Option<Row> {
+        self.orders.row(index)
     }
 
     fn health(&self, _: Unit) -> Option<&Health> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the controller is asked, one thing after the other: to learn what it is when it starts, and later how it is.
 use super::disk::Around;
+use super::orders::Ask;
 use super::{FIRST, Nvme};
 use crate::Fault;
 use crate::wire::command::{ALL, admin, cns, feature, page};
@@ -39,6 +40,14 @@ pub enum Job {
     Log(u8),
     /// To abort the request in a slot.
     Abort(u16),
+    /// For a part of an order.
+    Order(Ask),
+    /// How much of a unit's format is left.
+    FormatLeft(u8),
+    /// How far the device is with a sanitize, while it serves; and before that.
+    Sanitize,
+    /// See `Sanitize`.
+    SanitizeFirst,
 }
 
 impl<R: Registers, T: Copy + Default> Nvme<R, T> {
@@ -62,7 +71,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 Command { second: events, ..Command::admin(admin::DOORBELLS, 0, values) }
             }
             Job::List => Command::admin(admin::IDENTIFY, 0, data).with(cns::LIST, 0),
-            Job::Namespace(unit) => {
+            Job::Namespace(unit) | Job::FormatLeft(unit) => {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::NAMESPACE, 0)
             }
@@ -80,6 +89,8 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 Command::admin(admin::GET_LOG, ALL, data).with(u32::from(log) | (bytes / 4 - 1) << 16, 0)
             }
             Job::Abort(slot) => Command::admin(admin::ABORT, 0, 0).with(u32::from(slot) << 16 | QUEUE, 0),
+            Job::Order(ask) => self.order_command(ask),
+            Job::Sanitize | Job::SanitizeFirst => self.command(Job::Log(page::SANITIZE)),
         }
     }
 
@@ -107,11 +118,15 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             Job::Commands if self.controller.manages(oacs::DOORBELLS) && self.registers.messages() => {
                 Some(Job::Doorbells)
             }
-            Job::Commands => Some(Job::List),
+            Job::Commands => Some(self.before_list()),
             Job::Doorbells => {
                 if done {
                     self.memory.shadow(self.capabilities, &mut self.commands, &mut self.answers, self.entries);
                 }
+                Some(self.before_list())
+            }
+            Job::SanitizeFirst => {
+                self.sanitize_looked(done);
                 Some(Job::List)
             }
             Job::List => {
@@ -139,10 +154,27 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             }
             // What became of the request is said by its own answer.
             Job::Abort(_) => None,
+            Job::Order(ask) => {
+                self.order_answered(ask, status, result);
+                None
+            }
+            Job::FormatLeft(_) => {
+                self.format_left(done);
+                None
+            }
+            Job::Sanitize => {
+                self.sanitize_looked(done);
+                None
+            }
         };
         if let Some(next) = next {
             self.ask(next);
         }
+    }
+
+    /// What comes before the namespaces: whether they can be used.
+    fn before_list(&self) -> Job {
+        if self.controller.sanicap.get() == 0 { Job::List } else { Job::SanitizeFirst }
     }
 
     /// What the controller says of itself.
@@ -200,6 +232,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 }
             }
             // Which ones is not looked at: there are few.
+            page::SANITIZE => self.sanitize_looked(done),
             page::CHANGED => self.admin.wanted.units = u16::try_from((1u32 << self.units) - 1).unwrap_or(u16::MAX),
             _ => {}
         }

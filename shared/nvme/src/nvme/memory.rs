@@ -106,6 +106,11 @@ impl Memory {
         found
     }
 
+    /// Writes what a controller is to read into that page.
+    pub fn store<S: crate::wire::Structure>(&self, what: &S) {
+        self.window.copy_in(DATA, what.as_bytes());
+    }
+
     /// The first namespace in a list in that page.
     pub fn first_listed(&self) -> u32 {
         u32::from_le(self.window.load(DATA, Ordering::Relaxed))

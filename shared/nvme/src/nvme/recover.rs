@@ -57,12 +57,15 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.told = false;
         let held = self.slots.iter().filter(|slot| slot.state.is_held());
         let lost = held.clone().any(|slot| slot.deadline.after(GRACE_NS) <= self.now);
-        if lost || self.admin.job.is_some() && self.admin.until <= self.now {
+        if lost || self.admin.job.is_some() && self.admin.until <= self.now || self.order_late() {
             self.counters.timeouts += 1;
             let what = if lost { "a request took too long" } else { "an administrative command took too long" };
             return self.restart(what, Fault::Misbehaves);
         }
         self.abort();
+        if self.orders.is_active() {
+            self.next_job();
+        }
     }
 
     /// Asks for a request to be aborted that has taken too long (5.1): one after the other, the controller need not take more.
@@ -110,6 +113,8 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.commands.forget();
         self.answers.close();
         self.admin.job = None;
+        self.admin.beside = None;
+        self.order_lost();
         self.answer_held(|_, _| Some(Error::Offline));
         self.attend();
     }
@@ -129,7 +134,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     /// Finds out when there is something to be done next.
     pub(super) fn attend(&mut self) {
         let (serves, dead) = (self.phase == Phase::Ready, matches!(self.phase, Phase::Dead(_)));
-        self.busy = !dead && (!serves || self.admin.job.is_some());
+        self.busy = !dead && (!serves || self.admin.job.is_some() || self.orders.is_active());
         let mut next = Instant(u64::MAX);
         if serves && !self.free.is_full() {
             next = self.next_check();
@@ -139,9 +144,13 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 next = if due > self.now { next.min(due) } else { next };
             }
         }
+        if serves && self.orders.is_active() {
+            next =
+                next.min(self.orders.due(self.now.after(POLL_NS)).max(self.now.after(POLL_NS))).min(self.next_check());
+        }
         if self.admin.job.is_some() {
             next = next.min(self.admin.until).min(self.next_check());
-        } else if self.busy {
+        } else if self.busy && !serves {
             next = self.now.after(POLL_NS);
         }
         self.watch = if self.timed || dead { next } else { self.now };

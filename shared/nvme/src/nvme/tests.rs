@@ -11,6 +11,7 @@ use std::vec::Vec;
 
 mod data;
 mod hostile;
+mod orders;
 mod setup;
 mod traffic;
 

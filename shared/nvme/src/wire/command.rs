@@ -66,8 +66,16 @@ pub mod admin {
     pub const GET_FEATURES: u8 = 0x0a;
     /// Asynchronous event request.
     pub const EVENT: u8 = 0x0c;
+    /// Namespace management.
+    pub const NAMESPACE: u8 = 0x0d;
+    /// Namespace attachment.
+    pub const ATTACHMENT: u8 = 0x15;
     /// Doorbell buffer config.
     pub const DOORBELLS: u8 = 0x7c;
+    /// Format NVM.
+    pub const FORMAT: u8 = 0x80;
+    /// Sanitize.
+    pub const SANITIZE: u8 = 0x84;
 }
 
 /// Opcodes of the NVM command set (section 6).
@@ -102,6 +110,10 @@ pub mod cns {
     pub const CONTROLLER: u32 = 1;
     /// The identifiers of the active namespaces.
     pub const LIST: u32 = 2;
+    /// The identifiers of all namespaces, attached or not.
+    pub const ALLOCATED: u32 = 0x10;
+    /// A namespace, attached or not.
+    pub const ALLOCATED_NAMESPACE: u32 = 0x11;
 }
 
 /// Features (section 5.21.1).
@@ -124,4 +136,6 @@ pub mod page {
     pub const FIRMWARE: u8 = 0x03;
     /// Changed namespace list.
     pub const CHANGED: u8 = 0x04;
+    /// Sanitize status.
+    pub const SANITIZE: u8 = 0x81;
 }

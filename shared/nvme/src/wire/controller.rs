@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Identify Controller (section 5.15.2.2, figure 247).
 use super::namespace::BLOCKS_MAX;
-use zerocopy::byteorder::little_endian::{U16, U32};
+use zerocopy::byteorder::little_endian::{U16, U32, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The first 540 bytes of what a controller says of itself.
@@ -45,7 +45,25 @@ pub struct Controller {
     /// Power states, less one.
     pub npss: u8,
     /// Of no interest here.
-    pub pad_2: [u8; 248],
+    pub pad_2: [u8; 16],
+    /// Bytes of the whole device, and those of no namespace.
+    pub total: U128,
+    /// See `total`.
+    pub free: U128,
+    /// Of no interest here.
+    pub pad_4: [u8; 16],
+    /// How it can be sanitized.
+    pub sanicap: U32,
+    /// Of no interest here.
+    pub pad_5: [u8; 10],
+    /// Seconds that a change of an asymmetric access state takes at most.
+    pub ana_seconds: u8,
+    /// Asymmetric access: what it reports.
+    pub anacap: u8,
+    /// Most ANA groups: the largest identifier, and how many.
+    pub ana_groups: [U32; 2],
+    /// Of no interest here.
+    pub pad_6: [u8; 160],
     /// Sizes of submission queue entries: least, most.
     pub sqes: u8,
     /// Sizes of completion queue entries: least, most.
@@ -72,8 +90,22 @@ pub struct Controller {
 
 /// Optional administrative commands (OACS).
 pub mod oacs {
+    /// Format NVM.
+    pub const FORMAT: u16 = 1 << 1;
+    /// Namespace management and attachment.
+    pub const NAMESPACES: u16 = 1 << 3;
     /// Doorbell buffer config.
     pub const DOORBELLS: u16 = 1 << 8;
+}
+
+/// Attributes of Format NVM (FNA).
+pub mod fna {
+    /// A format is of every namespace.
+    pub const ALL: u8 = 1;
+    /// A secure erase is of every namespace.
+    pub const ERASE_ALL: u8 = 1 << 1;
+    /// A key can be destroyed.
+    pub const KEY: u8 = 1 << 2;
 }
 
 /// Optional commands of the NVM command set (ONCS).
@@ -102,6 +134,12 @@ impl Controller {
     /// Whether the data pointer may be one SGL data block descriptor; a driver of dword-aligned payload need not ask which kind.
     pub fn sgl(&self) -> bool {
         matches!(self.sgls.get() & 3, 1 | 2)
+    }
+
+    /// What formatting is like (FNA, byte 524).
+    pub const fn format_attributes(&self) -> u8 {
+        let [_, _, attributes] = self.fuses;
+        attributes
     }
 
     /// Whether it has an optional administrative command.
@@ -135,6 +173,9 @@ mod tests {
         assert_eq!([offset_of!(Controller, cmic), offset_of!(Controller, mdts)], [76, 77]);
         assert_eq!([offset_of!(Controller, version), offset_of!(Controller, oacs)], [80, 256]);
         assert_eq!([offset_of!(Controller, elpe), offset_of!(Controller, npss)], [262, 263]);
+        assert_eq!([offset_of!(Controller, total), offset_of!(Controller, free)], [280, 296]);
+        assert_eq!([offset_of!(Controller, sanicap), offset_of!(Controller, ana_seconds)], [328, 342]);
+        assert_eq!([offset_of!(Controller, anacap), offset_of!(Controller, ana_groups)], [343, 344]);
         assert_eq!([offset_of!(Controller, sqes), offset_of!(Controller, namespaces)], [512, 516]);
         assert_eq!([offset_of!(Controller, oncs), offset_of!(Controller, vwc)], [520, 525]);
         assert_eq!([offset_of!(Controller, awupf), offset_of!(Controller, sgls)], [528, 536]);

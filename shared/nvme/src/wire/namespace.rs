@@ -31,8 +31,10 @@ pub struct Namespace {
     pub dpc: u8,
     /// Protection in use.
     pub dps: u8,
-    /// Sharing, reservations, format progress.
-    pub nmic: [u8; 3],
+    /// Sharing, and reservations.
+    pub nmic: [u8; 2],
+    /// Per cent of a format that are left, where the uppermost bit is set.
+    pub format_left: u8,
     /// What deallocated blocks read as.
     pub dlfeat: u8,
     /// Blocks that are written atomically, less one: in normal operation, when power fails, for compare and write.
@@ -93,6 +95,19 @@ impl Namespace {
         let format = self.formats.get(usize::from(self.format & 0xf)).map_or(0, |format| format.get());
         let shift = u8::try_from(format >> 16 & 0xff).unwrap_or(0);
         (format & 0xffff, BlockSize::from_shift(shift).filter(|size| size.shift() <= 12))
+    }
+
+    /// The LBA format with blocks of `bytes` bytes and no metadata, if there is one.
+    pub fn format_of(&self, bytes: u64) -> Option<u8> {
+        let formats = (0..).zip(&self.formats).take(usize::from(self.formats_count) + 1);
+        let mut sizes = formats.map(|(index, format)| (index, format.get() & 0xffff, format.get() >> 16 & 0xff));
+        let found = sizes.find(|(_, metadata, shift)| *metadata == 0 && 1u64.checked_shl(*shift) == Some(bytes));
+        found.filter(|_| bytes != 1).map(|(index, ..)| index)
+    }
+
+    /// Bytes of a block; 0 where that makes no sense.
+    pub fn block_bytes(&self) -> u32 {
+        self.lba_format().1.map_or(0, BlockSize::bytes)
     }
 
     /// How protection information is asked for; nothing where blocks have metadata that this driver has no room for.

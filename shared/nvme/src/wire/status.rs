@@ -17,6 +17,10 @@ pub const INVALID_FIELD: u16 = 0x002;
 pub const ABORTED: u16 = 0x007;
 /// Generic: there is no such namespace.
 pub const INVALID_NAMESPACE: u16 = 0x00b;
+/// Generic: it was to be sanitized, and that failed.
+pub const SANITIZE_FAILED: u16 = 0x01c;
+/// Generic: it is being sanitized.
+pub const SANITIZING: u16 = 0x01d;
 /// Generic: the namespace is write protected.
 pub const WRITE_PROTECTED: u16 = 0x020;
 /// Generic: the command was interrupted, and may be sent again.
@@ -63,10 +67,10 @@ pub const fn meaning(status: u16) -> Meaning {
     let error = match status & CODE {
         SUCCESS => return Meaning::Done,
         INTERRUPTED | TRANSIENT => Error::Io,
-        NOT_READY | FORMATTING => Error::Again,
+        NOT_READY | FORMATTING | SANITIZING => Error::Again,
         INVALID_OPCODE => return Meaning::Failed(Error::Unsupported),
         ABORTED => return Meaning::Failed(Error::TimedOut),
-        INVALID_NAMESPACE => return Meaning::Failed(Error::Offline),
+        INVALID_NAMESPACE | SANITIZE_FAILED => return Meaning::Failed(Error::Offline),
         WRITE_PROTECTED | READ_ONLY_RANGE => return Meaning::Failed(Error::ReadOnly),
         OUT_OF_RANGE => return Meaning::Failed(Error::OutOfRange),
         CAPACITY_EXCEEDED => return Meaning::Failed(Error::NoSpace),

@@ -5,7 +5,7 @@ use orion_caps::Outcome;
 use orion_control::operator::{Begin, Disk, Frame, HEAD, Pd, Request, Ring};
 use orion_control::{Ask, Name, Refused};
 use orion_driver::{Health, Text};
-use orion_metrics::{Client, DiskText, Holding, Order, Row, Volume};
+use orion_metrics::{Client, DiskSpace, DiskText, DiskWork, Holding, Order, Row, Volume, ZoneRow};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -46,6 +46,30 @@ pub struct Drive {
     pub name: Text,
     /// What it says.
     pub health: Health,
+    /// What was done with it last, if anything was.
+    pub work: Option<DiskWork>,
+    /// Namespaces of its device, where they were asked for last.
+    pub spaces: Vec<DiskSpace>,
+    /// Its zones, where they were asked for last.
+    pub zones: Vec<ZoneRow>,
+}
+
+impl Drive {
+    /// A disk of which nothing is known yet.
+    pub fn new(pd: String, unit: u8) -> Self {
+        let (name, health) = (Text::default(), Health::default());
+        Self { pd, unit, name, health, work: None, spaces: Vec::new(), zones: Vec::new() }
+    }
+
+    fn take(&mut self, row: Row) {
+        match row {
+            Row::DiskText(DiskText { what: 0, text, .. }) => self.name = Text::new(&text),
+            Row::DiskWork(work) => self.work = Some(work),
+            Row::DiskSpace(space) => self.spaces.push(space),
+            Row::DiskZones(zones) => self.zones.extend(zones.list.iter().take(zones.count.into())),
+            row => self.health.take(&row),
+        }
+    }
 }
 
 /// A manager at the other end of a socket.
@@ -157,14 +181,15 @@ impl Manager {
 }
 
 impl Manager {
-    /// Has a PD do something.
+    /// Has a PD do something, or something be done with the disk of that name.
     ///
     /// # Errors
     /// A message for people, where it was not done.
     pub fn order(&mut self, order: Order, pd: &str) -> Result<(), String> {
         self.send(&Request::Order(order, Name::new(pd)))?;
         self.receive(|frame| match frame {
-            Frame::Done(_) => Ok(()),
+            Frame::Done(Err(refused)) => Err(format!("the gatekeeper refused it: {refused}")),
+            Frame::Done(Ok(_)) => Ok(()),
             Frame::Refused(why) => Err(plain(why)),
             _ => Err("the manager's answer makes no sense; use the orion that runs the system".to_owned()),
         })
@@ -199,13 +224,11 @@ impl State {
         let (Some(unit), pd) = (row.unit(), plain(disk.pd.as_str())) else { return };
         let known = self.disks.iter().position(|other| other.pd == pd && other.unit == unit);
         let at = known.unwrap_or_else(|| {
-            self.disks.push(Drive { pd, unit, name: Text::default(), health: Health::default() });
+            self.disks.push(Drive::new(pd, unit));
             self.disks.len() - 1
         });
-        let Some(drive) = self.disks.get_mut(at) else { return };
-        match row {
-            Row::DiskText(DiskText { what: 0, text, .. }) => drive.name = Text::new(&text),
-            row => drive.health.take(&row),
+        if let Some(drive) = self.disks.get_mut(at) {
+            drive.take(row);
         }
     }
 }

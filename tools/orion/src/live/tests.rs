@@ -40,7 +40,7 @@ pub fn sample(ns: u64, passed: u64) -> State {
         holdings: vec![held(0, 1, u8::MAX), held(1, 0, 0), held(77, 2, 99)],
         clients: vec![Client::new(0, false, 5)],
         volumes: vec![Volume::new(0, 1, 2, 1 << 14, false), Volume::new(60, 9, 0, 0, true)],
-        disks: vec![Drive { pd: "blk_d0".into(), unit: 0, name: Text::new(b"d0"), health }],
+        disks: vec![Drive { name: Text::new(b"d0"), health, ..Drive::new("blk_d0".into(), 0) }],
     }
 }
 

@@ -7,6 +7,7 @@ use crate::check::MANAGER_PRIORITY;
 use crate::model::WINDOWS;
 use crate::plan::{Board, RegionKind};
 use crate::policy::rights_text;
+use orion_caps::Rights;
 use orion_metrics::{ROW, ROWS_MAX};
 use orion_pd::config::{self, Control, Grant, NONE, Name, Ring, Role, Watch};
 
@@ -18,6 +19,10 @@ const ORDERS: &str = "orders";
 const TICK: &str = "tick";
 /// Bytes of the gatekeeper's page of figures, with all that it holds.
 const HOLDINGS: u64 = PAGE + (ROW * ROWS_MAX) as u64;
+/// Bytes of what a driver found by what it was told: namespaces, zones.
+const REPORT: u64 = PAGE;
+/// Of a device's flags: an operator may have it do what destroys data.
+const ADMIN: u32 = 4;
 /// Bytes of what a disk says of itself: four texts, its state, five rows of attributes.
 const HEALTH: u64 = (ROW * 10) as u64;
 /// Disks of one driver of which that is shown.
@@ -108,6 +113,7 @@ impl Build<'_> {
             // The clock is never asked, and so never told.
             if pd != TICK {
                 self.orders_to(pd, slot);
+                self.disks_of(pd, slot);
             }
         }
         let rings = self.all_rings();
@@ -128,6 +134,30 @@ impl Build<'_> {
         }
     }
 
+    /// Where the manager finds each disk of the driver `pd`, whose slot is `slot`: that, the disk's place behind the driver, and the
+    /// manager's window on a volume that lies on it. It has the same rights on all of them.
+    fn disks_of(&mut self, pd: &str, slot: u64) {
+        let admin = Rights::from_bits(self.system.manager.as_ref().map_or(0, |manager| manager.rights));
+        let Some(part) = self.pds.get_mut(pd).filter(|_| pd != SERIAL && admin.contains(Rights::ADMIN)) else { return };
+        part.blob.devices.iter_mut().for_each(|device| device.flags = (device.flags.get() | ADMIN).into());
+        let names: Vec<String> = part.blob.devices.iter().map(|device| device.name.as_str().to_owned()).collect();
+        for (unit, disk) in (0u64..).zip(&names) {
+            let Some(window) = self.window_over(disk) else { continue };
+            let place = slot | unit << 8 | window << 16;
+            if let Some(part) = self.pds.get_mut(MANAGER) {
+                part.blob.settings.push(setting(&format!("disk {disk}"), place));
+            }
+        }
+    }
+
+    /// The manager's window on the first volume that lies on a disk.
+    fn window_over(&self, disk: &str) -> Option<u64> {
+        let on_disk: Vec<&str> = self.system.partitions_of(disk).into_iter().map(|(volume, _)| volume).collect();
+        let links = self.pds.get(GATEKEEPER)?.blob.links.iter().filter(|link| link.role() == Role::Client);
+        let at = links.map(|link| link.volume.as_str()).position(|name| name == disk || on_disk.contains(&name))?;
+        u64::try_from(at).ok()
+    }
+
     fn figures_of(&mut self, pd: &str) {
         let region = format!("metrics_{pd}");
         let disks = self.pds.get(pd).map_or(0, |part| part.blob.devices.len());
@@ -136,7 +166,7 @@ impl Build<'_> {
             // The console's one is a UART.
             0 => PAGE,
             _ if pd == SERIAL => PAGE,
-            disks => PAGE + (disks.min(DISKS_SHOWN) * HEALTH).next_multiple_of(PAGE),
+            disks => PAGE + REPORT + (disks.min(DISKS_SHOWN) * HEALTH).next_multiple_of(PAGE),
         };
         self.region(memory(&region, RegionKind::Page, size));
         let (own, vaddr) = (self.map(pd, &region, true), self.map(MANAGER, &region, false));

@@ -126,6 +126,10 @@ impl Oracle {
                 self.caps.iter_mut().find(|c| c.id == cap.id).unwrap().frozen = frozen;
                 Ok(())
             }
+            Command::Order { window } => {
+                let cap = self.at(Holding { client: by, window }).ok_or(Denial::NoCapability)?;
+                (!self.asleep(cap) && cap.rights & ADMIN != 0).then_some(()).ok_or(Denial::Right)
+            }
             Command::Advance { window } => {
                 let cap = self.at(Holding { client: by, window }).ok_or(Denial::NoCapability)?;
                 let port = cap.port;
@@ -241,6 +245,7 @@ fn step() -> impl Strategy<Value = Step> {
         // One request at a time is asked, so none ever waits for these.
         2 => (odd, 0u32..3).prop_map(|(at, in_flight)| Command::Limit(at, Budget { in_flight, ..Budget::NONE })),
         1 => (0..WINDOWS).prop_map(|window| Command::Advance { window }),
+        1 => (0..WINDOWS).prop_map(|window| Command::Order { window }),
     ];
     let block = prop_oneof![9 => 0u64..24, 1 => 0u64..60];
     prop_oneof![
