@@ -55,7 +55,7 @@ bugs: ## the test of the tests: which of them catch which bugs; BUGS=--write ren
 	.ci/cargo run --quiet --package orion-bugs -- $(BUGS)
 
 bench: build ## measure each part, and the whole chain beside qemu-img on the same file
-	@.ci/need run
+	@.ci/need run bench
 	.ci/bench
 
 image: build ## make the seL4 Microkit image for BOARD, with MICROKIT_SDK

@@ -27,6 +27,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("ahci", "region"),     // as virtio's
     ("am53c974", "region"), // as virtio's
     ("am53c974", "scsi"),   // what its bus carries
+    ("raid", "parity"),     // the arithmetic of P and Q
     ("control", "region"),  // its two pages are shared memory
     ("audit", "region"),    // so is its ring
 ];

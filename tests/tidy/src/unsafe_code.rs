@@ -12,6 +12,12 @@ const UNSAFE: &[(&str, &str)] = &[
     ("pds/supervisor/tests/", "windows on a test's own memory"),
     ("tools/host/", "the host world maps memory and makes system calls"),
     ("tools/bench/src/allocations.rs", "an allocator that counts is unsafe to implement"),
+    (
+        "shared/parity/src/machine.rs",
+        "functions compiled to instructions that the processor was found to have are called",
+    ),
+    ("shared/parity/src/gfni.rs", "bytes are moved to registers and back"),
+    ("tools/bench/src/parity.rs", "a C library is loaded and called"),
     ("tools/bench/src/ring.rs", "windows on a measurement's own memory"),
     ("tools/insns/", "QEMU calls a plugin through C functions"),
     ("pds/sel4/", "the seL4 world maps memory and makes system calls"),

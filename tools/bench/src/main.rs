@@ -3,6 +3,7 @@
 mod allocations;
 mod host;
 mod layers;
+mod parity;
 mod raid;
 mod refusals;
 mod ring;
@@ -15,6 +16,8 @@ use clap::Parser;
 enum Command {
     /// Nanoseconds and allocations of one request through a ring, the gatekeeper and layers, on one thread.
     Layers,
+    /// P and Q of RAID on one processor, beside ISA-L.
+    Parity,
     /// The host world's whole chain beside `qemu-img bench`, on the same file and the same processor.
     Host(host::Host),
     /// Instructions of the whole machine for one read, on seL4 in QEMU; needs a Microkit SDK.
@@ -24,6 +27,7 @@ enum Command {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Command::parse() {
         Command::Layers => layers::run(),
+        Command::Parity => parity::run(),
         Command::Host(host) => host.run(),
         Command::Sel4(sel4) => sel4.run(),
     }

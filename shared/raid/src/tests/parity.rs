@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Arithmetic and recovery against the definition.
-use crate::parity::{add, add_product, from_p_and_q, from_q, inverse, multiply, power};
+use crate::parity::{add, add_product, from_p_and_q, from_q, inverse, power};
+use orion_parity::field::multiply;
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
