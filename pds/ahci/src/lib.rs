@@ -9,7 +9,7 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
-use orion_ahci::{Fault, Options, Place, UNITS};
+use orion_ahci::{Fault, Options, Place, Power, UNITS};
 use orion_driver::Setup;
 use orion_driver_pd::{Driver, DriverPd, Whole, function};
 use orion_pci::BarRegisters;
@@ -56,7 +56,8 @@ where
             *place = Place::of(device.unit.get(), device.flags.get() & READ_ONLY != 0);
         }
         let setup = Setup { read_only: false, ..setup };
-        orion_ahci::Ahci::new(registers, setup, places, Options::default()).map_err(explain)
+        let power = Power::of(device.options.get() >> 16 & 0xff);
+        orion_ahci::Ahci::new(registers, setup, places, Options { power, ..Options::default() }).map_err(explain)
     }
 }
 

@@ -26,4 +26,4 @@ pub mod wire;
 pub use engine::Ahci;
 pub use fault::Fault;
 pub use layout::{PORT_BYTES, UNITS};
-pub use options::{Options, Place};
+pub use options::{Options, Place, Power};

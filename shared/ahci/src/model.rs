@@ -147,6 +147,8 @@ pub struct Model {
     pub resets: u64,
     /// COMRESETs of ports.
     pub comresets: u64,
+    /// Times that a link has gone to a state of low power.
+    pub naps: u64,
     /// All registers read as ones.
     pub gone: bool,
     /// Commands carried out, by code.
@@ -177,6 +179,7 @@ impl Model {
             kicks: 0,
             resets: 0,
             comresets: 0,
+            naps: 0,
             gone: false,
             done: std::collections::BTreeMap::new(),
             memory: BusMemory { pieces: memory, last: if shape.wide { u64::MAX } else { u32::MAX.into() } },

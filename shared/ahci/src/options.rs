@@ -35,6 +35,29 @@ impl Place {
     }
 }
 
+/// How far an idle link goes by itself, where controller and drive can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Power {
+    /// It stays as it is.
+    #[default]
+    Active,
+    /// To Partial, from which it comes back within 10 microseconds.
+    Partial,
+    /// To Slumber, from which it comes back within 10 milliseconds.
+    Slumber,
+}
+
+impl Power {
+    /// What a configuration calls so: 0, 1 and 2, in this order; everything else is the first.
+    pub const fn of(number: u32) -> Self {
+        match number {
+            1 => Self::Partial,
+            2 => Self::Slumber,
+            _ => Self::Active,
+        }
+    }
+}
+
 /// How drives are to be used, where there is a choice. What a drive cannot do is not used in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -50,12 +73,20 @@ pub struct Options {
     pub look_ahead: Option<bool>,
     /// Freezes the drive's passwords until it loses power, so that nobody can lock it.
     pub freeze: bool,
-    /// Lets an idle link go to Partial by itself, where the controller can.
-    pub save_power: bool,
+    /// How far an idle link goes by itself. Where it goes at all, a drive that is pulled out is missed when it is next asked.
+    pub power: Power,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ncq: true, dma: true, lba48: true, write_cache: None, look_ahead: None, freeze: true, save_power: false }
+        Self {
+            ncq: true,
+            dma: true,
+            lba48: true,
+            write_cache: None,
+            look_ahead: None,
+            freeze: true,
+            power: Power::Active,
+        }
     }
 }

@@ -16,6 +16,7 @@ mod issue;
 mod job;
 mod slots;
 mod smart;
+mod soft;
 mod start;
 mod steps;
 
@@ -142,6 +143,8 @@ pub struct Port<T> {
     released: bool,
     /// It is being made to forget this device's commands alone.
     apart: bool,
+    /// It was reset by software since its link was reset.
+    softened: bool,
     /// Slots that clients' requests may have.
     mine: u32,
     /// Slots of clients' requests.
@@ -216,6 +219,7 @@ impl<T: Copy + Default> Port<T> {
             wants_halt: false,
             released: false,
             apart: false,
+            softened: false,
             mine: u32::MAX.checked_shr(32 - u32::from(spare)).unwrap_or(0),
             all: 0,
             spare,

@@ -2,7 +2,7 @@
 //! The driver against the model.
 #![allow(clippy::cast_possible_truncation, reason = "a test's small numbers")]
 use crate::model::{self, Abar, Drive, Mischief, Model, Shape, Shared};
-use crate::{Ahci, Fault, Options, Place};
+use crate::{Ahci, Fault, Options, Place, Power};
 use orion_block::{BlockSize, Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
 use orion_driver::{Describe, Engine, Setup, Span, Unit};
 use orion_region::Window;

@@ -201,6 +201,8 @@ pub struct Disk {
     pub queues: Option<(u8, Position)>,
     /// Whether those queues are packed rings, of virtio.
     pub packed: bool,
+    /// How far an idle link saves power: 0, 1 (Partial) or 2 (Slumber), of AHCI.
+    pub power: u8,
     /// Microseconds that a place is kept free for who is first by weight and about to ask, and where that is said.
     pub grace_us: Option<(u16, Position)>,
     /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
@@ -216,7 +218,9 @@ impl Disk {
 
     /// How its queues are to be, as its driver is told.
     pub fn options(&self) -> u32 {
-        u32::from(self.queues.map_or(0, |(queues, _)| queues)) | u32::from(self.packed) << 8
+        u32::from(self.queues.map_or(0, |(queues, _)| queues))
+            | u32::from(self.packed) << 8
+            | u32::from(self.power) << 16
     }
 }
 

@@ -51,6 +51,7 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "queue",
     "queues",
     "ring",
+    "power",
     "grace",
     "driver",
 ];

@@ -22,6 +22,10 @@ impl Model {
         if taken.soft {
             return self.greet_again(&taken);
         }
+        if taken.device != 15 && self.drive_for(&taken).is_none() {
+            // Nobody is there to answer.
+            return;
+        }
         if self.mischief == Some(Mischief::Spurious) {
             self.mischief = None;
             self.event(port, is::DHRS);
@@ -33,7 +37,10 @@ impl Model {
         }
         *self.done.entry(taken.task.command).or_default() += 1;
         match self.perform(&taken) {
-            Ok((moved, lba)) => self.succeed(&taken, moved, lba),
+            Ok((moved, lba)) => {
+                self.succeed(&taken, moved, lba);
+                self.doze(taken.port);
+            }
             Err(error) => self.fail(&taken, error),
         }
     }
@@ -161,6 +168,7 @@ impl Model {
             }
             0xaa => drive.look_ahead = true,
             0x55 => drive.look_ahead = false,
+            0x10 if taken.task.count == 3 => drive.saves = true,
             _ => return Err(4),
         }
         Ok((0, 0))

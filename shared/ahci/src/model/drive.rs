@@ -36,6 +36,10 @@ pub struct Drive {
     pub log: [u8; 512],
     /// A queued command has failed, and nobody has asked which.
     pub aborted: bool,
+    /// It does not get ready when its link is reset, only when it is reset by software.
+    pub sulks: bool,
+    /// It lets an idle link save power.
+    pub saves: bool,
     /// Its port was stopped while it had queued commands: it must be reset.
     pub stale: bool,
 }
@@ -55,7 +59,7 @@ pub fn words(blocks: u64, block: usize) -> [u16; 256] {
     words[49] = 0x0300;
     let short = blocks.min((1 << 28) - 1) as u32;
     (words[60], words[61]) = (short as u16, (short >> 16) as u16);
-    (words[75], words[76]) = (31, 0x100);
+    (words[75], words[76], words[78]) = (31, 0x300, 8);
     // SMART, passwords, write cache, look-ahead; 48 bits, both flushes; self-tests, FUA.
     (words[82], words[83], words[84]) = (0x0063, 0x7400, 0x4042);
     (words[85], words[86], words[87]) = (0x0061, 0x3400, 0x4042);
@@ -92,6 +96,8 @@ impl Drive {
             damages: false,
             log: [0; 512],
             aborted: false,
+            sulks: false,
+            saves: false,
             stale: false,
         }
     }

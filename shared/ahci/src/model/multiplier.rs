@@ -228,6 +228,7 @@ impl Model {
             }),
             None => regs.drive.as_mut().map(|drive| {
                 drive.reset();
+                drive.sulks = false;
                 drive.signature
             }),
         };

@@ -147,7 +147,7 @@ impl Model {
         let greeting = match &regs.multiplier {
             // Who does not know of multipliers sees the first device behind one.
             Some(multiplier) => multiplier.first(),
-            None => regs.drive.as_ref().map(|drive| drive.signature),
+            None => regs.drive.as_ref().filter(|drive| !drive.sulks).map(|drive| drive.signature),
         };
         let Some(signature) = greeting else { return };
         // Before SERR.DIAG.X is clear no signature is taken (AHCI 1.3.1, 5.1 and 10.4.2).
@@ -160,6 +160,32 @@ impl Model {
             return;
         }
         (regs.sig, regs.tfd, regs.greeted) = (signature, 0x150, true);
+    }
+
+    /// A link with nothing to do saves power, where it may (8.3.1.3).
+    pub(super) fn doze(&mut self, port: usize) {
+        let low_power = self.shape.low_power;
+        let regs = &mut self.ports[port];
+        let deep = regs.cmd & cmd::ASP != 0;
+        if regs.cmd & cmd::ALPE == 0 || regs.ci | regs.sact != 0 || regs.ssts & 15 != 3 {
+            return;
+        }
+        let drive = regs.drive.as_ref().expect("a drive");
+        assert!(low_power && drive.identify[76] & 0x200 != 0, "a link saves power that cannot");
+        assert!(regs.sctl >> if deep { 9 } else { 8 } & 1 == 0, "a state that PxSCTL forbids");
+        regs.ssts = if deep { 0x633 } else { 0x233 };
+        self.naps += 1;
+        self.ports[port].serr |= 1 << 16;
+        self.event(port, is::PRCS);
+    }
+
+    /// It comes back when there is something to do.
+    pub(super) fn wake(&mut self, port: usize) {
+        if self.ports[port].ssts >> 8 != 1 {
+            self.ports[port].ssts = 0x133;
+            self.ports[port].serr |= 1 << 16;
+            self.event(port, is::PRCS);
+        }
     }
 
     pub(super) fn start(&mut self, port: usize) {

@@ -139,6 +139,7 @@ impl Model {
                 let device = (regs.fbs >> 8 & 15) as u8;
                 (0..32).filter(|slot| value >> slot & 1 != 0).for_each(|slot| regs.devices[slot] = device);
                 self.kicks += 1;
+                self.wake(number);
             }
             port::CLB | port::CLBU | port::FB | port::FBU => {
                 assert!(regs.cmd & (cmd::FRE | cmd::FR | cmd::ST | cmd::CR) == 0, "addresses of a port that runs");

@@ -2,6 +2,7 @@
 //! The driver's own commands, in the slot that clients do not get: who the drive is, how it is to work, whose fault it was.
 use super::steps::After;
 use super::{Class, Mode, Next, Port, Slot, Step, Trouble, flag};
+use crate::Power;
 use crate::layout;
 use crate::wire::ata::{QUEUED_ERROR_LOG, TaskFile, command, device, feature};
 use crate::wire::fis;
@@ -25,8 +26,12 @@ pub enum Job {
     Cache,
     /// SET FEATURES: look-ahead.
     LookAhead,
+    /// SET FEATURES: the drive lets an idle link save power.
+    Power,
     /// SECURITY FREEZE LOCK.
     Freeze,
+    /// A reset by software: it begins, or ends.
+    Soft(bool),
     /// READ LOG EXT of queued commands' errors.
     Log,
     /// SMART, while clients are served.
@@ -61,9 +66,16 @@ impl<T: Copy + Default> Port<T> {
         };
         let task = match job {
             Job::None => return Next::Wait,
+            Job::Soft(begin) => return self.start_soft(registers, begin),
             Job::Identify => TaskFile { command: command::IDENTIFY, ..TaskFile::default() },
             Job::Cache => set(self.options.write_cache, feature::CACHE_ON, feature::CACHE_OFF),
             Job::LookAhead => set(self.options.look_ahead, feature::LOOK_AHEAD_ON, feature::LOOK_AHEAD_OFF),
+            Job::Power => TaskFile {
+                command: command::SET_FEATURES,
+                features: feature::SATA_ON,
+                count: feature::DEVICE_POWER,
+                ..TaskFile::default()
+            },
             Job::Freeze => TaskFile { command: command::FREEZE, ..TaskFile::default() },
             Job::Log => TaskFile {
                 command: command::READ_LOG_EXT,
@@ -134,6 +146,8 @@ impl<T: Copy + Default> Port<T> {
         match self.job {
             Job::Identify if well => self.identified(registers),
             Job::Identify => self.failed(registers, "the drive does not say who it is"),
+            Job::Soft(begin) if well => self.soft_ended(registers, begin),
+            Job::Soft(_) => self.failed(registers, "the drive does not get ready"),
             Job::Cache => {
                 if let (Some(drive), true) = (&mut self.drive, well) {
                     drive.cache = self.options.write_cache.unwrap_or(drive.cache);
@@ -207,11 +221,13 @@ impl<T: Copy + Default> Port<T> {
         let options = self.options;
         let cache = drive.cache_control && options.write_cache.is_some_and(|on| on != drive.cache);
         let ahead = drive.look_ahead && options.look_ahead.is_some();
+        let power = drive.device_power && self.saves() != Power::Active && self.device.is_none();
         let freeze = drive.unfrozen && options.freeze;
         let next = match done {
             Job::Identify if cache => Job::Cache,
             Job::Identify | Job::Cache if ahead => Job::LookAhead,
-            Job::Identify | Job::Cache | Job::LookAhead if freeze => Job::Freeze,
+            Job::Identify | Job::Cache | Job::LookAhead if power => Job::Power,
+            Job::Identify | Job::Cache | Job::LookAhead | Job::Power if freeze => Job::Freeze,
             _ => Job::None,
         };
         if next != Job::None {
@@ -221,6 +237,9 @@ impl<T: Copy + Default> Port<T> {
         self.changed |= !self.serving || self.cache != drive.cache;
         (self.serving, self.cache) = (true, drive.cache);
         self.asked = true;
+        if self.device.is_none() {
+            self.rest(registers);
+        }
         self.ready(true)
     }
 }

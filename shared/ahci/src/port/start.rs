@@ -2,6 +2,7 @@
 //! Starting and stopping a port, by the book (AHCI 1.3.1, sections 10.1.2, 10.3 and 10.4.2).
 use super::steps::After;
 use super::{Next, Port, Step};
+use crate::Power;
 use crate::layout;
 use crate::wire::registers::{cmd, is, link, port};
 use orion_region::Mmio;
@@ -58,18 +59,44 @@ impl<T: Copy + Default> Port<T> {
         self.write(registers, port::IS, u32::MAX);
         self.write(registers, port::SCTL, self.power());
         let command = self.read(registers, port::CMD) & !(cmd::ICC | cmd::ALPE | cmd::ASP);
-        let saves = self.options.save_power && self.able.low_power;
-        let command = command | cmd::POD | cmd::SUD | cmd::ICC_ACTIVE | if saves { cmd::ALPE } else { 0 };
+        let command = command | cmd::POD | cmd::SUD | cmd::ICC_ACTIVE;
         // The drive spins up; then its first FIS is received.
         self.write(registers, port::CMD, command);
         self.write(registers, port::CMD, command | cmd::FRE);
-        self.write(registers, port::IE, is::WANTED);
+        self.write(registers, port::IE, self.wanted());
         self.go(Step::Link)
     }
 
     /// PxSCTL without COMRESET: which states of low power the link may go to (3.3.11).
     pub(super) fn power(&self) -> u32 {
-        if self.options.save_power && self.able.low_power { link::PARTIAL } else { link::ALWAYS_ACTIVE }
+        match self.saves() {
+            Power::Active => link::ALWAYS_ACTIVE,
+            Power::Partial => link::PARTIAL,
+            Power::Slumber => link::SLUMBER,
+        }
+    }
+
+    /// How far the link may go. One that goes further than its controller can would not come back.
+    pub(super) fn saves(&self) -> Power {
+        if self.able.low_power { self.options.power } else { Power::Active }
+    }
+
+    /// The interrupts to hear of: a link that saves power changes with each rest, and nobody wants to hear of that (8.3.1.3).
+    fn wanted(&self) -> u32 {
+        if self.saves() == Power::Active { is::WANTED } else { is::WANTED & !is::PRCS }
+    }
+
+    /// Lets the link of a drive that is ready save power by itself (8.3.1.3), if the drive takes that.
+    pub(super) fn rest<R: Mmio>(&self, registers: &R) {
+        let saves =
+            if self.drive.as_ref().is_some_and(|drive| drive.host_power) { self.saves() } else { Power::Active };
+        let bits = match saves {
+            Power::Active => return,
+            Power::Partial => cmd::ALPE,
+            Power::Slumber => cmd::ALPE | cmd::ASP,
+        };
+        let command = self.read(registers, port::CMD) & !cmd::ICC;
+        self.write(registers, port::CMD, command | bits);
     }
 
     /// Resets the drive.
@@ -79,8 +106,10 @@ impl<T: Copy + Default> Port<T> {
             self.wants_reset = true;
             return Next::Wait;
         }
+        self.softened = false;
         let command = self.read(registers, port::CMD);
-        self.write(registers, port::CMD, (command & !cmd::ST) | cmd::POD | cmd::SUD | cmd::FRE);
+        let command = command & !(cmd::ST | cmd::ALPE | cmd::ASP | cmd::ICC);
+        self.write(registers, port::CMD, command | cmd::POD | cmd::SUD | cmd::FRE);
         self.write(registers, port::SCTL, self.power() | link::COMRESET);
         self.go(Step::Reset)
     }

@@ -22,6 +22,8 @@ pub enum Step {
     Link,
     /// The drive gets ready.
     Settle,
+    /// The controller forgets that the drive is busy (PxCMD.CLO, 3.3.7).
+    Override,
     /// One of the driver's own commands is all that is issued.
     Job,
     /// Requests are served.
@@ -74,7 +76,7 @@ impl Step {
     /// Nanoseconds that it may take; of a COMRESET, that it takes.
     const fn patience(self) -> u64 {
         match self {
-            Self::Stop(_) | Self::Deaf => STOP_NS,
+            Self::Stop(_) | Self::Deaf | Self::Override => STOP_NS,
             Self::Reset => COMRESET_NS,
             Self::Link => LINK_NS,
             Self::Settle => SETTLE_NS,
@@ -106,7 +108,7 @@ impl<T: Copy + Default> Port<T> {
             Step::Ready | Step::Job => Some(self.began.map_or(now, |began| began.after(JOB_NS))),
             Step::Search => Some(now.after(100 * MS)),
             Step::Turn | Step::Link | Step::Settle => Some(now.after(10 * MS)),
-            Step::Stop(_) | Step::Deaf | Step::Reset => Some(now.after(MS)),
+            Step::Stop(_) | Step::Deaf | Step::Override | Step::Reset => Some(now.after(MS)),
         }
     }
 
@@ -139,6 +141,8 @@ impl<T: Copy + Default> Port<T> {
             }
             Step::Link if late => self.left(),
             Step::Settle => self.settle(registers, late),
+            Step::Override if self.read(registers, port::CMD) & cmd::CLO == 0 => self.overridden(registers),
+            Step::Override if late => Next::ResetAll,
             Step::Job => self.job_step(registers, late),
             Step::Ready => self.ready_step(registers, late),
             _ => Next::Wait,
@@ -181,7 +185,7 @@ impl<T: Copy + Default> Port<T> {
 
     fn settle<R: Mmio>(&mut self, registers: &R, late: bool) -> Next {
         if late {
-            return self.failed(registers, "the drive does not get ready");
+            return self.soften(registers);
         }
         let busy = self.read(registers, port::TFD) & (tfd::BSY | tfd::DRQ) != 0;
         match self.read(registers, port::SIG) {

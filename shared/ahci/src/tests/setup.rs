@@ -100,6 +100,64 @@ fn cache_and_look_ahead_are_set_and_passwords_are_frozen() {
 }
 
 #[test]
+fn a_link_saves_power_while_idle_and_wakes_for_the_next_request() {
+    let able = Shape { low_power: true, ..Shape::default() };
+    for (shape, drive, power, sleeps) in [
+        (able, drive(), Power::Partial, true),
+        (able, drive(), Power::Slumber, true),
+        (able, drive(), Power::Active, false),
+        (Shape::default(), drive(), Power::Slumber, false),
+        (able, drive().with(76, 0x200, 0), Power::Slumber, false),
+    ] {
+        let options = Options { power, ..Options::default() };
+        let mut rig = Rig::with(shape, vec![(0, drive)], &[FIRST], options).unwrap();
+        let (naps, interrupts) = (rig.hba.borrow().naps, rig.hba.borrow().interrupts);
+        for round in 0..20 {
+            assert_eq!(rig.one(request(Op::Read, round, 1, 0)), Completion::ok(1));
+            assert_eq!(rig.payload(0, 512), rig.content()[round as usize * 512..][..512]);
+        }
+        let hba = rig.hba.borrow();
+        assert_eq!(hba.naps - naps, if sleeps { 20 } else { 0 }, "{power:?}");
+        assert_eq!(hba.interrupts - interrupts, 20, "nobody is woken by a link that rests");
+        drop(hba);
+        assert_eq!(rig.hba.borrow_mut().drive(0).saves, power != Power::Active && shape.low_power, "{power:?}");
+    }
+}
+
+#[test]
+fn a_drive_that_leaves_while_its_link_saves_power_is_missed_when_it_is_asked() {
+    let shape = Shape { low_power: true, ..Shape::default() };
+    let options = Options { power: Power::Slumber, ..Options::default() };
+    let mut rig = Rig::with(shape, vec![(0, drive())], &[FIRST], options).unwrap();
+    let pulled = rig.hba.borrow_mut().unplug(0).unwrap();
+    rig.go_on();
+    let done = rig.one(request(Op::Read, 0, 1, 0));
+    assert!(done == Completion::error(Error::TimedOut) || done == Completion::error(Error::Offline), "{done:?}");
+    rig.wait(60);
+    assert!(rig.ahci.limits(Unit(0)).is_none());
+    rig.hba.borrow_mut().plug(0, *pulled);
+    rig.wait(60);
+    assert_eq!(rig.one(request(Op::Read, 3, 1, 0)), Completion::ok(1));
+}
+
+#[test]
+fn a_drive_that_stays_busy_after_its_link_was_reset_is_reset_by_software() {
+    for overrides in [true, false] {
+        let mut sulking = drive();
+        sulking.sulks = true;
+        let shape = Shape { overrides, ..Shape::default() };
+        let mut rig = Rig::with(shape, vec![(0, sulking)], &[0], Options::default()).unwrap();
+        rig.wait(200);
+        assert_eq!(rig.ahci.limits(Unit(0)).is_some(), overrides);
+        assert_eq!(rig.ahci.deadline(), None);
+        if overrides {
+            assert_eq!((rig.hba.borrow().comresets, rig.hba.borrow().resets), (0, 0));
+            assert_eq!(rig.one(request(Op::Read, 3, 1, 0)), Completion::ok(1));
+        }
+    }
+}
+
+#[test]
 fn lying_drives_are_refused_and_left_alone() {
     for (word, clear, set) in
         [(0, 0, 0x8000), (103, 0, 0x8000), (106, 0, 0x5000), (255, 0, 0xa5), (49, 0x200, 0), (100, 0xffff, 0)]

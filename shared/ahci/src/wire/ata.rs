@@ -51,6 +51,10 @@ pub mod command {
 pub mod feature {
     /// Write cache on.
     pub const CACHE_ON: u16 = 0x02;
+    /// A feature of Serial ATA on, which the count names.
+    pub const SATA_ON: u16 = 0x10;
+    /// That feature: the drive lets an idle link save power.
+    pub const DEVICE_POWER: u16 = 3;
     /// Read look-ahead off.
     pub const LOOK_AHEAD_OFF: u16 = 0x55;
     /// Write cache off.

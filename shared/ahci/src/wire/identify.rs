@@ -83,6 +83,10 @@ pub struct Drive {
     pub self_test: bool,
     /// Passwords that are not frozen.
     pub unfrozen: bool,
+    /// It bears a host that lets an idle link save power.
+    pub host_power: bool,
+    /// It can do so itself.
+    pub device_power: bool,
 }
 
 impl Identify {
@@ -182,6 +186,9 @@ impl Identify {
             smart: self.valid(82, 83, 0),
             smart_on: enabled(85, 0),
             self_test: self.valid(84, 84, 1),
+            // Words 76 and 78 are valid unless they are 0 or FFFFh.
+            host_power: self.word(76) != 0xffff && self.has(76, 9),
+            device_power: self.word(78) != 0xffff && self.has(78, 3),
             // Word 128: bit 0: passwords; bit 3: frozen.
             unfrozen: self.valid(82, 83, 1) && self.has(128, 0) && !self.has(128, 3),
         })

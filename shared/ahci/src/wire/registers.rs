@@ -219,6 +219,8 @@ pub mod link {
     pub const ALWAYS_ACTIVE: u32 = 3 << 8;
     /// PxSCTL: no Slumber, nor DevSleep; Partial is allowed.
     pub const PARTIAL: u32 = 6 << 8;
+    /// PxSCTL: no DevSleep; Partial and Slumber are allowed.
+    pub const SLUMBER: u32 = 4 << 8;
 }
 
 /// PxSIG (3.3.9), as ATA says who sends it.

@@ -42,6 +42,7 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         unit: of_bus("unit").and_then(|(a, bus)| unit(a, bus, problems)),
         queues: of_bus("queues").and_then(|(a, bus)| queues(a, bus, problems)),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
+        power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
         size,
         read_only,
         slot,
@@ -91,6 +92,18 @@ fn packed(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
         return false;
     }
     read::choice(attribute, &["split", "packed"], problems) == Some("packed")
+}
+
+fn power(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> u8 {
+    const STATES: [&str; 3] = ["active", "partial", "slumber"];
+    if bus != Bus::Ahci {
+        problems.add(attribute.at, format!("a device on bus {:?} has no link of AHCI's", bus.name()), "remove it");
+        return 0;
+    }
+    let state = read::choice(attribute, &STATES, problems);
+    state
+        .and_then(|state| STATES.into_iter().position(|known| known == state))
+        .map_or(0, |n| u8::try_from(n).unwrap_or(0))
 }
 
 fn transport(attribute: &Attribute, value: &str, bus: Option<Bus>, problems: &mut Problems) -> Option<Transport> {
