@@ -109,6 +109,9 @@ impl<C> Io<'_, C> {
             return;
         }
         if !open {
+            if let Some(entry) = self.children.get_mut(id.index() * fanout + usize::from(child)) {
+                entry.port = port;
+            }
             slot.refused |= bit;
             self.desk.pending.push(id, self.slots);
             return;

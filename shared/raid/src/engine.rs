@@ -9,11 +9,14 @@ mod combine;
 mod copying;
 mod find;
 mod flush;
+mod lines;
 mod locks;
 mod members;
 mod meta;
 mod mirror;
 mod spread;
+mod stripe;
+mod sums;
 
 use crate::{Geometry, Level};
 pub use background::Progress;
@@ -32,7 +35,8 @@ pub const SLOTS: usize = 64;
 /// Most lower requests of one request: copies of a mirror, members of a stripe at a time.
 pub const FANOUT: usize = 8;
 /// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
-pub const WORK_BYTES: usize = meta::STAGE_BYTES + background::WINDOW_BYTES;
+pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES;
+const _: () = assert!(background::WINDOW_BYTES <= lines::LINES_BYTES, "mirrors have no lines, and windows instead");
 
 /// The kept request that writes superblocks, and the one for what goes on in the background.
 const META: u16 = 0;
@@ -56,12 +60,17 @@ pub struct Ctx {
     step: Step,
     /// Lower requests that are out.
     left: u8,
-    /// The member that was asked.
+    /// The member that was asked; of one in a line, none.
     role: u8,
+    /// The line.
+    line: u8,
     /// At least one member did it.
     did: bool,
-    /// Members that failed it.
+    /// Members that failed to read it.
     failed: Roles,
+    /// A member failed to write it, and one that the array cannot be without.
+    changed: bool,
+    broke: bool,
     /// Members that refused it as it is.
     refused: Roles,
     /// What was wrong with the last that did not do it.
@@ -82,6 +91,8 @@ pub struct Raid {
     locks: Locks,
     parked: Parked,
     background: background::Background,
+    lines: lines::Lines,
+    sums: sums::Sums,
     /// The layer's own memory.
     work: Buf,
     /// Binary logarithm of the sectors of a block.
@@ -102,11 +113,19 @@ impl Raid {
             locks: Locks::default(),
             parked: Parked::default(),
             background: background::Background::default(),
+            lines: lines::Lines::default(),
+            sums: sums::Sums::default(),
             work,
             scale: 0,
             fault: None,
             read_only: false,
         }
+    }
+
+    /// Serves also an array that lacks members and was not stopped cleanly, though parity, from which the missing follows, may be
+    /// wrong where it was written last.
+    pub fn force(&mut self) {
+        self.find.force = true;
     }
 
     /// Why it is not served.
@@ -159,6 +178,20 @@ impl Raid {
         true
     }
 
+    /// A member did not write what a request asked. One that fails is left behind at once: another may take its place before
+    /// the request ends.
+    fn blame(&mut self, id: Id, role: Option<u32>, error: Error, io: &mut Io<'_, Ctx>) {
+        let borne = role.is_none_or(|role| !blames(error) || self.fail(role));
+        let Some(ctx) = io.ctx(id) else { return };
+        ctx.error = Some(error);
+        if blames(error) {
+            ctx.changed = true;
+            ctx.broke |= !borne;
+        } else {
+            ctx.refused |= role.map_or(0, members::bit);
+        }
+    }
+
     /// Answers a request, or has it wait until the superblocks say what it left behind.
     fn answer(&mut self, id: Id, done: Completion, changed: bool, io: &mut Io<'_, Ctx>) {
         if !changed || self.meta.is_bare() {
@@ -166,6 +199,9 @@ impl Raid {
         }
         let wanted = self.meta.wanted();
         let error = done.status.err();
+        if let Some(error) = self.meta.broken() {
+            return io.done(id, Completion::error(done.status.err().unwrap_or(error)));
+        }
         if let Some(ctx) = io.ctx(id) {
             *ctx = Ctx { step: Step::Told, next: wanted, error, ..Ctx::default() };
         }
@@ -211,6 +247,7 @@ impl Raid {
             (None, _) => io.done(id, Completion::error(Error::Offline)),
             (_, Op::Flush) => self.flush(id, io),
             (_, Op::Discard) if self.offers_no_discard() => io.done(id, Completion::error(Error::Unsupported)),
+            (Some(Level::Parity(_)), _) => self.stripe_request(id, io),
             (_, Op::WriteZeroes) if !self.members.write_zeroes => {
                 io.done(id, Completion::error(Error::Unsupported));
             }
@@ -246,6 +283,7 @@ impl Layer for Raid {
         match self.geometry.as_ref()?.level() {
             Level::Linear | Level::Raid0(_) => self.relay_spread(req),
             Level::Raid1 | Level::Raid10(_) if req.op == Op::Read => self.relay_copy(req),
+            Level::Parity(_) if req.op == Op::Read => self.relay_stripe(req),
             _ => None,
         }
     }
@@ -287,13 +325,15 @@ impl Layer for Raid {
         if Some(id) == io.kept(META) {
             return self.wrote(child, done, io);
         }
-        if Some(id) == io.kept(BACKGROUND) {
+        let level = self.geometry.as_ref().map(Geometry::level);
+        let parity = matches!(level, Some(Level::Parity(_)));
+        if Some(id) == io.kept(BACKGROUND) && !parity {
             return self.background_ended(child, done, io);
         }
-        let level = self.geometry.as_ref().map(Geometry::level);
         match (level, io.request(id).op) {
             (_, Op::Flush) => self.flushed(id, child, done, io),
             (Some(Level::Linear | Level::Raid0(_)), _) => self.spread_ended(id, done, io),
+            (Some(Level::Parity(_)), _) => self.stripe_ended(id, child, done, io),
             (_, Op::Read) => self.copy_read(id, done, io),
             _ => self.copy_written(id, child, done, io),
         }
@@ -310,7 +350,11 @@ impl Layer for Raid {
     }
 
     fn tick(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
-        let rest = self.meta.rest(now, self.locks.is_empty() && self.background.is_idle());
+        if self.lines.gathering > 0 {
+            self.begin_lines(io);
+        }
+        let quiet = self.locks.is_empty() && self.lines.is_idle() && self.background.is_idle();
+        let rest = self.meta.rest(now, quiet);
         self.go_on(io);
         let work = self.look_for_work(now, io);
         rest.into_iter().chain(work).min()

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Arrays that mdadm made, places against an oracle, parity against its definition, and what is refused.
 mod corrupt;
+mod disks;
 mod engine;
 mod golden;
 mod image;
+mod life;
 mod parity;
 mod places;
 mod rig;
+mod stripes;

@@ -25,6 +25,9 @@ const MEMORY: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub struct Ram(Rc<Window>, Rc<RefCell<Vec<u8>>>);
 
+/// Bytes of a layer's own memory.
+const OWN_BYTES: usize = 5 << 20;
+
 /// Memory of a layer's own, that clients do not reach.
 pub const OWN: Buf = Buf { region: RegionId(9), offset: 0 };
 
@@ -32,7 +35,7 @@ impl Ram {
     /// The memory, and the same bytes once more, for a device.
     pub fn new() -> (Self, Window) {
         let [ours, device] = orion_virtio::model::memory(MEMORY);
-        (Self(Rc::new(ours), Rc::new(RefCell::new(vec![0; MEMORY]))), device)
+        (Self(Rc::new(ours), Rc::new(RefCell::new(vec![0; OWN_BYTES]))), device)
     }
 }
 

@@ -64,6 +64,23 @@ fn raid_10() {
 }
 
 #[test]
+fn raid_4_5_and_6() {
+    for (level, layout, count) in [(4, 0, 3), (5, 2, 3), (5, 0, 5), (6, 2, 4), (6, 10, 5), (6, 18, 9)] {
+        holds(members(level, layout, 16, &vec![64 + 400; count]), BlockSize::B512);
+    }
+    holds(members(5, 2, 64, &[64 + 640; 4]), BlockSize::B4096);
+}
+
+#[test]
+fn degraded_parity() {
+    for (level, layout, gone) in [(5, 2, 1), (6, 2, 1), (6, 8, 2)] {
+        let mut images = members(level, layout, 16, &[64 + 400; 5]);
+        images.drain(1..=gone);
+        holds(images, BlockSize::B512);
+    }
+}
+
+#[test]
 fn degraded_arrays() {
     let mut images = members(1, 0, 0, &[64 + 800; 3]);
     images.remove(1);

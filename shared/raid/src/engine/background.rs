@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What goes on beside the clients' requests: members are rebuilt, arrays that were not stopped cleanly are put in sync, all
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
+use super::lines::Given;
 use super::members::{Member, bit, each};
 use super::{BACKGROUND, Ctx, Raid, Roles};
-use crate::Role;
+use crate::{Level, Role};
 use heapless::Vec;
 use orion_block::Instant;
 use orion_layer::Io;
@@ -121,7 +122,7 @@ impl Raid {
             Goal::Check { repair: false } => "check",
             Goal::Check { repair: true } => "repair",
         };
-        let of = self.geometry.as_ref().map_or(0, crate::Geometry::sectors);
+        let of = self.extent();
         Some(Progress { what, done: self.background.at, of, mismatches: self.background.mismatches })
     }
 
@@ -131,7 +132,13 @@ impl Raid {
         let done = work.goal == Goal::Nothing && work.repairs.is_empty() && work.asked.is_none();
         let rebuilt = self.members.filling == 0 || work.stuck;
         let synced = self.meta.sync.is_none() || !self.redundant() || self.read_only;
-        self.locks.is_empty() && work.is_idle() && done && rebuilt && synced && self.meta.rests()
+        self.locks.is_empty()
+            && self.lines.is_idle()
+            && work.is_idle()
+            && done
+            && rebuilt
+            && synced
+            && self.meta.rests()
     }
 
     /// Sectors that were found to differ since the start.
@@ -179,7 +186,7 @@ impl Raid {
 
     /// Chooses what to do, and where.
     fn begin_window(&mut self, io: &mut Io<'_, Ctx>) {
-        let sectors = self.geometry.as_ref().map_or(0, crate::Geometry::sectors);
+        let sectors = self.extent();
         if let Some((role, first, end)) = self.background.repairs.pop() {
             let cut = self.window_end(first).min(end);
             if cut < end {
@@ -224,9 +231,23 @@ impl Raid {
 
     /// Where the window that begins at `at` ends.
     fn window_end(&self, at: u64) -> u64 {
+        if self.has_parity() {
+            return at - at % self.lines.height + self.lines.height;
+        }
         let run = self.geometry.as_ref().and_then(|g| g.place(at, 0)).map_or(1, |place| place.run);
         let most = WINDOW as u64 / 512;
         at + run.min(most - at % most)
+    }
+
+    /// Whether there is parity: then everything is counted in sectors of the members, and goes on in lines.
+    fn has_parity(&self) -> bool {
+        self.geometry.as_ref().is_some_and(|g| matches!(g.level(), Level::Parity(_)))
+    }
+
+    /// The sectors that there are to do.
+    fn extent(&self) -> u64 {
+        let Some(geometry) = &self.geometry else { return 0 };
+        if self.has_parity() { geometry.used(0) } else { geometry.sectors() }
     }
 
     /// How far all members are rebuilt that are.
@@ -237,11 +258,26 @@ impl Raid {
 
     /// Whether sectors of the array are those of each member.
     fn counts_as_members(&self) -> bool {
-        self.geometry.as_ref().is_some_and(|g| g.level() == crate::Level::Raid1)
+        self.geometry.as_ref().is_some_and(|g| matches!(g.level(), Level::Raid1 | Level::Parity(_)))
+    }
+
+    /// A band is done.
+    pub(super) fn band_ended(&mut self, io: &mut Io<'_, Ctx>) {
+        if self.background.stuck {
+            self.background.end = self.background.first;
+        }
+        self.window_ended(io);
     }
 
     /// Waits until nobody writes in the window, and goes on.
     fn claim(&mut self, io: &mut Io<'_, Ctx>) {
+        if self.has_parity() {
+            let band = self.background.first / self.lines.height;
+            let Some(id) = io.kept(BACKGROUND) else { return };
+            let given = self.lines.give(id, band);
+            self.background.step = if given == Given::Starved { Step::Claim } else { Step::Source };
+            return io.alarm(io.now());
+        }
         self.background.step = Step::Claim;
         self.background.tried = self.background.fixes.map_or(0, |role| bit(role.into()));
         self.work_on(io);
@@ -251,6 +287,7 @@ impl Raid {
     pub(super) fn work_on(&mut self, io: &mut Io<'_, Ctx>) {
         let &Background { step, first, end, .. } = &self.background;
         match step {
+            Step::Claim if self.has_parity() => self.claim(io),
             Step::Claim if self.locks.claim(first, end) => self.read_source(io),
             Step::Idle => {
                 if let Some(at) = self.look_for_work(io.now(), io) {
@@ -270,7 +307,8 @@ impl Raid {
             self.background.at = end;
             self.move_on(end, io);
         }
-        let clients = !self.locks.is_empty() || self.members.list.iter().any(|member| member.busy > 0);
+        let clients =
+            !self.locks.is_empty() || !self.lines.is_idle() || self.members.list.iter().any(|member| member.busy > 0);
         if clients {
             let due = io.now().after(PACE_NS);
             self.background.due = Some(due);

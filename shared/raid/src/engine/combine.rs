@@ -29,6 +29,8 @@ impl Raid {
     fn boundary(&self, geometry: &Geometry, below: &[Limits]) -> u64 {
         let chunk = match geometry.level() {
             Level::Raid0(_) | Level::Raid10(_) => geometry.chunk(),
+            // What is asked is one member's, in one band.
+            Level::Parity(_) => self.lines.height,
             _ => 0,
         };
         let members = each(self.members.used()).filter_map(|role| self.members.get(role));
@@ -56,6 +58,7 @@ impl Raid {
         let granularity =
             members().map(|l| u64::from(l.discard_granularity) << l.block.shift().saturating_sub(9)).max();
         let zeroes = members().all(|l| l.discard_reads == DiscardReads::Zeroes);
+        let parity = matches!(geometry.level(), Level::Parity(_));
         let striped = matches!(geometry.level(), Level::Raid0(_) | Level::Raid10(_) | Level::Parity(_));
         Limits {
             block,
@@ -68,10 +71,11 @@ impl Raid {
             queue_depth: 0,
             discard_granularity: if discards { blocks(granularity.unwrap_or(0)).max(1) } else { 0 },
             discard_reads: if zeroes { DiscardReads::Zeroes } else { DiscardReads::Undefined },
-            stable_writes: !spread || members().any(|l| l.stable_writes),
+            // Parity is computed from a copy.
+            stable_writes: !(spread || parity) || members().any(|l| l.stable_writes),
             volatile_cache: members().any(|l| l.volatile_cache),
             fua: members().all(|l| l.fua),
-            write_zeroes: members().all(|l| l.write_zeroes),
+            write_zeroes: parity || members().all(|l| l.write_zeroes),
             read_only: self.read_only || members().any(|l| l.read_only),
         }
     }

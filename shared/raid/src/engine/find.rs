@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Reads the superblocks of the devices below, and puts the array together.
+use super::lines::Lines;
 use super::members::{Member, bit};
 use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
 use crate::wire::{SUPER_BYTES, feature};
@@ -21,6 +22,7 @@ pub(super) enum Want {
 #[derive(Clone, Debug)]
 pub(super) struct Find {
     pub want: Want,
+    pub force: bool,
     port: u8,
     place: usize,
     asked: bool,
@@ -29,7 +31,7 @@ pub(super) struct Find {
 
 impl Find {
     pub const fn new(want: Option<Uuid>) -> Self {
-        Self { want: Want::Found(want), port: 0, place: 0, asked: false, found: Vec::new() }
+        Self { want: Want::Found(want), force: false, port: 0, place: 0, asked: false, found: Vec::new() }
     }
 }
 
@@ -103,6 +105,9 @@ impl Raid {
         let array = Array::assemble(&supers, set)?;
         let here = |kind| Error { kind, at: 0 };
         served(&array).map_err(here)?;
+        if array.is_doubtful() && !self.find.force {
+            return Err(here(Kind::Dirty));
+        }
         self.scale = 0;
         for (role, slot) in (0u32..).zip(&array.slots) {
             let member = slot.and_then(|slot| found.get(slot.device)).and_then(|(port, own)| {
@@ -123,16 +128,13 @@ impl Raid {
                 *(if whole { &mut self.members.whole } else { &mut self.members.filling }) |= bit(role);
             }
             let place = slot.map_or(0, |slot| slot.valid);
-            let member = member.map_or_else(Member::default, |member| Member { place, ..member });
+            let said = (place != u64::MAX).then_some(place);
+            let member = member.map_or_else(Member::default, |member| Member { place, said, ..member });
             self.members.list.push(member).map_err(|_| here(Kind::TooMany))?;
         }
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
         self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array);
-        let member = |port: u8| self.members.role_of(port).is_some();
-        let numbers: Vec<u32, PORTS_MAX> =
-            self.meta.all().filter(|(port, _)| member(*port)).map(|(_, own)| own.number).collect();
-        self.meta.forget_all_but(&numbers);
         self.serve(array.geometry).map_err(here)
     }
 
@@ -149,6 +151,12 @@ impl Raid {
         if copies > FANOUT {
             return Err(Kind::Copies);
         }
+        if let Level::Parity(_) = geometry.level() {
+            self.lines = Lines::new(geometry.chunk(), geometry.members());
+            if self.lines.all.is_empty() || !whole(self.lines.height) {
+                return Err(Kind::Blocks);
+            }
+        }
         self.geometry = Some(geometry);
         Ok(())
     }
@@ -159,9 +167,6 @@ fn served(array: &Array) -> Result<(), Kind> {
     let newest = &array.newest;
     if let Some(reshape) = newest.reshape {
         return Err(Kind::Reshaping(reshape.position));
-    }
-    if matches!(array.geometry.level(), Level::Parity(_)) {
-        return Err(Kind::Level(newest.level));
     }
     if newest.has(feature::PPL) || newest.has(feature::PPLS) {
         return Err(Kind::HasJournal);

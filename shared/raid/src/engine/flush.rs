@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A flush goes to every member, some at a time.
 use super::members::{Roles, bit, each};
-use super::{Ctx, FANOUT, Raid, Step, blames};
+use super::{Ctx, FANOUT, Raid, Step};
 use orion_block::{Completion, Lba, Request};
 use orion_layer::{Id, Io};
 
@@ -28,17 +28,12 @@ impl Raid {
     /// The role that was asked as `child`: the roles are asked in order, and each child that ended takes the next.
     pub(super) fn flushed(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
         let role = io.child_port(id, child).and_then(|port| self.members.role_of(port));
-        let Some(ctx) = io.ctx(id) else { return };
+        // Where there is no role the member was left behind meanwhile.
         match (done.status, role) {
-            (Ok(()), _) => ctx.did = true,
-            (Err(error), Some(role)) => {
-                ctx.error = Some(error);
-                let bad = if blames(error) { &mut ctx.failed } else { &mut ctx.refused };
-                *bad |= bit(role);
-            }
-            // The member was left behind meanwhile.
-            (Err(_), None) => {}
+            (Ok(()), _) => io.ctx(id).into_iter().for_each(|ctx| ctx.did = true),
+            (Err(error), role) => self.blame(id, role, error, io),
         }
+        let Some(ctx) = io.ctx(id) else { return };
         if ctx.next != 0 {
             let next = ctx.next.trailing_zeros();
             ctx.next &= ctx.next - 1;
@@ -53,19 +48,15 @@ impl Raid {
 
     /// Every member that was asked has answered: those that failed are left behind where the array bears that.
     pub(super) fn end_all(&mut self, id: Id, ctx: Ctx, good: Completion, io: &mut Io<'_, Ctx>) {
-        let (mut changed, mut borne) = (false, true);
+        let mut broke = ctx.broke;
         // A member that refuses what another did holds something else from now on.
-        let bad = if ctx.did { ctx.failed | ctx.refused } else { ctx.failed };
-        for role in each(bad) {
-            let used = self.members.is_used(role);
-            let left = self.fail(role);
-            changed |= used && left;
-            borne &= left;
+        for role in each(if ctx.did { ctx.refused } else { 0 }) {
+            broke |= !self.fail(role);
         }
-        let bad = !borne || (!ctx.did && ctx.error.is_some());
+        let bad = broke || (!ctx.did && ctx.error.is_some());
         let done = ctx.error.filter(|_| bad).map_or(good, Completion::error);
         // Others may have noticed first that a member failed, and the superblocks may not say so yet.
-        let changed = changed || self.meta.owes();
+        let changed = ctx.changed || ctx.refused != 0 || self.meta.owes();
         self.answer(id, done, changed, io);
     }
 }

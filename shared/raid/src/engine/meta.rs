@@ -47,8 +47,13 @@ pub(super) struct Meta {
     wants_use: bool,
     writes_use: bool,
     in_use: bool,
-    /// `sync` as the pass that is being written says: what was put in sync since may be cached only.
+    /// `sync` as the pass that is being written says: what was put in sync since may be cached only. And the roles.
     writes_sync: Option<u64>,
+    writes_roles: Vec<u16, { crate::MEMBERS_MAX }>,
+    /// Some members did not get the last pass of an earlier life: they get it first, so that none is ever two passes behind.
+    uneven: bool,
+    /// Devices that have a role and are not here are to be said to have failed it: what they lack is never taken for good.
+    forgets: bool,
     phase: Phase,
     /// Members that the phase still has to ask, and that failed it.
     todo: Roles,
@@ -64,14 +69,17 @@ impl Meta {
     pub fn of(supers: Vec<(u8, Super), PORTS_MAX>, array: &Array) -> Self {
         let newest = &array.newest;
         let (events, roles, sync) = (newest.events, newest.roles.clone(), newest.resync);
-        Self { supers, events, roles, sync, ..Self::default() }
+        let writes_roles = roles.clone();
+        let uneven = supers.iter().any(|(_, own)| own.events != events);
+        let forgets = true;
+        Self { supers, events, roles, sync, writes_sync: sync, writes_roles, uneven, forgets, ..Self::default() }
     }
 
-    /// Devices that have a role and are not among those that are used have failed it: that is said when the superblocks are
-    /// written next, so that what they lack by then is never taken for good.
-    pub fn forget_all_but(&mut self, used: &[u32]) {
-        for (number, entry) in (0u32..).zip(&mut self.roles).filter(|(_, entry)| **entry < crate::wire::JOURNAL) {
-            if !used.contains(&number) {
+    /// Devices that have a role and are not at one of these ports have failed it.
+    fn forget_all_but(&mut self, used: impl Fn(u8) -> bool) {
+        let Self { supers, roles, .. } = self;
+        for (number, entry) in (0u32..).zip(roles).filter(|(_, entry)| **entry < crate::wire::JOURNAL) {
+            if !supers.iter().any(|(port, own)| own.number == number && used(*port)) {
                 *entry = FAULTY;
             }
         }
@@ -90,6 +98,11 @@ impl Meta {
     /// Why nothing can be written any more.
     pub fn broken(&self) -> Option<Error> {
         self.broken
+    }
+
+    /// Nothing can be written any more.
+    pub fn breaks(&mut self) {
+        self.broken = Some(Error::Io);
     }
 
     /// The number of the pass that says what is so now.
@@ -154,6 +167,7 @@ impl Meta {
         if let Some(entry) = self.roles.iter_mut().find(is) {
             *entry = FAULTY;
         }
+        self.bad &= !bit(role);
         self.wants();
     }
 
@@ -182,13 +196,23 @@ impl Raid {
         if meta.phase != Phase::Idle || !meta.owes() || meta.broken.is_some() || self.read_only {
             return;
         }
+        meta.bad = 0;
+        if core::mem::take(&mut meta.uneven) {
+            // As it was said, word by word.
+            meta.writing = meta.written;
+            return self.enter(Phase::Before, io);
+        }
         meta.writing = meta.wanted;
         meta.events = meta.events.saturating_add(1);
-        // From now on some of them may say that it is not.
+        if core::mem::take(&mut meta.forgets) {
+            let members = &self.members;
+            meta.forget_all_but(|port| members.role_of(port).is_some());
+        }
         (meta.writes_use, meta.writes_sync) = (meta.wants_use, meta.sync);
+        meta.writes_roles.clone_from(&meta.roles);
         self.members.snapshot();
+        // From now on some of them may say that it is not.
         meta.in_use &= meta.writes_use;
-        meta.bad = 0;
         self.enter(Phase::Before, io);
     }
 
@@ -254,7 +278,7 @@ impl Raid {
         let (_, own) = meta.supers.iter_mut().find(|(port, _)| *port == member.port)?;
         own.events = meta.events;
         own.updated = own.updated.saturating_add(1);
-        own.roles.clone_from(&meta.roles);
+        own.roles.clone_from(&meta.writes_roles);
         own.role = crate::Role::Active(u16::try_from(role).ok()?);
         own.resync = if in_use { Some(0) } else { sync };
         own.recovery = member.said;
@@ -292,7 +316,7 @@ impl Raid {
         for role in each(self.meta.bad) {
             if !self.fail(role) {
                 // What happens from here on could not be known after the next start.
-                self.meta.broken = Some(Error::Io);
+                self.meta.breaks();
             }
         }
         self.wake_all(io);

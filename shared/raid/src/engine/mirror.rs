@@ -117,16 +117,11 @@ impl Raid {
         let req = io.request(id);
         // By the device: another may have taken the member's place meanwhile.
         let role = io.child_port(id, child).and_then(|port| self.members.role_of(port));
-        let Some(ctx) = io.ctx(id) else { return };
-        let member = role.map_or(0, bit);
         match done.status {
-            Ok(()) => ctx.did = true,
-            Err(error) => {
-                ctx.error = Some(error);
-                let bad = if blames(error) { &mut ctx.failed } else { &mut ctx.refused };
-                *bad |= member;
-            }
+            Ok(()) => io.ctx(id).into_iter().for_each(|ctx| ctx.did = true),
+            Err(error) => self.blame(id, role, error, io),
         }
+        let Some(ctx) = io.ctx(id) else { return };
         ctx.left = ctx.left.saturating_sub(1);
         if ctx.left == 0 {
             let ctx = *ctx;
