@@ -9,24 +9,81 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
+use orion_block::Instant;
 use orion_driver::Setup;
-use orion_driver_pd::{Driver, DriverPd, Whole, function};
-use orion_nvme::{Fault, Place, UNITS};
+use orion_driver_pd::{Above, Driver, DriverPd, Whole, function};
+use orion_nvme::{Fault, Many, Place, Queues, UNITS, Wishes};
 use orion_pci::BarRegisters;
 use orion_pd::config::Device;
-use orion_pd::{InitError, World};
+use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
 
 /// Class, subclass and interface of an NVMe controller (NVMe 1.4, section 2.1.5).
 const CLASS: [u8; 3] = [1, 8, 2];
 /// A device's flag: nothing may be written to this disk.
 const READ_ONLY: u32 = 2;
 
-/// The driver of an NVMe controller.
+/// The driver of an NVMe controller with one pair of queues for requests.
 #[derive(Debug)]
 pub struct Nvme;
 
-/// Its PD, with `A` between its clients and the controller.
-pub type NvmePd<W, A = Whole> = DriverPd<W, Nvme, A>;
+/// The driver of one with several.
+#[derive(Debug)]
+pub struct NvmeQueues;
+
+/// The PD of either, with `A` between its clients and the controller. Which it is is asked once for each time that the PD is woken,
+/// so that a request in the one queue costs nothing for there being more.
+#[derive(Debug)]
+pub enum NvmePd<W: World, A: Above<W> = Whole>
+where
+    W::Mmio: Debug,
+{
+    /// One pair of queues.
+    One(DriverPd<W, Nvme, A>),
+    /// Several.
+    Queues(DriverPd<W, NvmeQueues, A>),
+}
+
+impl<W: World, A: Above<W>> ProtectionDomain<W> for NvmePd<W, A>
+where
+    W::Mmio: Debug,
+{
+    fn init(world: &mut W) -> Result<Self, InitError> {
+        let wishes = world.config().devices.first().map(wishes).unwrap_or_default();
+        if wishes.queues > 1 || wishes.weighted {
+            return DriverPd::init(world).map(Self::Queues);
+        }
+        DriverPd::init(world).map(Self::One)
+    }
+
+    #[inline]
+    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
+        match self {
+            Self::One(pd) => pd.notified(from, world),
+            Self::Queues(pd) => pd.notified(from, world),
+        }
+    }
+}
+
+/// What the configuration wishes of the controller's queues: see [`Device::options`].
+fn wishes(device: &Device) -> Wishes {
+    let [queues, switches, gather, units] = device.options.get().to_le_bytes();
+    Wishes { queues, weighted: switches & 8 != 0, gather, gather_us: u16::from(units) * 100 }
+}
+
+impl<W: World> Driver<W> for NvmeQueues
+where
+    W::Mmio: Debug,
+{
+    type Engine<T: Copy + Default + Debug> = orion_nvme::Nvme<BarRegisters<W::Mmio>, T, Many>;
+
+    fn open<T: Copy + Default + Debug>(
+        devices: &[Device],
+        setup: Setup<'_>,
+        world: &mut W,
+    ) -> Result<Self::Engine<T>, InitError> {
+        open(devices, setup, world)
+    }
+}
 
 impl<W: World> Driver<W> for Nvme
 where
@@ -39,20 +96,32 @@ where
         setup: Setup<'_>,
         world: &mut W,
     ) -> Result<Self::Engine<T>, InitError> {
-        let device = devices.first().ok_or(explain(Fault::Units))?;
-        let function = function(device, world)?;
-        if function.identity().class != CLASS {
-            return Err(explain(Fault::NotNvme));
-        }
-        let registers = function.registers(0).map_err(|fault| InitError(fault.text()))?;
-        let mut places = [Place::FIRST; UNITS as usize];
-        let places = places.get_mut(..devices.len()).ok_or(explain(Fault::Units))?;
-        for (place, device) in places.iter_mut().zip(devices) {
-            // Each disk is read-only or not by its own flag, not by that of the first.
-            *place = Place { namespace: device.unit.get(), read_only: device.flags.get() & READ_ONLY != 0 };
-        }
-        orion_nvme::Nvme::new(registers, Setup { read_only: false, ..setup }, places).map_err(explain)
+        open(devices, setup, world)
     }
+}
+
+/// The engine of either.
+fn open<W: World, T: Copy + Default + Debug, Q: Queues>(
+    devices: &[Device],
+    setup: Setup<'_>,
+    world: &mut W,
+) -> Result<orion_nvme::Nvme<BarRegisters<W::Mmio>, T, Q>, InitError>
+where
+    W::Mmio: Debug,
+{
+    let device = devices.first().ok_or(explain(Fault::Units))?;
+    let function = function(device, world)?;
+    if function.identity().class != CLASS {
+        return Err(explain(Fault::NotNvme));
+    }
+    let registers = function.registers(0).map_err(|fault| InitError(fault.text()))?;
+    let mut places = [Place::FIRST; UNITS as usize];
+    let places = places.get_mut(..devices.len()).ok_or(explain(Fault::Units))?;
+    for (place, device) in places.iter_mut().zip(devices) {
+        // Each disk is read-only or not by its own flag, not by that of the first.
+        *place = Place { namespace: device.unit.get(), read_only: device.flags.get() & READ_ONLY != 0 };
+    }
+    orion_nvme::Nvme::with(registers, Setup { read_only: false, ..setup }, places, wishes(device)).map_err(explain)
 }
 
 fn explain(fault: Fault) -> InitError {

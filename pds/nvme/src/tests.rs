@@ -124,6 +124,30 @@ fn what_the_configuration_does_not_allow_no_order_does() {
 }
 
 #[test]
+fn queues_are_as_the_configuration_wishes() {
+    // Bits 0 to 7: pairs; 11: of different weight; 16 to 23: answers that an interrupt waits for, 24 to 31: times 100 us.
+    for (options, words, pairs) in
+        [(0, "", 1), (1, "", 1), (4, ", 4 queues", 4), (8 << 16 | 3 << 24, "", 1), (1 << 11, ", 3 queues, weighted", 3)]
+    {
+        let mut builder = one_disk();
+        builder.devices[0].options = u32::into(options);
+        let (mut rig, device) = running(Shape::new().with(|shape| shape.capabilities |= 1 << 17), &builder);
+        let line = format!("128 requests in flight{words}, SGL, shadow doorbells");
+        assert!(rig.world.printed[0].contains(&line), "{options:#x}: {:?}", rig.world.printed);
+        assert_eq!(device.borrow().pairs().len(), pairs);
+        let gathered = device.borrow().features.get(&8).copied();
+        assert_eq!(gathered, (options >> 16 != 0).then_some(3 << 8 | 7), "{options:#x}");
+        for round in 0..20 {
+            rig.send(0, &[read(round, 100, 8, DATA_BUS + 4096)]);
+            device.borrow_mut().serve();
+            device.borrow_mut().elapse(300);
+            rig.serve();
+            assert_eq!(rig.answers(0), [Answer { id: round, status: Ok(()), blocks: 8 }]);
+        }
+    }
+}
+
+#[test]
 fn a_lost_request_is_given_up_and_the_next_succeeds() {
     let (mut rig, device) = running(Shape::new(), &one_disk());
     device.borrow_mut().mischief = Some(Mischief::Swallow);

@@ -12,7 +12,9 @@ mod fault;
 pub mod model;
 mod nvme;
 mod queue;
+mod queues;
 pub mod wire;
 
 pub use fault::Fault;
 pub use nvme::{DMA_BYTES, Nvme, Place, UNITS};
+pub use queues::{Many, One, PAIRS, Queues, Wishes};

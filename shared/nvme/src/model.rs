@@ -76,6 +76,8 @@ impl core::fmt::Debug for Bus {
 /// A command that was taken and not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
+    /// The pair of queues that it came by.
+    pub queue: u16,
     /// Its dwords.
     pub dwords: [u32; 16],
 }
@@ -139,9 +141,14 @@ pub struct Model {
     sizes: u32,
     bases: [u64; 2],
     admin: queues::Pair,
-    requests: Option<queues::Pair>,
-    /// The completion queue that was made before its submission queue.
-    half: Option<queues::Pair>,
+    requests: BTreeMap<u16, queues::Pair>,
+    /// Completion queues that were made before their submission queues.
+    halves: BTreeMap<u16, queues::Pair>,
+    /// Features that were set.
+    pub features: BTreeMap<u32, u32>,
+    /// Answers since the last interrupt, where they are gathered, and how long the first of them waits.
+    gathered: u32,
+    waits_us: u32,
     shadows: Option<[u64; 2]>,
     events: Vec<u16>,
     raised: bool,
@@ -177,8 +184,11 @@ impl Model {
             sizes: 0,
             bases: [0; 2],
             admin: queues::Pair::default(),
-            requests: None,
-            half: None,
+            requests: BTreeMap::new(),
+            halves: BTreeMap::new(),
+            features: BTreeMap::new(),
+            gathered: 0,
+            waits_us: 0,
             shadows: None,
             events: Vec::new(),
             raised: false,
@@ -198,9 +208,23 @@ impl Model {
         if self.shape.messages { raised } else { self.pending != 0 }
     }
 
+    /// The pairs of queues for requests that there are, and of what priority each is.
+    pub fn pairs(&self) -> Vec<(u16, u32)> {
+        self.requests.iter().map(|(id, pair)| (*id, pair.priority)).collect()
+    }
+
+    /// Lets time go by, after which an interrupt may be due that was held back (5.21.1.8).
+    pub fn elapse(&mut self, us: u32) {
+        self.waits_us += us;
+        let most = self.features.get(&8).map_or(0, |gather| (gather >> 8 & 0xff) * 100);
+        if self.gathered > 0 && self.waits_us >= most {
+            self.interrupt();
+        }
+    }
+
     /// Whether there are requests that it has not taken and was told of.
     pub fn is_notified(&self) -> bool {
-        self.kicked || self.polls && self.requests.is_some()
+        self.kicked || self.polls && !self.requests.is_empty()
     }
 
     /// Whether it is enabled, and the bus lets it reach memory.

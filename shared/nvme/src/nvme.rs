@@ -5,7 +5,7 @@
 //! identifier of a command is the number of its slot. A request that waits past its deadline is aborted; where that does not
 //! help, or the controller breaks the protocol or says that it failed, the controller is reset: what was overdue is answered,
 //! everything else is sent again, with the deadline that it had.
-use crate::queue::{Completion as Answers, Submission as Commands};
+use crate::queues::{One, Queues, Terms, Wishes};
 use crate::wire::register::Capabilities;
 use crate::{Fault, wire};
 use admin::Admin;
@@ -23,7 +23,7 @@ mod disk;
 mod engine;
 mod figures;
 mod jobs;
-mod memory;
+pub(crate) mod memory;
 mod orders;
 mod recover;
 mod slots;
@@ -36,7 +36,7 @@ use memory::Memory;
 use orders::Orders;
 
 /// Requests at most.
-const MOST: usize = 128;
+pub(crate) const MOST: usize = 128;
 /// Disks at most.
 pub const UNITS: u8 = 16;
 /// As a namespace: the first that there is.
@@ -58,11 +58,12 @@ impl Place {
     pub const FIRST: Self = Self { namespace: FIRST, read_only: false };
 }
 
-/// An NVMe controller. `T` is what the caller calls its requests by.
+/// An NVMe controller. `T` is what the caller calls its requests by, `Q` its queues: compiled for one pair, no request pays for there
+/// being more.
 // What each request needs comes first, the tables last: what is near is reached without arithmetic.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Nvme<R, T = u32> {
+pub struct Nvme<R, T = u32, Q = One> {
     now: Instant,
     /// Of a request that is submitted now.
     deadline: Instant,
@@ -78,8 +79,7 @@ pub struct Nvme<R, T = u32> {
     /// There was an interrupt since the controller was last looked at.
     told: bool,
     resets: u8,
-    commands: Commands,
-    answers: Answers,
+    queues: Q,
     free: Free<MOST>,
     registers: R,
     memory: Memory,
@@ -102,6 +102,9 @@ pub struct Nvme<R, T = u32> {
     known: bool,
     volatile_cache: bool,
     entries: u16,
+    wishes: Wishes,
+    /// Pairs of queues that the controller has, or is to have.
+    pairs: u8,
     capabilities: Capabilities,
     /// Disks that are configured.
     units: u8,
@@ -112,12 +115,22 @@ pub struct Nvme<R, T = u32> {
 }
 
 impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+    /// As [`with`](Self::with), with one pair of queues.
+    ///
+    /// # Errors
+    /// [`Fault`] where the controller cannot be used; it is left disabled, without access to memory.
+    pub fn new(registers: R, setup: Setup<'_>, places: &[Place]) -> Result<Self, Fault> {
+        Self::with(registers, setup, places, Wishes::default())
+    }
+}
+
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Stops the controller, whatever it was doing, and makes it ready, or begins to: one that takes its time becomes ready
     /// later, and its disks have no limits until then. `places` are the namespaces that are its disks, in their order.
     ///
     /// # Errors
     /// [`Fault`] where the controller cannot be used; it is left disabled, without access to memory.
-    pub fn new(registers: R, setup: Setup<'_>, places: &[Place]) -> Result<Self, Fault> {
+    pub fn with(registers: R, setup: Setup<'_>, places: &[Place], wishes: Wishes) -> Result<Self, Fault> {
         let capabilities = bring::capabilities(&registers)?;
         let (memory, entries) = Memory::new(setup.dma, setup.dma_bus, capabilities)?;
         let mut regions = [Span::default(); REGIONS_MAX];
@@ -130,7 +143,10 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             (disk.wanted, disk.read_only) = (place.namespace, place.read_only || setup.read_only);
         }
         memory.settle_predecessor(&registers, capabilities);
-        let (commands, answers) = memory.requests(capabilities, entries, registers.messages());
+        let pairs = wishes.pairs(memory.pairs(&registers, capabilities).min(Q::MOST));
+        let by_kind = wishes.weighted && capabilities.weighted();
+        let terms = Terms { entries, pairs, by_kind, messages: registers.messages() };
+        let queues = Q::new(&memory, capabilities, terms);
         let mut engine = Self {
             now: Instant::default(),
             deadline: Instant(setup.timeout_ns),
@@ -141,8 +157,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             sgl: false,
             told: false,
             resets: 0,
-            commands,
-            answers,
+            queues,
             free: Free::new(memory.slots(entries)),
             admin: Admin::new(&memory, capabilities, registers.messages()),
             registers,
@@ -162,6 +177,8 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             known: false,
             volatile_cache: false,
             entries,
+            wishes,
+            pairs,
             capabilities,
             units: u8::try_from(places.len()).unwrap_or(UNITS),
             controller: zerocopy::FromZeros::new_zeroed(),

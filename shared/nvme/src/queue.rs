@@ -142,6 +142,9 @@ pub struct Completion {
 pub struct Answer(u64);
 
 impl Answer {
+    /// One for no command that there is.
+    pub const STRANGE: Self = Self(0xffff << 32);
+
     /// The command that it is for.
     #[inline]
     pub const fn id(self) -> u16 {

@@ -22,7 +22,7 @@ pub type DrivenBlk<Q> = Driven<VirtioBlk<MmioTransport<MmioModel>, u32, Q>, virt
 /// A disk behind a virtio SCSI host, and the host's driver.
 pub type DrivenScsi = Driven<VirtioScsi<MmioTransport<ScsiMmio>>, ScsiModel>;
 /// An NVMe controller with one namespace, and its driver.
-pub type DrivenNvme = Driven<Nvme<ModelRegisters>, nvme::model::Model>;
+pub type DrivenNvme<Q = nvme::One> = Driven<Nvme<ModelRegisters, u32, Q>, nvme::model::Model>;
 /// An AHCI controller with one drive, and its driver.
 pub type DrivenAhci = Driven<Ahci<Abar>, ahci::model::Model>;
 
@@ -83,11 +83,27 @@ pub fn virtio_scsi(disk: Disk, read_only: bool, data: Window) -> DrivenScsi {
 /// # Panics
 /// Where the driver refuses the controller.
 pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool, data: Window) -> DrivenNvme {
+    nvme_queues((blocks, block), read_only, plain, data, nvme::Wishes::default())
+}
+
+/// The same with the queues that its driver wishes for, of a controller that has them.
+///
+/// # Panics
+/// Where the driver refuses the controller.
+pub fn nvme_queues<Q: nvme::Queues + 'static>(
+    (blocks, block): (usize, BlockSize),
+    read_only: bool,
+    plain: bool,
+    data: Window,
+    wishes: nvme::Wishes,
+) -> DrivenNvme<Q> {
     let shape = nvme::model::Shape::new().with(|shape| {
         if plain {
             (shape.controller.oacs, shape.controller.sgls) = (0.into(), 0.into());
             shape.messages = false;
         }
+        // It arbitrates by weight, if it is told to.
+        shape.capabilities |= 1 << 17;
     });
     let spaces = vec![(1, nvme::model::Space::new(blocks, block.shift()))];
     Driven::new(
@@ -96,7 +112,8 @@ pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool, data:
         |memory| nvme::model::Model::new(shape, spaces, memory),
         |device| {
             move |setup| {
-                Nvme::new(ModelRegisters(device.clone()), setup, &[nvme::Place::FIRST]).expect("a good controller")
+                let registers = ModelRegisters(device.clone());
+                Nvme::with(registers, setup, &[nvme::Place::FIRST], wishes).expect("a good controller")
             }
         },
     )

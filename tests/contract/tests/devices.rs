@@ -4,10 +4,11 @@
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{
-    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, nvme, virtio_blk, virtio_scsi,
+    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, nvme, nvme_queues, virtio_blk, virtio_scsi,
 };
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
+use orion_nvme::Many as Pairs;
 use orion_scsi::model::Disk;
 use orion_virtio::queue::Queue;
 use orion_virtio::{Many, Wishes};
@@ -89,6 +90,21 @@ fn the_nvme_driver() {
         Stack::on(|data| nvme(128, B4096, false, plain, data)).holds();
         Stack::on(|data| nvme(128, B512, true, plain, data)).holds();
     }
+}
+
+#[test]
+fn the_nvme_driver_with_several_queues() {
+    let wishes = nvme_wishes(4, false);
+    for plain in [false, true] {
+        for wishes in [wishes, nvme_wishes(0, true)] {
+            Stack::on(|data| nvme_queues::<Pairs>((1000, B512), false, plain, data, wishes)).holds();
+        }
+        Stack::on(|data| nvme_queues::<Pairs>((128, B4096), true, plain, data, wishes)).holds();
+    }
+}
+
+fn nvme_wishes(queues: u8, weighted: bool) -> orion_nvme::Wishes {
+    orion_nvme::Wishes { queues, weighted, ..orion_nvme::Wishes::default() }
 }
 
 #[test]

@@ -203,6 +203,10 @@ pub struct Disk {
     pub packed: bool,
     /// How far an idle link saves power: 0, 1 (Partial) or 2 (Slumber), of AHCI.
     pub power: u8,
+    /// Whether its driver has a queue for each kind of requests, reads before writes before the rest, of NVMe.
+    pub weighted: bool,
+    /// Interrupts are held back until there are so many answers, and no longer than so many times 100 microseconds; of NVMe.
+    pub gather: Option<(u8, u8)>,
     /// Microseconds that a place is kept free for who is first by weight and about to ask, and where that is said.
     pub grace_us: Option<(u16, Position)>,
     /// The user's own sDDF driver PD, and where it is named; `None`: `orion` derives a driver.
@@ -218,9 +222,10 @@ impl Disk {
 
     /// How its queues are to be, as its driver is told.
     pub fn options(&self) -> u32 {
-        u32::from(self.queues.map_or(0, |(queues, _)| queues))
-            | u32::from(self.packed) << 8
-            | u32::from(self.power) << 16
+        let queues = self.queues.map_or(0, |(queues, _)| queues);
+        let (answers, units) = self.gather.unwrap_or_default();
+        let shape = u32::from(self.packed) << 8 | u32::from(self.weighted) << 11;
+        u32::from(queues) | shape | u32::from(answers) << 16 | u32::from(self.power) << 16 | u32::from(units) << 24
     }
 }
 

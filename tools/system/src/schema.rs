@@ -52,6 +52,8 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "queues",
     "ring",
     "power",
+    "gather",
+    "within",
     "grace",
     "driver",
 ];

@@ -42,29 +42,31 @@ impl Model {
             0x80 | 0x84 | 0x0d | 0x15 => return self.manage(command),
             0x06 => (self.identify(command, ten & 0xff), 0),
             0x02 => (self.log(command, ten), 0),
-            0x09 if ten & 0xff == 7 => (0, 7 << 16 | 7),
-            0x09 if ten & 0xff == 0x0b => (0, 0),
+            0x09 => self.set_feature(ten & 0xff, eleven),
             0x0a if ten & 0xff == 6 => (0, u32::from(!self.shape.cache_off)),
             0x05 => {
-                assert_eq!((ten & 0xffff, eleven), (1, 3), "a completion queue");
-                self.half = Some(Pair {
-                    answers: command.long(6),
-                    entries: [0, (ten >> 16) + 1],
-                    phase: true,
-                    ..Pair::default()
-                });
+                assert_eq!(eleven, 3, "a completion queue");
+                if self.refused(ten & 0xffff) {
+                    return Some((0x101, 0));
+                }
+                let half =
+                    Pair { answers: command.long(6), entries: [0, (ten >> 16) + 1], phase: true, ..Pair::default() };
+                self.halves.insert(ten as u16, half);
                 (0, 0)
             }
             0x01 => {
-                assert_eq!((ten & 0xffff, eleven), (1, 1 << 16 | 1), "a submission queue");
-                let half = self.half.take().expect("a submission queue before its completion queue");
+                let weighted = self.config >> 11 & 1 != 0;
+                let priority = if weighted { eleven >> 1 & 3 } else { 0 };
+                assert_eq!(eleven, ten << 16 | priority << 1 | 1, "a submission queue");
+                let id = ten as u16;
+                let half = self.halves.remove(&id).expect("a submission queue before its completion queue");
                 let entries = [(ten >> 16) + 1, half.entries[1]];
                 let most = (self.shape.capabilities & 0xffff) as u32 + 1;
                 assert!(entries.iter().all(|n| *n >= 2 && *n <= most), "queues of {entries:?} entries");
-                self.requests = Some(Pair { commands: command.long(6), entries, ..half });
+                self.requests.insert(id, Pair { commands: command.long(6), entries, priority, ..half });
                 (0, 0)
             }
-            0x08 => (0, self.abort((ten >> 16) as u16)),
+            0x08 => (0, self.abort(ten as u16, (ten >> 16) as u16)),
             0x7c => {
                 self.shadows = Some([command.long(6), command.long(8)]);
                 (0, 0)
@@ -73,14 +75,33 @@ impl Model {
         })
     }
 
+    /// Whether there is no queue of this number.
+    fn refused(&self, id: u32) -> bool {
+        id == 0 || id > u32::from(self.shape.queues)
+    }
+
+    fn set_feature(&mut self, feature: u32, value: u32) -> (u16, u32) {
+        match feature {
+            7 => {
+                let granted = u32::from(self.shape.grants) - 1;
+                return (0, granted << 16 | granted);
+            }
+            8 if !self.shape.gathers => return (0x10e, 0),
+            1 | 8 | 0x0b => {}
+            _ => return (2, 0),
+        }
+        self.features.insert(feature, value);
+        (0, 0)
+    }
+
     /// Aborts a request, if it can still be found: 0 where it was.
-    fn abort(&mut self, id: u16) -> u32 {
+    fn abort(&mut self, queue: u16, id: u16) -> u32 {
         let found = [&mut self.lost, &mut self.taken].into_iter().find_map(|list| {
-            let at = list.iter().position(|taken| taken.id() == id)?;
+            let at = list.iter().position(|taken| (taken.queue, taken.id()) == (queue, id))?;
             Some(list.remove(at))
         });
         let Some(command) = found else { return 1 };
-        self.answer(command.id(), 7, false);
+        self.answer(command.queue, command.id(), 7, false);
         0
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The controller's side of its queues.
 use super::{Mischief, Model, Taken};
+use std::vec::Vec;
 
 /// A submission queue and its completion queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Pair {
     pub taken: u32,
     pub written: u32,
     pub phase: bool,
+    /// The class of arbitration of the submission queue.
+    pub priority: u32,
 }
 
 impl Model {
@@ -32,7 +35,7 @@ impl Model {
             .for_each(|(to, from)| *to = u32::from_le_bytes(from.try_into().unwrap()));
         assert_eq!([dwords[2], dwords[3], dwords[4], dwords[5]], [0; 4], "reserved dwords, or a metadata pointer");
         pair.head = (pair.head + 1) % pair.entries[0];
-        Some(Taken { dwords })
+        Some(Taken { queue: 0, dwords })
     }
 
     /// Writes an entry of a completion queue.
@@ -51,8 +54,7 @@ impl Model {
         // QEMU's count, which is never corrected.
         self.pending += i32::from(pair.taken == pair.written);
         if !self.shape.patient || pair.taken == pair.written {
-            self.interrupts += 1;
-            self.raised = true;
+            self.gather();
         }
         pair.written = next;
         pair.phase ^= next == 0;
@@ -66,33 +68,62 @@ impl Model {
         self.pending -= i32::from(head == pair.written);
     }
 
-    /// Takes new requests, if it was told of any.
+    /// An answer was written: an interrupt is sent once there are so many as it was told to gather. The administrative queue's too:
+    /// 5.21.1.8 would have them sent at once, which a driver need not rely on.
+    fn gather(&mut self) {
+        if self.gathered == 0 {
+            self.waits_us = 0;
+        }
+        self.gathered += 1;
+        let gather = self.features.get(&8).copied().unwrap_or(0);
+        if gather >> 8 & 0xff == 0 || self.gathered > gather & 0xff {
+            self.interrupt();
+        }
+    }
+
+    pub(super) fn interrupt(&mut self) {
+        self.gathered = 0;
+        self.interrupts += 1;
+        self.raised = true;
+    }
+
+    /// Takes new requests, if it was told of any: of the queues in the order of their classes.
     pub fn take(&mut self) {
         if !core::mem::take(&mut self.kicked) && !self.polls || self.status & 2 != 0 || self.gone {
             return;
         }
-        let Some(mut pair) = self.requests else { return };
-        loop {
-            self.look_at_shadows(&mut pair, !self.polls);
-            let Some(command) = self.fetch(&mut pair) else { break };
-            assert!(self.taken.iter().all(|other| other.id() != command.id()), "an identifier that is in use");
-            self.taken.push(command);
+        let mut pairs: Vec<(u16, Pair)> = self.requests.iter().map(|(id, pair)| (*id, *pair)).collect();
+        pairs.sort_by_key(|(_, pair)| pair.priority);
+        for (id, mut pair) in pairs {
+            loop {
+                self.look_at_shadows(id, &mut pair, !self.polls);
+                let Some(command) = self.fetch(&mut pair) else { break };
+                assert!(self.taken.iter().all(|other| other.id() != command.id()), "an identifier that is in use");
+                self.taken.push(Taken { queue: id, ..command });
+            }
+            self.requests.insert(id, pair);
         }
-        self.requests = Some(pair);
     }
 
     /// Reads the tail that is in memory; says, if it is to be told of more, from where on.
-    fn look_at_shadows(&self, pair: &mut Pair, tell: bool) {
+    fn look_at_shadows(&self, id: u16, pair: &mut Pair, tell: bool) {
         let Some([values, events]) = self.shadows else { return };
+        let at = 2 * u64::from(id) * self.stride();
         if tell {
-            self.bus().store(events + 8, &pair.tail.to_le_bytes());
+            self.bus().store(events + at, &pair.tail.to_le_bytes());
         }
-        pair.tail = u32::from_le_bytes(self.bus().load(values + 8));
+        pair.tail = u32::from_le_bytes(self.bus().load(values + at));
+    }
+
+    /// Bytes from one doorbell to the next.
+    pub(super) fn stride(&self) -> u64 {
+        4 << (self.shape.capabilities >> 32 & 0xf)
     }
 
     /// Carries out and answers the `nth` request that it has taken.
     pub fn finish(&mut self, nth: usize) {
         let command = self.taken.remove(nth);
+        let queue = command.queue;
         match self.mischief {
             Some(Mischief::Lose) => self.lost.push(command),
             Some(Mischief::Swallow) => {}
@@ -104,31 +135,32 @@ impl Model {
                 self.gone = true;
                 self.taken.clear();
             }
-            Some(Mischief::Id(id)) => self.answer(id, 0, false),
-            Some(Mischief::Phase) => self.answer(command.id(), 0, true),
-            Some(Mischief::Status(status)) => self.answer(command.id(), status, false),
+            Some(Mischief::Id(id)) => self.answer(queue, id, 0, false),
+            Some(Mischief::Phase) => self.answer(queue, command.id(), 0, true),
+            Some(Mischief::Status(status)) => self.answer(queue, command.id(), status, false),
             Some(Mischief::Twice) => {
                 let status = self.perform(&command);
-                self.answer(command.id(), status, false);
-                self.answer(command.id(), status, false);
+                self.answer(queue, command.id(), status, false);
+                self.answer(queue, command.id(), status, false);
             }
             _ => {
                 let status = self.perform(&command);
-                return self.answer(command.id(), status, false);
+                return self.answer(queue, command.id(), status, false);
             }
         }
         self.mischief = None;
     }
 
     /// Answers a request.
-    pub(super) fn answer(&mut self, id: u16, status: u16, wrong: bool) {
-        let Some(mut pair) = self.requests else { return };
+    pub(super) fn answer(&mut self, queue: u16, id: u16, status: u16, wrong: bool) {
+        let Some(mut pair) = self.requests.get(&queue).copied() else { return };
         if let Some([values, events]) = self.shadows {
-            self.bus().store(events + 12, &pair.taken.to_le_bytes());
-            pair.taken = u32::from_le_bytes(self.bus().load(values + 12));
+            let at = (2 * u64::from(queue) + 1) * self.stride();
+            self.bus().store(events + at, &pair.taken.to_le_bytes());
+            pair.taken = u32::from_le_bytes(self.bus().load(values + at));
         }
         self.post(&mut pair, id, status, 0, wrong);
-        self.requests = Some(pair);
+        self.requests.insert(queue, pair);
     }
 
     /// Answers an administrative command.

@@ -52,7 +52,9 @@ impl Model {
         if config & 1 == 0 {
             return self.reset();
         }
-        assert_eq!(config & 0xff_fff0, 6 << 16 | 4 << 20, "the configuration");
+        let arbitration = config >> 11 & 7;
+        assert!(arbitration == 0 || arbitration == 1 && self.shape.capabilities >> 17 & 1 != 0, "arbitration");
+        assert_eq!(config & 0xff_c7f0, 6 << 16 | 4 << 20, "the configuration");
         assert!(self.bases.iter().all(|base| base % 4096 == 0 && *base != 0), "misaligned queues");
         self.enables += 1;
         let entries = [self.sizes & 0xfff, self.sizes >> 16 & 0xfff].map(|size| size + 1);
@@ -62,7 +64,10 @@ impl Model {
 
     fn reset(&mut self) {
         self.manage_reset();
-        (self.requests, self.half, self.shadows) = (None, None, None);
+        self.requests.clear();
+        self.halves.clear();
+        self.features.clear();
+        (self.shadows, self.gathered) = (None, 0);
         self.admin = Pair::default();
         self.taken.clear();
         self.lost.clear();
@@ -72,33 +77,31 @@ impl Model {
     }
 
     fn rung(&mut self, offset: usize, value: u32) {
-        let stride = 4 << (self.shape.capabilities >> 32 & 0xf);
+        let stride = self.stride() as usize;
         assert_eq!(offset % stride, 0, "between doorbells");
-        let mut requests = self.requests;
-        let missing = "a doorbell of a queue that is not there";
-        match offset / stride {
-            0 => {
-                self.admin.tail = value;
+        let (queue, head) = ((offset / stride / 2) as u16, !(offset / stride).is_multiple_of(2));
+        if queue == 0 {
+            let mut pair = self.admin;
+            if head {
+                self.given_back(&mut pair, value);
+            } else {
+                pair.tail = value;
+            }
+            self.admin = pair;
+            if !head {
                 self.serve_admin();
             }
-            1 => {
-                let mut pair = self.admin;
-                self.given_back(&mut pair, value);
-                self.admin = pair;
-            }
-            2 => {
-                requests.as_mut().expect(missing).tail = value;
-                self.kicked = true;
-                self.doorbells[0] += 1;
-                self.requests = requests;
-            }
-            3 => {
-                self.given_back(requests.as_mut().expect(missing), value);
-                self.doorbells[1] += 1;
-                self.requests = requests;
-            }
-            _ => panic!("{missing}"),
+            return;
         }
+        let mut pair = *self.requests.get(&queue).expect("a doorbell of a queue that is not there");
+        if head {
+            self.given_back(&mut pair, value);
+        } else {
+            pair.tail = value;
+            self.kicked = true;
+        }
+        self.doorbells[usize::from(head)] += 1;
+        self.requests.insert(queue, pair);
     }
 
     /// What accesses to it find.

@@ -23,6 +23,12 @@ pub struct Shape {
     pub never_stops: bool,
     /// Its interrupts are messages.
     pub messages: bool,
+    /// Pairs of queues that it says it grants, and that it has.
+    pub grants: u16,
+    /// Pairs of queues for requests that it has.
+    pub queues: u16,
+    /// It holds interrupts back if it is asked to.
+    pub gathers: bool,
     /// It interrupts only where all that it had written was given back.
     pub patient: bool,
     /// It has no volatile cache that is on, though it has one.
@@ -59,6 +65,9 @@ impl Shape {
             never_stops: false,
             messages: true,
             patient: false,
+            grants: 8,
+            queues: 8,
+            gathers: true,
             cache_off: false,
         }
     }

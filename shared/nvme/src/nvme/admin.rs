@@ -6,6 +6,7 @@ use super::jobs::Job;
 use super::memory::{ADMIN_ENTRIES, Memory};
 use super::orders::Ask;
 use crate::queue::{Completion, Submission};
+use crate::queues::Queues;
 use crate::wire::Command;
 use crate::wire::command::{admin, page};
 use crate::wire::register::Capabilities;
@@ -76,7 +77,7 @@ impl Admin {
     }
 }
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Sends the one command.
     pub(super) fn ask(&mut self, job: Job) {
         let command = self.command(job);

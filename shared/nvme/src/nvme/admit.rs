@@ -4,6 +4,7 @@ use super::Nvme;
 use super::disk::Disk;
 use super::memory::PAGE;
 use super::slots::{Slot, State};
+use crate::queues::Queues;
 use crate::wire::Command;
 use crate::wire::command::{SGL, nvm};
 use orion_block::{Completion, Error, Instant, Op, Request};
@@ -13,7 +14,7 @@ use orion_driver::{Registers, Unit};
 const CHECK_NS: u64 = 1_000_000_000;
 const PAGE_BYTES: u64 = PAGE as u64;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Checks a request against what the disk can do, and stages it. What it is refused for is its answer.
     #[inline(always)]
     pub(super) fn admit(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
@@ -118,7 +119,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             },
             (_, Op::WriteZeroes) => disk.command(nvm::WRITE_ZEROES, &req),
         };
-        self.commands.push(command.called(slot));
+        self.queues.push(command.called(slot));
     }
 
     /// Stages a command that moves `len` bytes at the bus address `address`.
@@ -133,7 +134,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             self.long(slot, address, len)
         };
         let head = command.head | u64::from(slot) << 16 | flag;
-        self.commands.push(Command { head, first: address, second, ..command });
+        self.queues.push(Command { head, first: address, second, ..command });
     }
 
     /// More than two pages: an SGL descriptor where the controller takes one (4.4), else a PRP list (4.3). What it adds to the

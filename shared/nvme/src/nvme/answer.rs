@@ -3,6 +3,7 @@
 use super::Nvme;
 use super::slots::{Slot, State};
 use crate::queue::Answer;
+use crate::queues::Queues;
 use crate::wire::status::{ABORTED, Meaning, meaning};
 use orion_block::{Completion, Error};
 use orion_driver::{Registers, SAMPLED};
@@ -10,7 +11,7 @@ use orion_driver::{Registers, SAMPLED};
 /// How often a request is sent again because the controller asks for that.
 const RETRIES_MAX: u8 = 5;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// What an entry of the completion queue means: the answer to its request, unless it goes on.
     pub(super) fn answered(&mut self, answer: Answer) -> Option<(T, Completion)> {
         match self.well(answer) {

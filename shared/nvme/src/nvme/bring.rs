@@ -6,6 +6,7 @@ use super::jobs::Job;
 use super::memory::ADMIN_ENTRIES;
 use super::slots::State;
 use crate::Fault;
+use crate::queues::{Queues, Terms};
 use crate::wire::command::page;
 use crate::wire::register::{self, Capabilities, GONE, cc, csts};
 use orion_block::{Completion, Error};
@@ -51,11 +52,11 @@ pub fn capabilities(registers: &impl Registers) -> Result<Capabilities, Fault> {
     Ok(capabilities)
 }
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Stops the controller, and makes it ready if that does not take long.
     pub(super) fn begin(&mut self) {
         self.open = false;
-        self.answers.discard(&self.registers, self.entries);
+        self.queues.discard(&self.registers, self.entries);
         self.admin.discard(&self.registers);
         self.disable();
         self.spin(if self.timed { READS } else { FIRST_READS });
@@ -127,8 +128,11 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     fn stopped(&mut self) {
         self.answer_held(|deadline, now| (deadline <= now).then_some(Error::TimedOut));
         let messages = self.registers.messages();
-        self.counters.kicks += self.answers.rung();
-        (self.commands, self.answers) = self.memory.requests(self.capabilities, self.entries, messages);
+        self.counters.kicks += self.queues.rung();
+        let by_kind = self.weighted();
+        self.pairs = self.wishes.pairs(self.memory.pairs(&self.registers, self.capabilities).min(Q::MOST));
+        let terms = Terms { entries: self.entries, pairs: self.pairs, by_kind, messages };
+        self.queues = Q::new(&self.memory, self.capabilities, terms);
         self.admin = Admin::new(&self.memory, self.capabilities, messages);
         let [commands, answers] = self.memory.admin_addresses();
         let size = u32::from(ADMIN_ENTRIES - 1);
@@ -136,9 +140,15 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.registers.write64(register::ASQ, commands);
         self.registers.write64(register::ACQ, answers);
         self.registers.set_dma(true);
-        self.registers.write32(register::CC, cc::ENTRIES | cc::EN);
+        let arbitration = if by_kind { cc::WEIGHTED } else { 0 };
+        self.registers.write32(register::CC, cc::ENTRIES | arbitration | cc::EN);
         self.until = self.within(self.capabilities.ready_ns());
         self.phase = Phase::Enable;
+    }
+
+    /// Whether the controller is to arbitrate by weight, and can.
+    pub(super) fn weighted(&self) -> bool {
+        Q::MOST > 1 && self.wishes.weighted && self.capabilities.weighted()
     }
 
     /// The controller serves: sends again what it had not answered before it was reset.
@@ -164,7 +174,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 self.send(slot);
             }
         }
-        self.commands.kick(&self.registers);
+        self.queues.kick(&self.registers);
         self.order_after_reset();
         self.admin.wanted.events = true;
         self.admin.wanted.logs = 1 << page::HEALTH | 1 << page::FIRMWARE;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! The driver as the PD around it sees it.
 use super::{Nvme, UNITS};
+use crate::queues::Queues;
 use crate::wire::command::page;
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
 use orion_driver::{Counters, Engine, Health, Registers, Unit};
 use orion_metrics::{Figures, Reply, Row, Work};
 
-impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
     const UNITS: u8 = UNITS;
 
     fn set_time(&mut self, now: Instant) {
@@ -43,13 +44,18 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
         }
     }
 
+    #[inline]
+    fn lane(&mut self, client: u8) {
+        self.queues.lane(client);
+    }
+
     fn finished(&mut self) -> Option<(T, Completion)> {
         loop {
             if let Some(done) = self.done.pop() {
                 return Some(done);
             }
-            let Some(answer) = self.answers.pop() else {
-                self.answers.release(&self.registers);
+            let Some(answer) = self.queues.pop() else {
+                self.queues.release(&self.registers);
                 return None;
             };
             if let Some(done) = self.answered(answer) {
@@ -61,14 +67,14 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     #[inline]
     fn drain(&mut self, mut each: impl FnMut(T, Completion)) {
         loop {
-            while let Some(answer) = self.answers.pop() {
+            while let Some(answer) = self.queues.pop() {
                 // Nobody then has to ask how that went.
                 match self.well(answer) {
                     Some((tag, blocks)) => each(tag, Completion::ok(blocks)),
                     None => self.put_by(answer),
                 }
             }
-            self.answers.release(&self.registers);
+            self.queues.release(&self.registers);
             let Some((tag, done)) = self.done.pop() else { return };
             each(tag, done);
         }
@@ -80,9 +86,7 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
 
     #[inline]
     fn kick(&mut self) {
-        if self.commands.kick(&self.registers) {
-            self.counters.kicks += 1;
-        }
+        self.counters.kicks += self.queues.kick(&self.registers);
     }
 
     #[inline]
@@ -104,7 +108,7 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
 
     fn counters(&self) -> Counters {
         // Both doorbells: what is given back is counted where it is, and only since the last reset.
-        Counters { kicks: self.counters.kicks + self.answers.rung(), ..self.counters }
+        Counters { kicks: self.counters.kicks + self.queues.rung(), ..self.counters }
     }
 
     fn take_fault(&mut self) -> Option<&'static str> {
@@ -139,7 +143,7 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
         let word = |yes, word| if yes { word } else { "" };
         write!(
             f,
-            "NVMe {}.{}, {}, serial {}, namespace {}, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}{}",
+            "NVMe {}.{}, {}, serial {}, namespace {}, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}{}{}{}",
             version >> 16,
             version >> 8 & 0xff,
             self.health.model,
@@ -148,8 +152,10 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
             limits.capacity,
             limits.block.bytes(),
             self.depth_now(),
+            Pairs(self.pairs),
+            word(self.weighted(), ", weighted"),
             word(self.sgl, ", SGL"),
-            word(self.commands.is_shadowed(), ", shadow doorbells"),
+            word(self.queues.is_shadowed(), ", shadow doorbells"),
             word(limits.volatile_cache, ", volatile cache"),
             word(limits.discard_granularity != 0, ", discard"),
             word(disk.protection != 0, ", protection information"),
@@ -158,8 +164,17 @@ impl<R: Registers, T: Copy + Default> Engine<T> for Nvme<R, T> {
     }
 }
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     fn depth_now(&self) -> u16 {
         self.memory.slots(self.entries)
+    }
+}
+
+/// More than one pair of queues, for people.
+struct Pairs(u8);
+
+impl fmt::Display for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 1 { write!(f, ", {} queues", self.0) } else { Ok(()) }
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! What is counted of requests beyond how many ended.
 use super::Nvme;
+use crate::queues::Queues;
 use orion_driver::{Registers, kind, sample};
 use orion_metrics::Counter;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Times a request that has ended, and lets it stand for those that were not looked at.
     #[cold]
     #[inline(never)]

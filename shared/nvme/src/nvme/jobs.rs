@@ -4,13 +4,15 @@ use super::disk::Around;
 use super::orders::Ask;
 use super::{FIRST, Nvme};
 use crate::Fault;
+use crate::queues::Queues;
 use crate::wire::command::{ALL, admin, cns, feature, page};
 use crate::wire::controller::oacs;
 use crate::wire::{Command, Controller, ErrorEntry, Firmware, Namespace, Smart};
 use orion_driver::{Registers, Text};
 
-/// The one pair of queues for requests.
-const QUEUE: u32 = 1;
+/// Weights of arbitration (5.21.1.1) for reads, writes and the rest, less one, and the binary logarithm of how many commands are
+/// taken of a queue at once.
+const WEIGHTS: u32 = (16 - 1) << 24 | (4 - 1) << 16 | 3;
 /// Asynchronous event configuration (5.21.1.11): all critical warnings; and, where offered, changes of namespaces.
 const WARNINGS: u32 = 0x1f;
 const NAMESPACE_CHANGES: u32 = 1 << 8;
@@ -20,14 +22,18 @@ const NAMESPACE_CHANGES: u32 = 1 << 8;
 pub enum Job {
     /// What it is.
     Controller,
-    /// For a pair of queues.
+    /// For pairs of queues.
     Queues,
+    /// To arbitrate by weights.
+    Weights,
+    /// To hold interrupts back.
+    Gather,
     /// Whether its cache is on.
     Cache,
-    /// To make the completion queue.
-    Answers,
-    /// To make the submission queue.
-    Commands,
+    /// To make the completion queue of a pair, counted from 1.
+    Answers(u8),
+    /// To make the submission queue of a pair.
+    Commands(u8),
     /// To look at words in memory before doorbells.
     Doorbells,
     /// Which namespaces there are.
@@ -50,21 +56,38 @@ pub enum Job {
     SanitizeFirst,
 }
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The command for a job.
     pub(super) fn command(&mut self, job: Job) -> Command {
         self.memory.clear_data();
         let data = self.memory.data();
-        let [commands, answers] = self.memory.request_addresses();
-        let size = u32::from(self.entries - 1) << 16 | QUEUE;
+        let size = u32::from(self.entries - 1) << 16;
         match job {
             Job::Controller => Command::admin(admin::IDENTIFY, 0, data).with(cns::CONTROLLER, 0),
-            // One of each, which is said by 0.
-            Job::Queues => Command::admin(admin::SET_FEATURES, 0, 0).with(feature::QUEUES, 0),
+            Job::Queues => {
+                // Of each so many, less one.
+                let more = u32::from(self.pairs.saturating_sub(1));
+                Command::admin(admin::SET_FEATURES, 0, 0).with(feature::QUEUES, more << 16 | more)
+            }
+            Job::Weights => Command::admin(admin::SET_FEATURES, 0, 0).with(feature::ARBITRATION, WEIGHTS),
+            Job::Gather => {
+                let units = u32::from(self.wishes.gather_us / 100).min(0xff);
+                let entries = u32::from(self.wishes.gather.saturating_sub(1));
+                Command::admin(admin::SET_FEATURES, 0, 0).with(feature::COALESCING, units << 8 | entries)
+            }
             Job::Cache => Command::admin(admin::GET_FEATURES, 0, 0).with(feature::CACHE, 0),
             // Physically contiguous, with interrupts at vector 0, which any kind of interrupt has.
-            Job::Answers => Command::admin(admin::CREATE_CQ, 0, answers).with(size, 3),
-            Job::Commands => Command::admin(admin::CREATE_SQ, 0, commands).with(size, QUEUE << 16 | 1),
+            Job::Answers(pair) => {
+                let [_, answers] = self.memory.request_addresses(pair);
+                Command::admin(admin::CREATE_CQ, 0, answers).with(size | u32::from(pair), 3)
+            }
+            Job::Commands(pair) => {
+                let [commands, _] = self.memory.request_addresses(pair);
+                // The first is of high priority, the others of medium and low.
+                let priority = if self.weighted() { u32::from(pair) << 1 } else { 0 };
+                let (size, answers) = (size | u32::from(pair), u32::from(pair) << 16);
+                Command::admin(admin::CREATE_SQ, 0, commands).with(size, answers | priority | 1)
+            }
             Job::Doorbells => {
                 self.memory.clear_shadows();
                 let [values, events] = self.memory.shadow_addresses();
@@ -88,7 +111,9 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 // Dwords, less one. Reading it clears its event.
                 Command::admin(admin::GET_LOG, ALL, data).with(u32::from(log) | (bytes / 4 - 1) << 16, 0)
             }
-            Job::Abort(slot) => Command::admin(admin::ABORT, 0, 0).with(u32::from(slot) << 16 | QUEUE, 0),
+            Job::Abort(slot) => {
+                Command::admin(admin::ABORT, 0, 0).with(u32::from(slot) << 16 | u32::from(self.queues.pair_of(slot)), 0)
+            }
             Job::Order(ask) => self.order_command(ask),
             Job::Sanitize | Job::SanitizeFirst => self.command(Job::Log(page::SANITIZE)),
         }
@@ -102,26 +127,34 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
                 Ok(()) => Some(Job::Queues),
                 Err(fault) => return self.die(fault),
             },
-            Job::Queues if self.controller.vwc & 1 != 0 => Some(Job::Cache),
             Job::Queues => {
-                self.volatile_cache = false;
-                Some(Job::Answers)
+                // Granted are so many, less one; 0 where it does not say.
+                let granted = if done { (result & 0xffff).min(result >> 16) } else { 0 };
+                self.pairs = self.pairs.min(u8::try_from(granted).unwrap_or(u8::MAX).saturating_add(1));
+                Some(if self.weighted() { Job::Weights } else { self.after_weights() })
             }
+            Job::Weights => Some(self.after_weights()),
+            // Who cannot hold interrupts back says so, and sends them.
+            Job::Gather => Some(self.after_gather()),
             Job::Cache => {
                 // One that does not say so has its cache on.
                 self.volatile_cache = !done || result & 1 != 0;
-                Some(Job::Answers)
+                Some(Job::Answers(1))
             }
-            Job::Answers | Job::Commands if !done => return self.die(Fault::Queues),
-            Job::Answers => Some(Job::Commands),
-            // Under a pin the register is what lowers it.
-            Job::Commands if self.controller.manages(oacs::DOORBELLS) && self.registers.messages() => {
-                Some(Job::Doorbells)
+            Job::Answers(1) | Job::Commands(1) if !done => return self.die(Fault::Queues),
+            Job::Answers(pair) if done => Some(Job::Commands(pair)),
+            Job::Commands(pair) if done && pair < self.pairs => Some(Job::Answers(pair + 1)),
+            Job::Answers(pair) | Job::Commands(pair) => {
+                // Those before it are enough.
+                self.pairs = if done { pair } else { pair - 1 };
+                self.queues.granted(self.pairs);
+                // Under a pin the register is what lowers it.
+                let shadows = self.controller.manages(oacs::DOORBELLS) && self.registers.messages();
+                Some(if shadows { Job::Doorbells } else { self.before_list() })
             }
-            Job::Commands => Some(self.before_list()),
             Job::Doorbells => {
                 if done {
-                    self.memory.shadow(self.capabilities, &mut self.commands, &mut self.answers, self.entries);
+                    self.queues.shadow(&self.memory, self.capabilities, self.entries);
                 }
                 Some(self.before_list())
             }
@@ -175,6 +208,15 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     /// What comes before the namespaces: whether they can be used.
     fn before_list(&self) -> Job {
         if self.controller.sanicap.get() == 0 { Job::List } else { Job::SanitizeFirst }
+    }
+
+    fn after_weights(&mut self) -> Job {
+        if self.wishes.gather > 1 { Job::Gather } else { self.after_gather() }
+    }
+
+    fn after_gather(&mut self) -> Job {
+        self.volatile_cache = false;
+        if self.controller.vwc & 1 != 0 { Job::Cache } else { Job::Answers(1) }
     }
 
     /// What the controller says of itself.

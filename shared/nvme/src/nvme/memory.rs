@@ -3,6 +3,7 @@
 use super::MOST;
 use crate::Fault;
 use crate::queue::{ANSWER, COMMAND, Completion, Doorbell, Submission};
+use crate::queues::PAIRS;
 use crate::wire::register::{self, Capabilities};
 use core::sync::atomic::Ordering;
 use orion_driver::Registers;
@@ -17,10 +18,12 @@ const ENTRIES: u16 = 256;
 
 const ADMIN_COMMANDS: usize = 0;
 const ADMIN_ANSWERS: usize = PAGE;
-/// What the next life of the driver is told: a word that says that there is anything, entries of the queue for requests, and
-/// how far both completion queues were read.
+/// What the next life of the driver is told: a word that says that there is anything, entries of a queue for requests, and
+/// how far each completion queue was read, that of the administrative one first; and pairs of queues for requests.
 const NOTES: usize = PAGE + 0x800;
-const MAGIC: u32 = 0x4e56_4d31;
+const NOTES_HEADS: usize = NOTES + 8;
+const NOTES_PAIRS: usize = NOTES_HEADS + 4 * (PAIRS as usize + 1);
+const MAGIC: u32 = 0x4e56_4d32;
 /// What commands of the driver's own read and write.
 const DATA: usize = 2 * PAGE;
 /// A range of blocks for each slot.
@@ -34,8 +37,12 @@ const LISTS: usize = ANSWERS + ENTRIES as usize * ANSWER;
 /// Entries of a PRP list.
 const LIST: usize = PAGE / 8;
 
-/// Bytes of DMA memory for as many requests as the engine can have in flight.
-pub const DMA_BYTES: usize = LISTS + MOST * PAGE;
+/// The queues of each pair but the first: commands, answers.
+const FURTHER: usize = LISTS + MOST * PAGE;
+const FURTHER_BYTES: usize = ENTRIES as usize * COMMAND + PAGE;
+
+/// Bytes of DMA memory for as many requests as the engine can have in flight, in as many queues as it can have.
+pub const DMA_BYTES: usize = FURTHER + (PAIRS as usize - 1) * FURTHER_BYTES;
 /// Most bytes of a request by PRP: all that a list of one page names, wherever the first page begins.
 pub const PRP_BYTES: u64 = (LIST * PAGE) as u64;
 
@@ -63,7 +70,7 @@ impl Memory {
 
     /// Requests that can be in flight: a queue with one entry less than that is never full, and each has a list.
     pub fn slots(&self, entries: u16) -> u16 {
-        let lists = self.window.len().saturating_sub(LISTS) / PAGE;
+        let lists = self.window.len().min(FURTHER).saturating_sub(LISTS) / PAGE;
         u16::try_from(lists.min(MOST)).unwrap_or(0).min(entries - 1)
     }
 
@@ -77,9 +84,16 @@ impl Memory {
         [ADMIN_COMMANDS, ADMIN_ANSWERS].map(|offset| self.address(offset))
     }
 
-    /// Bus addresses of the queues for requests: commands, answers.
-    pub fn request_addresses(&self) -> [u64; 2] {
-        [COMMANDS, ANSWERS].map(|offset| self.address(offset))
+    /// Most pairs of queues for requests: all doorbells are there, those that are shadowed within a page, and there is memory.
+    pub fn pairs(&self, registers: &impl Registers, capabilities: Capabilities) -> u8 {
+        let doorbells = registers.len().saturating_sub(register::DOORBELLS).min(PAGE) / (2 * capabilities.stride());
+        let places = self.window.len().saturating_sub(FURTHER) / FURTHER_BYTES;
+        u8::try_from(doorbells.saturating_sub(1).min(places + 1)).unwrap_or(PAIRS).clamp(1, PAIRS)
+    }
+
+    /// Bus addresses of the queues of a pair for requests, counted from 1: commands, answers.
+    pub fn request_addresses(&self, pair: u8) -> [u64; 2] {
+        places(pair).map(|offset| self.address(offset))
     }
 
     /// Bus addresses of what shadows doorbells, and of their event indices.
@@ -120,34 +134,42 @@ impl Memory {
     pub fn admin(&self, capabilities: Capabilities, messages: bool) -> (Submission, Completion) {
         let [tail, head] = doorbells(capabilities, 0);
         let commands = Submission::new(&self.window, ADMIN_COMMANDS, ADMIN_ENTRIES, tail);
-        (commands, Completion::new(&self.window, ADMIN_ANSWERS, ADMIN_ENTRIES, head, self.note(8, messages)))
+        (commands, Completion::new(&self.window, ADMIN_ANSWERS, ADMIN_ENTRIES, head, self.note(0, messages)))
     }
 
-    /// The empty queues for requests.
-    pub fn requests(&self, capabilities: Capabilities, entries: u16, messages: bool) -> (Submission, Completion) {
-        let [tail, head] = doorbells(capabilities, 1);
+    /// The empty queues of a pair for requests, counted from 1; pairs are made in their order.
+    pub fn requests(
+        &self,
+        capabilities: Capabilities,
+        entries: u16,
+        messages: bool,
+        pair: u8,
+    ) -> (Submission, Completion) {
+        let [tail, head] = doorbells(capabilities, pair.into());
         self.window.write(NOTES + 4, u32::from(entries));
+        self.window.write(NOTES_PAIRS, u32::from(pair));
         self.window.write(NOTES, if messages { 0 } else { MAGIC });
-        let commands = Submission::new(&self.window, COMMANDS, entries, tail);
-        (commands, Completion::new(&self.window, ANSWERS, entries, head, self.note(12, messages)))
+        let [first, second] = places(pair);
+        let commands = Submission::new(&self.window, first, entries, tail);
+        (commands, Completion::new(&self.window, second, entries, head, self.note(pair.into(), messages)))
     }
 
     /// Where a completion queue's head is noted; nowhere where interrupts are messages.
-    fn note(&self, at: usize, messages: bool) -> Option<Fixed<4>> {
-        if messages { None } else { Fixed::within(&self.window, NOTES + at) }
+    fn note(&self, queue: usize, messages: bool) -> Option<Fixed<4>> {
+        if messages { None } else { Fixed::within(&self.window, NOTES_HEADS + 4 * queue) }
     }
 
-    /// Makes words of this region shadow the doorbells of the queues for requests. Of entries that no command can need, half are then
+    /// Makes words of this region shadow the doorbells of a pair for requests. Of entries that no command can need, half are then
     /// given back together: what offers this is software, which interrupts for each new entry, and whose doorbells are dear.
     pub fn shadow(
         &self,
         capabilities: Capabilities,
         commands: &mut Submission,
         answers: &mut Completion,
-        entries: u16,
+        (entries, pair): (u16, u8),
     ) {
         let patience = (entries - 1 - self.slots(entries)) / 2;
-        let [tail, head] = [2, 3].map(|doorbell| doorbell * capabilities.stride());
+        let [tail, head] = [0, 1].map(|which| (2 * usize::from(pair) + which) * capabilities.stride());
         commands.doorbell().shadow(&self.window, SHADOWS + tail, EVENTS + tail);
         answers.doorbell().shadow(&self.window, SHADOWS + head, EVENTS + head);
         answers.keep(usize::from(patience));
@@ -169,10 +191,13 @@ impl Memory {
         if registers.messages() || !enabled || !ours || self.window.read::<u32>(NOTES) != Some(MAGIC) {
             return;
         }
-        let words = [4, 8, 12].map(|at| self.window.read::<u32>(NOTES + at).unwrap_or(0));
-        let entries = u16::try_from(words[0]).unwrap_or(0).min(ENTRIES);
-        for (id, at, entries, note) in [(0, ADMIN_ANSWERS, ADMIN_ENTRIES, words[1]), (1, ANSWERS, entries, words[2])] {
-            let [_, head] = doorbells(capabilities, id);
+        let word = |at| self.window.read::<u32>(at).unwrap_or(0);
+        let entries = u16::try_from(word(NOTES + 4)).unwrap_or(0).min(ENTRIES);
+        let pairs = u8::try_from(word(NOTES_PAIRS)).unwrap_or(0).min(self.pairs(registers, capabilities));
+        let pairs = (1..=pairs).map(|pair| (pair, places(pair)[1], entries));
+        for (id, at, entries) in core::iter::once((0, ADMIN_ANSWERS, ADMIN_ENTRIES)).chain(pairs) {
+            let id = usize::from(id);
+            let ([_, head], note) = (doorbells(capabilities, id), word(NOTES_HEADS + 4 * id));
             let Some(mut queue) = Completion::found(&self.window, at, entries, head, note) else { continue };
             queue.discard(registers, entries);
         }
@@ -194,6 +219,12 @@ impl Memory {
         self.window.write(at + 8, lba.to_le());
         self.address(at)
     }
+}
+
+/// Where the queues of a pair for requests are, counted from 1: commands, answers.
+fn places(pair: u8) -> [usize; 2] {
+    let further = FURTHER + usize::from(pair.saturating_sub(2)) * FURTHER_BYTES;
+    if pair < 2 { [COMMANDS, ANSWERS] } else { [further, further + FURTHER_BYTES - PAGE] }
 }
 
 /// Offsets of a queue's doorbells: tail of the submission queue, head of the completion queue.

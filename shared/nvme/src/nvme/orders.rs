@@ -6,6 +6,7 @@
 //! reset of the controller what may be done twice is done again, and all else has failed.
 use super::Nvme;
 use super::bring::Phase;
+use crate::queues::Queues;
 use crate::wire::controller::{fna, oacs};
 use crate::wire::manage::{self, sanitizes};
 use crate::wire::status;
@@ -124,7 +125,7 @@ impl Orders {
     }
 }
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// Takes an order.
     pub(super) fn take_order(&mut self, sequence: u32, work: &Work) -> Reply {
         if matches!(self.phase, Phase::Dead(_)) {

@@ -4,6 +4,7 @@ use super::bring::Phase;
 use super::slots::{Slot, State};
 use super::{Nvme, RESETS_MAX};
 use crate::Fault;
+use crate::queues::Queues;
 use crate::wire::register::{self, GONE, cc, csts};
 use orion_block::{Completion, Error, Instant};
 use orion_driver::Registers;
@@ -13,7 +14,7 @@ const GRACE_NS: u64 = 2_000_000_000;
 /// So often the status is looked at while the controller starts or stops.
 const POLL_NS: u64 = 1_000_000;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// What is to be done when the watch has run out; whether there are answers to take, or requests are taken again.
     #[cold]
     #[inline(never)]
@@ -32,7 +33,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
             self.die(Fault::Gone);
         }
         self.attend();
-        self.done.count() > 0 || self.answers.pending() || self.open != was_open
+        self.done.count() > 0 || self.queues.pending() || self.open != was_open
     }
 
     /// Looks after a controller that serves.
@@ -47,10 +48,10 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         }
         self.poll_admin();
         // A driver that was not run for long must not blame the device.
-        if self.phase != Phase::Ready || self.answers.pending() {
+        if self.phase != Phase::Ready || self.queues.pending() {
             if !core::mem::take(&mut self.told) {
                 // It keeps its interrupts back until it is given back what it wrote.
-                self.answers.keep(0);
+                self.queues.hasten();
             }
             return;
         }
@@ -101,7 +102,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
     pub(super) fn die(&mut self, fault: Fault) {
         let config = self.registers.read32(register::CC);
         if config != GONE {
-            self.answers.discard(&self.registers, self.entries);
+            self.queues.discard(&self.registers, self.entries);
             self.admin.discard(&self.registers);
             self.registers.write32(register::CC, config & !cc::EN);
         }
@@ -110,8 +111,7 @@ impl<R: Registers, T: Copy + Default> Nvme<R, T> {
         self.fault = Some(fault.text());
         (self.open, self.changed) = (true, true);
         self.disks.iter_mut().for_each(|disk| disk.present = false);
-        self.commands.forget();
-        self.answers.close();
+        self.queues.close();
         self.admin.job = None;
         self.admin.beside = None;
         self.order_lost();

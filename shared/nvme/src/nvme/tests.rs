@@ -12,6 +12,7 @@ use std::vec::Vec;
 mod data;
 mod hostile;
 mod orders;
+mod pairs;
 mod setup;
 mod traffic;
 
@@ -22,8 +23,8 @@ const SECOND: u64 = 1_000_000_000;
 const REGION: RegionId = RegionId(1);
 
 /// A driver, its controller, and the client's payload.
-struct Rig {
-    nvme: Nvme<ModelRegisters>,
+struct Rig<Q = One> {
+    nvme: Nvme<ModelRegisters, u32, Q>,
     device: Shared,
     data: Window,
     dma: Window,
@@ -48,17 +49,30 @@ impl Rig {
         bytes: usize,
         change: impl FnOnce(&mut Setup<'_>),
     ) -> Result<Self, Fault> {
+        Self::wishing(shape, spaces, units, bytes, Wishes::default(), change)
+    }
+}
+
+impl<Q: Queues> Rig<Q> {
+    fn wishing(
+        shape: Shape,
+        spaces: Vec<(u32, Space)>,
+        units: &[Place],
+        bytes: usize,
+        wishes: Wishes,
+        change: impl FnOnce(&mut Setup<'_>),
+    ) -> Result<Self, Fault> {
         let [dma, dma_device, dma_test, lives @ ..] = model::memory::<64>(bytes);
         let [data, data_device] = model::memory(DATA_LEN);
         let device = Model::new(shape, spaces, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
-        let nvme = driver(&device, dma, units, change)?;
+        let nvme = driver(&device, dma, units, wishes, change)?;
         Ok(Self { nvme, device, data, dma: dma_test, lives: lives.into() })
     }
 
     /// The driver dies, and another begins on the same controller and memory.
     fn reborn(mut self) -> Self {
         let dma = self.lives.pop().expect("a test with fewer lives");
-        self.nvme = driver(&self.device, dma, &[Place::FIRST], |_| {}).unwrap();
+        self.nvme = driver(&self.device, dma, &[Place::FIRST], self.nvme.wishes, |_| {}).unwrap();
         self
     }
 
@@ -145,18 +159,19 @@ impl Rig {
     }
 }
 
-fn driver(
+fn driver<Q: Queues>(
     device: &Shared,
     dma: Window,
     units: &[Place],
+    wishes: Wishes,
     change: impl FnOnce(&mut Setup<'_>),
-) -> Result<Nvme<ModelRegisters>, Fault> {
+) -> Result<Nvme<ModelRegisters, u32, Q>, Fault> {
     let span = Span { bus: DATA_BUS, size: DATA_LEN as u64 };
     let regions = [Span::default(), span];
     let (iommu, read_only, timeout_ns) = (false, false, 5 * SECOND);
     let mut setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu, read_only, timeout_ns };
     change(&mut setup);
-    Nvme::new(ModelRegisters(device.clone()), setup, units)
+    Nvme::with(ModelRegisters(device.clone()), setup, units, wishes)
 }
 
 fn request(op: Op, lba: u64, blocks: u32, offset: u64) -> Request {

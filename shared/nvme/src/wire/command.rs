@@ -37,6 +37,11 @@ impl Command {
         Self { head: self.head & !0xffff_0000 | (id as u64) << 16, ..self }
     }
 
+    /// Its command identifier.
+    pub const fn id(&self) -> u16 {
+        (self.head >> 16 & 0xffff) as u16
+    }
+
     /// As the queue has it.
     pub const fn words(self) -> [u64; 8] {
         [self.head, 0, 0, self.first, self.second, self.low, self.middle, self.high]
@@ -118,6 +123,10 @@ pub mod cns {
 
 /// Features (section 5.21.1).
 pub mod feature {
+    /// Arbitration.
+    pub const ARBITRATION: u32 = 0x01;
+    /// Interrupt coalescing.
+    pub const COALESCING: u32 = 0x08;
     /// Volatile write cache.
     pub const CACHE: u32 = 0x06;
     /// Number of queues.

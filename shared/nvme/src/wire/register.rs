@@ -27,6 +27,8 @@ pub mod cc {
     pub const EN: u32 = 1;
     /// Entries of 64 and of 16 bytes; NVM command set, pages of 4096 bytes, round robin.
     pub const ENTRIES: u32 = 6 << 16 | 4 << 20;
+    /// Weighted round robin with an urgent class.
+    pub const WEIGHTED: u32 = 1 << 11;
     /// Shutdown notification: both bits.
     pub const SHN: u32 = 3 << 14;
     /// A normal shutdown is announced.
@@ -60,6 +62,11 @@ impl Capabilities {
     /// Bytes from one doorbell to the next.
     pub const fn stride(self) -> usize {
         4 << (self.0 >> 32 & 0xf)
+    }
+
+    /// Whether it has weighted round robin with an urgent class.
+    pub const fn weighted(self) -> bool {
+        self.0 >> 17 & 1 != 0
     }
 
     /// Whether it has the NVM command set.

@@ -11,6 +11,11 @@ use crate::read;
 /// Kinds of devices of the mission that have no driver yet.
 const LATER_BUSES: &[&str] = &["iscsi", "nbd", "usb", "sas", "file", "ram"];
 
+/// Instead of a number of queues: one for each kind of requests.
+const WEIGHTED: &str = "weighted";
+/// Longest that interrupts are held back.
+const GATHER_MAX_US: u16 = 25_000;
+
 pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let name = read::name(element, MAX_NAME, problems);
     let bus = read::required(element, "bus", problems).and_then(|a| bus(a, problems));
@@ -40,7 +45,9 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         bus: bus.unwrap_or_default(),
         controller,
         unit: of_bus("unit").and_then(|(a, bus)| unit(a, bus, problems)),
-        queues: of_bus("queues").and_then(|(a, bus)| queues(a, bus, problems)),
+        queues: of_bus("queues").filter(|(a, _)| a.value != WEIGHTED).and_then(|(a, bus)| queues(a, bus, problems)),
+        weighted: of_bus("queues").is_some_and(|(a, bus)| weighted(a, bus, problems)),
+        gather: gather(element, bus, problems),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
         power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
         size,
@@ -78,6 +85,41 @@ fn unit(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u32
         problems.add(attribute.at, what, remedy);
     }
     Some((unit?, attribute.at))
+}
+
+/// Whether its queues are of different weight.
+fn weighted(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
+    let weighted = attribute.value == WEIGHTED;
+    if weighted && bus != Bus::Nvme {
+        let what = format!("a device on bus {:?} has no queues of different weight", bus.name());
+        problems.add(attribute.at, what, "write a number, or remove it");
+    }
+    weighted && bus == Bus::Nvme
+}
+
+/// How interrupts are held back: answers, and times 100 microseconds.
+fn gather(element: &Element, bus: Option<Bus>, problems: &mut Problems) -> Option<(u8, u8)> {
+    let within = element.attribute("within");
+    let Some(gather) = element.attribute("gather") else {
+        if let Some(within) = within {
+            let what = "a time within which interrupts come, and none is held back";
+            problems.add(within.at, what, "write gather=\"n\" beside it, or remove it");
+        }
+        return None;
+    };
+    if bus.is_some_and(|bus| bus != Bus::Nvme) {
+        problems.add(gather.at, "only NVMe's controllers hold interrupts back", "remove it");
+        return None;
+    }
+    let answers = read::number(gather, 2, 128, problems).and_then(|answers| u8::try_from(answers).ok())?;
+    let Some(within) = within else { return Some((answers, 1)) };
+    let us = read::microseconds(within, GATHER_MAX_US, problems)?;
+    let units = u8::try_from(us / 100).ok().filter(|_| us != 0 && us % 100 == 0);
+    if units.is_none() {
+        let what = format!("{:?} is no multiple of 100 microseconds, which is what controllers count in", within.value);
+        problems.add(within.at, what, "write 100us to 25ms");
+    }
+    Some((answers, units?))
 }
 
 fn queues(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u8, Position)> {

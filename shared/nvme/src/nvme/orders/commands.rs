@@ -2,6 +2,7 @@
 //! The commands of orders.
 use super::Ask;
 use crate::nvme::Nvme;
+use crate::queues::Queues;
 use crate::wire::Command;
 use crate::wire::command::{admin, cns};
 use crate::wire::manage::NewSpace;
@@ -16,7 +17,7 @@ const DETACH: u32 = 1;
 /// Sanitize: the medium is overwritten once (5.24). 0 would be 16 times.
 const ONE_PASS: u32 = 1 << 4;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The command for a part of the order that is under way.
     pub(in crate::nvme) fn order_command(&self, ask: Ask) -> Command {
         let Some(task) = self.orders.task else { return Command::default() };

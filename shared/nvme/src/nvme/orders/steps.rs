@@ -3,6 +3,7 @@
 use super::{Ask, DRAIN_NS, LONG_NS, LOOK_NS, SPACES_MAX, Step, shown};
 use crate::nvme::Nvme;
 use crate::nvme::jobs::Job;
+use crate::queues::Queues;
 use crate::wire::controller::oacs;
 use crate::wire::manage::{Sanitize, SanitizeLog};
 use crate::wire::{Namespace, status};
@@ -10,7 +11,7 @@ use orion_driver::Registers;
 use orion_metrics::{DiskWork, Progress, Verb};
 use zerocopy::byteorder::little_endian::U32;
 
-impl<R: Registers, T: Copy + Default> Nvme<R, T> {
+impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The next command of the order that is under way, where the controller is not being asked anything else. One that may take
     /// long is sent beside.
     pub(in crate::nvme) fn next_step(&mut self) -> Option<Job> {

@@ -19,7 +19,7 @@ fn reads_and_writes_reach_the_medium() {
             assert_ne!(rig.durable(62 * 512..64 * 512), [0xa5; 1024]);
             assert_eq!(rig.one(request(Op::Flush, 0, 0, 0)), Completion::ok(0));
             assert_eq!(rig.durable(62 * 512..64 * 512), [0xa5; 1024]);
-            assert_eq!(rig.nvme.commands.is_shadowed(), messages && !plain);
+            assert_eq!(rig.nvme.queues.is_shadowed(), messages && !plain);
         }
     }
 }

@@ -306,7 +306,7 @@ proptest! {
         }
         // The model would panic at what it finds, so it is gone now.
         rig.device.borrow_mut().mischief = Some(Mischief::Unplug);
-        rig.device.borrow_mut().taken = vec![model::Taken { dwords: [0; 16] }];
+        rig.device.borrow_mut().taken = vec![model::Taken { queue: 1, dwords: [0; 16] }];
         rig.device.borrow_mut().finish(0);
         for second in 2..20 {
             rig.at(second * SECOND);

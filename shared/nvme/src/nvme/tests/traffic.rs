@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Random traffic with an oracle, where each side acts only when the other has told it to.
 use super::*;
+use crate::queues::Many;
 use proptest::prelude::*;
 
 /// A generator good enough for schedules: splitmix64.
@@ -37,7 +38,7 @@ impl Client {
     }
 
     /// Submits a random request if a slot is free; whether it did.
-    fn submit(&mut self, rig: &mut Rig) -> bool {
+    fn submit(&mut self, rig: &mut Rig<impl Queues>) -> bool {
         let Some(slot) = self.flying.iter().position(Option::is_none) else {
             return false;
         };
@@ -66,7 +67,7 @@ impl Client {
         true
     }
 
-    fn ended(&mut self, rig: &Rig, tag: u32, done: Completion) {
+    fn ended(&mut self, rig: &Rig<impl Queues>, tag: u32, done: Completion) {
         let req = self.flying[tag as usize].take().expect("answered once");
         assert_eq!(done, Completion::ok(req.blocks), "{req:?}");
         let start = req.lba.0 as usize * 512;
@@ -83,8 +84,9 @@ impl Client {
 
 /// Runs `total` requests. The controller looks only after a doorbell, the driver only after an interrupt or when it has something
 /// to submit: where one loses a wake-up, nothing moves any more. Now and then the controller breaks the protocol, and is reset.
-fn run(shape: Shape, seed: u64, depth: usize, resets: bool, total: usize) {
-    let mut rig = Rig::with(shape, vec![(1, Space::new(BLOCKS, 9))], &[Place::FIRST]).unwrap();
+fn run<Q: Queues>(shape: Shape, wishes: Wishes, (seed, depth): (u64, usize), resets: bool, total: usize) {
+    let spaces = vec![(1, Space::new(BLOCKS, 9))];
+    let mut rig = Rig::<Q>::wishing(shape, spaces, &[Place::FIRST], DMA_BYTES, wishes, |_| {}).unwrap();
     let depth = depth.min(rig.nvme.depth().into());
     let content = rig.content(0..BLOCKS * 512);
     let mut client = Client { random: Random(seed), flying: vec![None; depth], content, ended: 0 };
@@ -95,6 +97,7 @@ fn run(shape: Shape, seed: u64, depth: usize, resets: bool, total: usize) {
     while client.ended < total {
         let wants = client.random.below(3) == 0 || client.flying.iter().all(Option::is_none);
         let most = if wants { 1 + client.random.below(depth) } else { 0 };
+        rig.nvme.lane(client.random.below(3) as u8);
         let submitted = (0..most).filter(|_| rig.nvme.has_room(Unit(0)) && client.submit(&mut rig)).count();
         rig.nvme.kick();
         if resets && client.random.below(100) == 0 {
@@ -139,14 +142,24 @@ proptest! {
         plain: bool,
         resets: bool,
         entries in prop::sample::select(vec![2u64, 3, 8, 64, 100, 1024]),
+        several in any::<Option<u8>>(),
+        weighted: bool,
+        granted in 1u16..10,
     ) {
         let shape = Shape::new().with(|shape| {
             shape.messages = messages;
             shape.capabilities = shape.capabilities & !0xffff | (entries - 1);
+            shape.capabilities |= u64::from(granted % 2) << 17;
+            shape.grants = granted;
             if plain {
                 (shape.controller.oacs, shape.controller.sgls) = (0.into(), 0.into());
             }
         });
-        run(shape, seed, depth, resets, 500);
+        let wishes = several.map_or(Wishes::default(), |queues| Wishes { queues: 2 + queues % 9, weighted, ..Wishes::default() });
+        if wishes == Wishes::default() {
+            run::<One>(shape, wishes, (seed, depth), resets, 500);
+        } else {
+            run::<Many>(shape, wishes, (seed, depth), resets, 500);
+        }
     }
 }
