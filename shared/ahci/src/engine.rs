@@ -62,7 +62,8 @@ pub struct Ahci<R, T = u32> {
 }
 
 impl<R: Registers, T: Copy + Default> Ahci<R, T> {
-    /// Takes the controller over, whatever it was doing, and begins to bring up a port for each of `units`. Drives that are not ready yet show later, by [`Engine::take_change`].
+    /// Takes the controller over, whatever it was doing, and begins to bring up a port for each of `units`. Drives that are not
+    /// ready yet show later, by [`Engine::take_change`](orion_driver::Engine::take_change).
     ///
     /// # Errors
     /// [`Fault`] where the controller cannot be used.
