@@ -118,7 +118,7 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
     }
 
     /// What a multiplier has told.
-    fn hear(&mut self, index: usize, told: Told) {
+    pub(super) fn hear(&mut self, index: usize, told: Told) {
         let Some(switch) = self.switches.get_mut(index) else { return };
         let by_fis = switch.by_fis;
         for (unit, port) in members(&mut self.ports, switch.units) {

@@ -3,7 +3,7 @@
 use super::Ahci;
 use crate::hba;
 use crate::port::{Next, Port, Step};
-use crate::switch::Switch;
+use crate::switch::{Switch, Told};
 use orion_block::Instant;
 use orion_driver::{Engine, Registers};
 
@@ -43,7 +43,16 @@ impl<R: Registers, T: Copy + Default> Ahci<R, T> {
         }
         hba::listen(&self.registers);
         self.ports.iter_mut().take(self.units).for_each(Port::begin_again);
-        self.switches.iter_mut().for_each(Switch::begin_again);
+        for index in 0..self.switches.len() {
+            let given_up = self.switches.get_mut(index).and_then(Switch::begin_again);
+            if given_up.is_some() {
+                self.hear(index, Told::Gone(given_up));
+            }
+        }
+        for (unit, port) in self.ports.iter_mut().enumerate().take(self.units) {
+            self.ending |= u32::from(port.ended != 0) << unit;
+            self.changed |= core::mem::take(&mut port.changed);
+        }
     }
 
     /// The controller is gone, or of no use: everything is answered.

@@ -62,6 +62,8 @@ pub struct Port {
     pub(super) halted: bool,
     /// It does not stop when told to.
     pub(super) sticks: bool,
+    /// The same, whatever is reset.
+    pub stuck: bool,
     /// The drive's first FIS has been received.
     pub(super) greeted: bool,
     /// Reads of registers until something has changed.
@@ -200,7 +202,7 @@ impl Model {
     pub(super) fn stop(&mut self, port: usize) {
         let regs = &mut self.ports[port];
         regs.cmd &= !cmd::ST;
-        if regs.sticks {
+        if regs.sticks || regs.stuck {
             return;
         }
         regs.cmd &= !(cmd::CR | 31 << cmd::CCS_SHIFT);

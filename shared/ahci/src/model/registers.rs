@@ -82,7 +82,9 @@ impl Model {
         for port in 0..32 {
             let drive = self.ports[port].drive.take();
             let multiplier = self.ports[port].multiplier.take();
-            self.ports[port] = super::Port { drive, multiplier, tfd: 0x7f, sig: u32::MAX, ..super::Port::default() };
+            let stuck = self.ports[port].stuck;
+            let fresh = super::Port { drive, multiplier, stuck, tfd: 0x7f, sig: u32::MAX, ..super::Port::default() };
+            self.ports[port] = fresh;
             if let Some(drive) = &mut self.ports[port].drive {
                 drive.reset();
             }
@@ -97,6 +99,7 @@ impl Model {
         match register {
             port::IS => regs.is,
             port::IE => regs.ie,
+            port::CMD if regs.stuck => regs.cmd | cmd::CR,
             port::CMD => regs.cmd | if self.shape.by_fis { cmd::FBSCP } else { 0 },
             port::TFD if regs.by_fis() => regs.tfds[(regs.fbs >> 8 & 15) as usize],
             port::TFD => regs.tfd,

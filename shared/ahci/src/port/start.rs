@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Starting and stopping a port, by the book (AHCI 1.3.1, sections 10.1.2, 10.3 and 10.4.2).
 use super::steps::After;
-use super::{Next, Port, Step};
+use super::{Next, Port, RESETS_MAX, Step};
 use crate::Power;
 use crate::layout;
 use crate::wire::registers::{cmd, is, link, port};
@@ -32,6 +32,13 @@ impl<T: Copy + Default> Port<T> {
         if self.device.is_some() {
             self.switch_by_fis(false);
             return self.behind();
+        }
+        if matches!(self.step, Step::Stop(_) | Step::Deaf | Step::Override) {
+            // It may have been this one for which the controller was reset.
+            self.resets = self.resets.saturating_add(1);
+            if self.resets > RESETS_MAX {
+                let _ = self.dead("the port did not stop after any reset of the controller: it is left alone");
+            }
         }
         if !matches!(self.step, Step::Search | Step::Dead) {
             let _ = self.go(Step::Turn);

@@ -132,11 +132,21 @@ impl Switch {
     }
 
     /// The controller was reset: all begins anew.
-    pub fn begin_again(&mut self) {
+    ///
+    /// Why the multiplier is left alone, if it is: its port did not stop, several times.
+    pub fn begin_again(&mut self) -> Option<&'static str> {
         (self.held, self.failed, self.by_fis, self.notified) = (false, false, false, false);
-        if self.step != Step::Dead {
-            let _ = self.go(Step::Turn);
+        if self.step == Step::Dead {
+            return None;
         }
+        self.resets = self.resets.saturating_add(self.is_stopping().into());
+        let given_up = self.resets > RESETS_MAX;
+        self.go(if given_up { Step::Dead } else { Step::Turn });
+        given_up.then_some("the port did not stop after any reset of the controller: the port multiplier is left alone")
+    }
+
+    fn is_stopping(&self) -> bool {
+        matches!(self.step, Step::Stop(_) | Step::Deaf | Step::Override(_))
     }
 
     /// The controller is gone.

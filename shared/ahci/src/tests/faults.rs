@@ -214,6 +214,21 @@ fn a_port_that_does_not_stop_has_the_controller_reset() {
 }
 
 #[test]
+fn a_port_that_never_stops_is_left_alone_and_the_others_serve() {
+    let shape = Shape { ports: 0b11, ..Shape::default() };
+    let mut rig = Rig::with(shape, vec![(0, drive()), (1, drive())], &[0, 1], Options::default()).unwrap();
+    rig.hba.borrow_mut().ports[0].stuck = true;
+    rig.hba.borrow_mut().mischief = Some(Mischief::Fail(4));
+    assert!(rig.one(request(Op::Read, 0, 1, 0)).status.is_err());
+    rig.wait(60);
+    assert!(rig.ahci.limits(Unit(0)).is_none() && rig.hba.borrow().resets <= 4);
+    assert!(rig.ahci.take_fault().unwrap().contains("controller"));
+    rig.ahci.start(Unit(1), 9, &request(Op::Read, 3, 1, 0));
+    assert_eq!(rig.wait(60), [(9, Completion::ok(1))]);
+    assert_eq!(rig.ahci.deadline(), None);
+}
+
+#[test]
 fn interrupts_that_mean_nothing_do_nothing() {
     let (mut rig, done) = with_mischief(Options::default(), Mischief::Spurious);
     assert!(done.iter().all(|done| *done == Completion::ok(1)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The targets.
+mod ahci;
 mod control;
 mod nbd;
 mod nvme;
@@ -22,7 +23,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "ring-server", run: ring::server, most: 2048 },
     Target { name: "ring-client", run: ring::client, most: 2048 },
     Target { name: "scsi", run: scsi::scsi, most: 1024 },
@@ -33,6 +34,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "nbd", run: nbd::nbd, most: 4096 },
     Target { name: "raid", run: raid::raid, most: 16_384 },
     Target { name: "nvme", run: nvme::nvme, most: nvme::MOST },
+    Target { name: "ahci", run: ahci::ahci, most: ahci::MOST },
 ];
 
 /// Takes numbers from an input; zeroes after its end.
