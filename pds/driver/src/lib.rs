@@ -244,7 +244,7 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         let disks = (0..).zip(self.devices);
         let rows = disks.filter_map(|(unit, device)| {
             let health = self.disk.health(Unit(unit))?;
-            Some(health.rows(unit, device.name.as_str()))
+            Some(health.rows(unit, device.name.as_str(), self.disk.identity(Unit(unit))))
         });
         let reports = (0..).map_while(|index| self.disk.report(index));
         self.reporter.publish(world, rows.flatten().chain(reports));

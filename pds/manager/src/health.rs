@@ -62,6 +62,9 @@ fn show<W: World>(disk: &Disk, world: &mut W) {
     };
     let (model, serial, firmware) = (health.model, health.serial, health.firmware);
     world.print(format_args!("{name} ({pd}): {model}, serial number {serial}, firmware {firmware}; health {state}"));
+    if !health.identity.as_str().is_empty() {
+        world.print(format_args!("  identity {}", health.identity));
+    }
     world.print(format_args!(
         "  temperature {}, used {}, spare {}, power {}, cycles {}, unsafe shutdowns {}",
         Maybe(health.temperature, " C"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A driver's engine, as the PD around it sees it.
-use crate::{Counters, Health};
+use crate::{Counters, Health, Text};
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
 use orion_metrics::{Figures, Reply, Row, Work};
@@ -100,6 +100,11 @@ pub trait Engine<T> {
     /// The row `index` of what became of such work, and what was found by it; `None` where there are no more.
     fn report(&self, _index: usize) -> Option<Row> {
         None
+    }
+
+    /// What the disk is called, wherever it is attached: unlike its serial number, which several behind one controller share.
+    fn identity(&self, _unit: Unit) -> Text {
+        Text::default()
     }
 
     /// One line about a disk for people: what it is, and how it is driven.

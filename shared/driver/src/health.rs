@@ -65,6 +65,8 @@ pub struct Health {
     pub serial: Text,
     /// Its firmware's revision.
     pub firmware: Text,
+    /// What it is called, wherever it is attached.
+    pub identity: Text,
     /// Whether it says that it is about to fail, or has failed in part.
     pub failing: Option<bool>,
     /// Degrees Celsius.

@@ -22,12 +22,14 @@ use std::vec::Vec;
 
 mod admin;
 mod manage;
+mod protection;
 mod queues;
 mod registers;
 mod requests;
 mod shape;
 
 pub use manage::Manage;
+pub use protection::guard;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
 

@@ -4,6 +4,7 @@ pub mod command;
 pub mod controller;
 pub mod log;
 pub mod manage;
+pub mod names;
 pub mod namespace;
 pub mod register;
 pub mod status;
@@ -11,6 +12,7 @@ pub mod status;
 pub use command::Command;
 pub use controller::Controller;
 pub use log::{ErrorEntry, Firmware, Smart};
+pub use names::Names;
 pub use namespace::Namespace;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -3,14 +3,17 @@
 use super::{ATTRIBUTES_MAX, Attribute, Health, Text};
 use orion_metrics::{DiskAttributes, DiskState, DiskText, PER_ROW, Row};
 
-/// Rows that a disk takes at most: four texts, its state, its attributes.
-pub const HEALTH_ROWS: usize = 5 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
+/// Rows that a disk takes at most: five texts, its state, its attributes.
+pub const HEALTH_ROWS: usize = 6 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
 
 impl Health {
-    /// It as rows, of the disk `unit` that is called `name`.
-    pub fn rows<'a>(&'a self, unit: u8, name: &'a str) -> impl Iterator<Item = Row> + 'a {
+    /// It as rows, of the disk `unit` that the system calls `name`, and that says `identity` of itself.
+    pub fn rows<'a>(&'a self, unit: u8, name: &'a str, identity: Text) -> impl Iterator<Item = Row> + 'a {
         let texts = [name, self.model.as_str(), self.serial.as_str(), self.firmware.as_str()];
         let texts = (0..).zip(texts).map(move |(what, text)| Row::DiskText(DiskText::new(unit, what, text)));
+        let identity = Some(identity).filter(|identity| *identity != Text::default());
+        let identity = identity.map(|identity| Row::DiskText(DiskText::new(unit, 4, identity.as_str())));
+        let texts = texts.chain(identity);
         let attributes = self.attributes.chunks(PER_ROW).filter(|some| some.iter().any(|one| one.id != 0));
         let attributes = attributes.map(move |some| Row::DiskAttributes(row_of(unit, some)));
         texts.chain([Row::DiskState(self.state(unit))]).chain(attributes)
@@ -47,6 +50,7 @@ impl Health {
             Row::DiskText(DiskText { what: 1, text, .. }) => self.model = Text::new(text),
             Row::DiskText(DiskText { what: 2, text, .. }) => self.serial = Text::new(text),
             Row::DiskText(DiskText { what: 3, text, .. }) => self.firmware = Text::new(text),
+            Row::DiskText(DiskText { what: 4, text, .. }) => self.identity = Text::new(text),
             Row::DiskState(state) => self.take_state(state),
             Row::DiskAttributes(row) => row.list.iter().for_each(|one| self.take_attribute(*one)),
             _ => {}
@@ -106,8 +110,8 @@ mod tests {
             prop::option::of(0u8..255),
             prop::option::of(0u8..=100),
         );
-        ("[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", state, counts, attributes).prop_map(
-            |(model, serial, firmware, state, counts, list)| {
+        (["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"], state, counts, attributes).prop_map(
+            |([model, serial, firmware, identity], state, counts, list)| {
                 let mut attributes = [Attribute::default(); ATTRIBUTES_MAX];
                 for (to, (id, [value, worst, threshold], raw)) in attributes.iter_mut().zip(list) {
                     *to = Attribute { id, value, worst, threshold, raw };
@@ -116,6 +120,7 @@ mod tests {
                     model: Text::new(model.as_bytes()),
                     serial: Text::new(serial.as_bytes()),
                     firmware: Text::new(firmware.as_bytes()),
+                    identity: Text::new(identity.as_bytes()),
                     failing: state.0,
                     temperature: state.1,
                     used_percent: state.2,
@@ -136,7 +141,7 @@ mod tests {
     proptest! {
         #[test]
         fn health_comes_back_as_it_went(health in health(), unit: u8) {
-            let rows: Vec<Row> = health.rows(unit, "d0").collect();
+            let rows: Vec<Row> = health.rows(unit, "d0", health.identity).collect();
             prop_assert!(rows.len() <= HEALTH_ROWS);
             let mut back = Health::default();
             rows.iter().map(|row| Row::parse(&row.bytes()).unwrap()).for_each(|row| back.take(&row));
@@ -151,7 +156,7 @@ mod tests {
                 let bytes: Vec<u8> = [tag, 0].into_iter().chain(rest.into_iter().skip(1)).collect();
                 health.take(&Row::parse(bytes.as_slice().try_into().unwrap()).unwrap());
             }
-            for text in [health.model, health.serial, health.firmware] {
+            for text in [health.model, health.serial, health.firmware, health.identity] {
                 prop_assert!(text.as_str().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             }
             prop_assert!(health.attributes.iter().all(|one| one.raw < 1 << 48));

@@ -123,6 +123,16 @@ impl Model {
                 page.resize(4096, 0);
                 page
             }
+            3 => {
+                let Some(space) = self.spaces.get(&id) else { return 0x00b };
+                let (eui, nguid) = (&space.identify.eui64, &space.identify.nguid);
+                let names: [(u8, &[u8]); 3] = [(1, eui), (2, nguid), (3, &space.uuid)];
+                let had = names.into_iter().filter(|(_, name)| name.iter().any(|byte| *byte != 0));
+                let mut page: Vec<u8> =
+                    had.flat_map(|(kind, name)| [&[kind, name.len() as u8, 0, 0], name].concat()).collect();
+                page.resize(4096, 0);
+                page
+            }
             2 => {
                 let mut page: Vec<u8> = self.spaces.keys().filter(|n| **n > id).flat_map(|n| n.to_le_bytes()).collect();
                 page.resize(4096, 0);

@@ -38,8 +38,8 @@ impl Model {
         Some(Taken { queue: 0, dwords })
     }
 
-    /// Writes an entry of a completion queue.
-    pub(super) fn post(&mut self, pair: &mut Pair, id: u16, status: u16, result: u32, wrong: bool) {
+    /// Writes an entry of a completion queue; whether that is worth an interrupt.
+    pub(super) fn post(&mut self, pair: &mut Pair, id: u16, status: u16, result: u32, wrong: bool) -> bool {
         let next = (pair.written + 1) % pair.entries[1];
         assert_ne!(
             next, pair.taken,
@@ -53,11 +53,10 @@ impl Model {
         self.bus().store(at + 12, &last.to_le_bytes());
         // QEMU's count, which is never corrected.
         self.pending += i32::from(pair.taken == pair.written);
-        if !self.shape.patient || pair.taken == pair.written {
-            self.gather();
-        }
+        let due = !self.shape.patient || pair.taken == pair.written;
         pair.written = next;
         pair.phase ^= next == 0;
+        due
     }
 
     /// The driver has written the head of a completion queue.
@@ -68,8 +67,7 @@ impl Model {
         self.pending -= i32::from(head == pair.written);
     }
 
-    /// An answer was written: an interrupt is sent once there are so many as it was told to gather. The administrative queue's too:
-    /// 5.21.1.8 would have them sent at once, which a driver need not rely on.
+    /// An answer to a request was written: an interrupt is sent once there are so many as it was told to gather.
     fn gather(&mut self) {
         if self.gathered == 0 {
             self.waits_us = 0;
@@ -159,15 +157,21 @@ impl Model {
             self.bus().store(events + at, &pair.taken.to_le_bytes());
             pair.taken = u32::from_le_bytes(self.bus().load(values + at));
         }
-        self.post(&mut pair, id, status, 0, wrong);
+        let due = self.post(&mut pair, id, status, 0, wrong);
         self.requests.insert(queue, pair);
+        if due {
+            self.gather();
+        }
     }
 
     /// Answers an administrative command.
     pub(super) fn answer_admin(&mut self, id: u16, status: u16, result: u32) {
         let mut pair = self.admin;
-        self.post(&mut pair, id, status, result, false);
+        let due = self.post(&mut pair, id, status, result, false);
         self.admin = pair;
+        // 5.21.1.8: what is held back is answers to requests alone.
+        self.interrupts += u64::from(due);
+        self.raised |= due;
     }
 
     /// Serves everything at once.

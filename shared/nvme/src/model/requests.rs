@@ -82,7 +82,13 @@ impl Model {
                     return status::UNRECOVERED_READ;
                 }
             }
-            None => copy.copy_from_slice(&self.spaces[&command.namespace()].content[range]),
+            None => {
+                let status = self.check(command, &range);
+                if status != 0 {
+                    return status;
+                }
+                copy.copy_from_slice(&self.spaces[&command.namespace()].content[range]);
+            }
         }
         let mut rest = &copy[..];
         for (bus, len) in runs {
@@ -107,7 +113,11 @@ impl Model {
             let done = medium.write(sector, &bytes) && (!fua || medium.flush());
             return if done { 0 } else { status::WRITE_FAULT };
         }
-        self.change(command, range, fua, |content| content.copy_from_slice(&bytes))
+        let status = self.change(command, range.clone(), fua, |content| content.copy_from_slice(&bytes));
+        if status == 0 {
+            self.protect(command, &range);
+        }
+        status
     }
 
     fn deallocate(&mut self, command: &Taken) -> u16 {
@@ -130,7 +140,11 @@ impl Model {
             let done = medium.clear(sector, (range.len() / 512) as u32, zeroes) && (!fua || medium.flush());
             return if done { 0 } else { status::WRITE_FAULT };
         }
-        self.change(command, range, fua, |content| content.fill(0))
+        let status = self.change(command, range.clone(), fua, |content| content.fill(0));
+        if status == 0 {
+            self.protect(command, &range);
+        }
+        status
     }
 
     /// Changes the content, and what a loss of power leaves if it is written through.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What a controller is, and what its namespaces are.
 use crate::wire::{Controller, Namespace};
+use std::collections::BTreeMap;
 use std::vec::Vec;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -95,6 +96,10 @@ impl Shape {
 pub struct Space {
     /// What it says of itself.
     pub identify: Namespace,
+    /// Its UUID; zeroes: it has none.
+    pub uuid: [u8; 16],
+    /// Of blocks that were written to where there is protection information: guard and reference tag.
+    pub protection: BTreeMap<u64, (u16, u32)>,
     /// Its content, as reads see it.
     pub content: Vec<u8>,
     /// Its content after a loss of power.
@@ -110,7 +115,7 @@ impl Space {
         identify.formats[0] = (u32::from(shift) << 16).into();
         identify.dlfeat = 1;
         let content: Vec<u8> = (0..blocks << shift).map(|i| (i / 512 * 7 + i) as u8).collect();
-        Self { identify, durable: content.clone(), content }
+        Self { identify, uuid: [0; 16], protection: BTreeMap::new(), durable: content.clone(), content }
     }
 
     /// The same without bytes: a medium holds them.

@@ -84,7 +84,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         if req.op.has_payload() {
             self.payload(disk, req)?;
         }
-        let slot = self.take(unit, tag, req, State::Parts)?;
+        // Between boundaries that are no power of two it may be one after all.
+        let whole = disk.part(req.lba.0, req.blocks) == req.blocks;
+        let slot = self.take(unit, tag, req, if whole { State::Held } else { State::Parts })?;
         self.send(slot);
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::MOST;
 use super::memory::PRP_BYTES;
 use crate::wire::controller::oncs;
 use crate::wire::namespace::{Promise, Protection};
-use crate::wire::{Controller, Namespace};
+use crate::wire::{Controller, Names, Namespace};
 use orion_block::Limits;
 
 /// A namespace as a disk. What requests need comes first.
@@ -16,7 +16,8 @@ pub struct Disk {
     pub limits: Limits,
     /// Most blocks of one command.
     pub command_blocks: u32,
-    /// The bits of an address that are alike for all blocks of a command.
+    /// The bits of an address that are alike for all blocks of a command that is surely within boundaries: all, where those are no
+    /// power of two.
     pub beyond: u64,
     /// Its identifier, as the first word of a command has it.
     pub head: u64,
@@ -32,6 +33,10 @@ pub struct Disk {
     pub held_back: bool,
     /// Its identifier; 0 while it is not known.
     pub id: u32,
+    /// Blocks between boundaries that no command crosses; 0: there are none.
+    pub boundary: u16,
+    /// What it is called.
+    pub names: Names,
     /// What it said of itself when it was first found.
     pub found: Option<Namespace>,
 }
@@ -59,12 +64,28 @@ impl Disk {
             (fresh, _) => fresh.is_some(),
         };
         self.present = alike && !self.held_back;
-        if let Some(Promise { limits, protection, command_blocks, beyond }) = fresh.filter(|_| alike) {
+        if let Some(Promise { limits, protection, command_blocks, boundary }) = fresh.filter(|_| alike) {
             (self.limits, self.protection, self.found) = (limits, protection, Some(*now));
-            (self.command_blocks, self.beyond) = (command_blocks, beyond);
+            (self.command_blocks, self.boundary) = (command_blocks, boundary);
+            self.beyond = match u64::from(boundary) {
+                0 => 0,
+                blocks if blocks.is_power_of_two() => !(blocks - 1),
+                _ => u64::MAX,
+            };
+            let uuid = self.names.uuid;
+            self.names = Names { uuid, ..Names::of(now) };
             // 8.3.1.4: of types 1 and 2 it is the lower half.
             self.reference = if protection == 0 { 0 } else { u32::MAX.into() };
             self.head = u64::from(self.id) << 32;
+        }
+    }
+
+    /// It is called so. One that was called otherwise is another, and not used.
+    pub fn called(&mut self, names: Names) {
+        let other = self.names.uuid != [0; 16] && self.names.uuid != names.uuid;
+        self.present &= !other;
+        if !other {
+            self.names = names;
         }
     }
 
@@ -78,9 +99,8 @@ impl Disk {
 
     /// How many of `left` blocks from `lba` on one command can have.
     pub fn part(&self, lba: u64, left: u32) -> u32 {
-        // Where there is no boundary this is 0, and all fits.
-        let room = self.beyond.wrapping_neg().wrapping_sub(lba & !self.beyond);
-        let room = if self.beyond == 0 { left } else { u32::try_from(room).unwrap_or(left) };
+        let blocks = u64::from(self.boundary);
+        let room = lba.checked_rem(blocks).and_then(|past| u32::try_from(blocks - past).ok()).unwrap_or(left);
         left.min(self.command_blocks).min(room)
     }
 }

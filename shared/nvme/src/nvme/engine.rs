@@ -5,7 +5,7 @@ use crate::queues::Queues;
 use crate::wire::command::page;
 use core::fmt;
 use orion_block::{Completion, Instant, Limits, Request};
-use orion_driver::{Counters, Engine, Health, Registers, Unit};
+use orion_driver::{Counters, Engine, Health, Registers, Text, Unit};
 use orion_metrics::{Figures, Reply, Row, Work};
 
 impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
@@ -135,6 +135,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
 
     fn health(&self, _: Unit) -> Option<&Health> {
         self.known.then_some(&self.health)
+    }
+
+    fn identity(&self, Unit(unit): Unit) -> Text {
+        self.disks.get(usize::from(unit)).map_or(Text::default(), |disk| disk.names.text())
     }
 
     fn describe(&self, Unit(unit): Unit, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,9 @@ const WEIGHTS: u32 = (16 - 1) << 24 | (4 - 1) << 16 | 3;
 const WARNINGS: u32 = 0x1f;
 const NAMESPACE_CHANGES: u32 = 1 << 8;
 
+/// The version from which on namespaces have descriptors of their names.
+const NAMES_SINCE: u32 = 0x0001_0300;
+
 /// What the controller is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
@@ -40,6 +43,8 @@ pub enum Job {
     List,
     /// What a unit's namespace is.
     Namespace(u8),
+    /// What it is called.
+    Names(u8),
     /// To tell of events.
     Events,
     /// For a log page.
@@ -97,6 +102,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Job::Namespace(unit) | Job::FormatLeft(unit) => {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::NAMESPACE, 0)
+            }
+            Job::Names(unit) => {
+                let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
+                Command::admin(admin::IDENTIFY, id, data).with(cns::NAMES, 0)
             }
             Job::Events => {
                 let changes = self.controller.oaes.get() & NAMESPACE_CHANGES;
@@ -168,14 +177,18 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             }
             Job::Namespace(unit) => {
                 self.found(unit, done);
-                let next = unit + 1;
-                if self.open {
-                    None
-                } else if next < self.units {
-                    Some(Job::Namespace(next))
+                let named = self.controller.version.get() >= NAMES_SINCE;
+                if named && self.disks.get(usize::from(unit)).is_some_and(|disk| disk.present) {
+                    Some(Job::Names(unit))
                 } else {
-                    return self.ready();
+                    self.after_namespace(unit)
                 }
+            }
+            Job::Names(unit) => {
+                if done {
+                    self.named(unit);
+                }
+                self.after_namespace(unit)
             }
             Job::Events => {
                 self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };
@@ -258,6 +271,29 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             let before = (disk.present, disk.limits);
             disk.become_what(&now, around);
             self.changed |= before != (disk.present, disk.limits);
+        }
+    }
+
+    /// What comes after a namespace: the next one while the controller starts; then it serves.
+    fn after_namespace(&mut self, unit: u8) -> Option<Job> {
+        let next = unit + 1;
+        if self.open {
+            None
+        } else if next < self.units {
+            Some(Job::Namespace(next))
+        } else {
+            self.ready();
+            None
+        }
+    }
+
+    /// What a unit's namespace is called.
+    fn named(&mut self, unit: u8) {
+        let list = self.memory.load();
+        if let Some(disk) = self.disks.get_mut(usize::from(unit)) {
+            let before = disk.present;
+            disk.called(disk.names.with(&list));
+            self.changed |= before != disk.present;
         }
     }
 

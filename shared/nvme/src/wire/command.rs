@@ -115,6 +115,8 @@ pub mod cns {
     pub const CONTROLLER: u32 = 1;
     /// The identifiers of the active namespaces.
     pub const LIST: u32 = 2;
+    /// What a namespace is called.
+    pub const NAMES: u32 = 3;
     /// The identifiers of all namespaces, attached or not.
     pub const ALLOCATED: u32 = 0x10;
     /// A namespace, attached or not.

@@ -81,8 +81,8 @@ pub struct Promise {
     pub protection: Protection,
     /// Most blocks of one command.
     pub command_blocks: u32,
-    /// The bits of an address that are alike for all blocks of a command; none where there is no boundary.
-    pub beyond: u64,
+    /// Blocks between boundaries that no command crosses; 0: there are none.
+    pub boundary: u16,
 }
 
 impl Namespace {
@@ -131,8 +131,8 @@ impl Namespace {
         let addressable = capacity != 0 && capacity < 1 << (64 - shift);
         // Even the smallest limit, two pages, holds a block.
         let command_blocks = u32::try_from((most_bytes >> shift).min(BLOCKS_MAX.into())).unwrap_or(BLOCKS_MAX);
-        let boundary = u64::from(self.boundary.get());
-        let kept = boundary.is_power_of_two() && boundary << shift >= LEAST_BOUNDARY;
+        let boundary = self.boundary.get();
+        let kept = u64::from(boundary) << shift >= LEAST_BOUNDARY;
         let limits = Limits {
             block,
             physical: self.physical(block),
@@ -146,8 +146,8 @@ impl Namespace {
             read_only: self.attributes & 1 != 0,
             ..Limits::default()
         };
-        let beyond = if kept { !(boundary - 1) } else { 0 };
-        (addressable && command_blocks != 0).then_some(Promise { limits, protection, command_blocks, beyond })
+        let boundary = if kept { boundary } else { 0 };
+        (addressable && command_blocks != 0).then_some(Promise { limits, protection, command_blocks, boundary })
     }
 
     /// The preferred write granularity, where it is a block size.

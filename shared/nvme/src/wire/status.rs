@@ -43,6 +43,10 @@ pub const READ_ONLY_RANGE: u16 = 0x182;
 pub const WRITE_FAULT: u16 = 0x280;
 /// Media: what was written cannot be read.
 pub const UNRECOVERED_READ: u16 = 0x281;
+/// Media: the guard of a block is not that of its bytes.
+pub const GUARD_CHECK: u16 = 0x282;
+/// Media: the reference tag of a block is not the one that was expected.
+pub const REFERENCE_CHECK: u16 = 0x284;
 /// Media: compare found a difference.
 pub const COMPARE_FAILURE: u16 = 0x285;
 /// Media: access denied.

@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn parts_are_the_whole(
         mdts in 1u8..5,
-        boundary in prop::sample::select(vec![0u16, 8, 12, 64]),
+        boundary in prop::sample::select(vec![0u16, 5, 8, 12, 64, 100]),
         lba in 0u64..100,
         blocks in 1u32..1900,
         op in prop::sample::select(vec![Op::Read, Op::Write, Op::WriteZeroes]),
@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(rig.content(start..end), &expected[..]);
         prop_assert_eq!((rig.content(0..start), rig.content(end..1 << 20)), (before[..start].to_vec(), before[end..].to_vec()));
         prop_assert!(op != Op::Read || rig.payload(0, end - start) == expected);
-        let (most, kept) = (8u64 << mdts, if boundary == 12 { 0 } else { u64::from(boundary) });
+        let (most, kept) = (8u64 << mdts, if boundary == 5 { 0 } else { u64::from(boundary) });
         let (mut at, mut parts) = (lba, 0);
         while at < lba + u64::from(blocks) {
             at += most.min(if kept == 0 { u64::MAX } else { kept - at % kept });
@@ -328,5 +328,45 @@ fn one_request_in_64_is_timed_and_all_are_counted() {
     for (kind, ns) in [(Kind::Read, 50_000), (Kind::Write, 80_000), (Kind::Flush, 20_000)] {
         let (times, longest) = (figures.times(kind), figures.times(kind).quantile(1, 1).unwrap());
         assert!(times.count() == 1 && (ns..ns + ns / 7).contains(&longest), "{kind:?}: {longest}");
+    }
+}
+
+/// Type 1: the controller makes and checks it, the driver says which block is meant.
+#[test]
+fn a_block_whose_protection_information_is_wrong_is_a_medium_error() {
+    for shift in [9u8, 12] {
+        let protected = Space::new(64, shift).with(|identify| {
+            identify.formats[0] = (u32::from(shift) << 16 | 8).into();
+            (identify.dps, identify.mc) = (1, 1);
+        });
+        let mut rig = Rig::with(Shape::new(), vec![(1, protected)], &[Place::FIRST]).unwrap();
+        let block = 1usize << shift;
+        assert!(rig.data.copy_in(0, &vec![0x3c; 8 * block]));
+        assert_eq!(rig.one(request(Op::Write, 10, 8, 0)), Completion::ok(8));
+        assert_eq!(rig.one(request(Op::Read, 9, 10, 0)), Completion::ok(10));
+        let of = |rig: &Rig, lba: u64| rig.device.borrow().spaces[&1].protection[&lba];
+        let (guard, tag) = of(&rig, 12);
+        assert_eq!((guard, tag), (model::guard(&vec![0x3c; block]), 12));
+        // A bit turns; then the guard is made good, and the block is another's; then all is well again.
+        let rot = |rig: &Rig, byte: u8, guard: u16, tag: u32| {
+            let space = &mut *rig.device.borrow_mut();
+            let space = space.spaces.get_mut(&1).unwrap();
+            space.content[12 * block + 7] = byte;
+            space.protection.insert(12, (guard, tag));
+        };
+        let cases =
+            [(0x3d, guard, 12, false), (0x3c, guard ^ 1, 12, false), (0x3c, guard, 13, false), (0x3c, guard, 12, true)];
+        for (byte, guard, tag, good) in cases {
+            rot(&rig, byte, guard, tag);
+            let expected = if good { Completion::ok(3) } else { Completion::error(Error::Medium) };
+            assert_eq!(rig.one(request(Op::Read, 11, 3, 0)), expected, "{byte:#x} {guard:#x} {tag}");
+            assert_eq!(rig.one(request(Op::Read, 13, 3, 0)), Completion::ok(3));
+        }
+        // Who writes over it makes it good.
+        rot(&rig, 0, 0, 0);
+        assert_eq!(rig.one(request(Op::Write, 12, 1, 0)), Completion::ok(1));
+        assert_eq!(rig.one(request(Op::Read, 11, 3, 0)), Completion::ok(3));
+        assert_eq!(rig.one(request(Op::WriteZeroes, 10, 4, 0)), Completion::ok(4));
+        assert_eq!(rig.one(request(Op::Read, 10, 4, 0)), Completion::ok(4));
     }
 }

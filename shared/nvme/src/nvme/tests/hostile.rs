@@ -255,7 +255,7 @@ fn who_comes_back_as_another_is_not_used() {
 #[test]
 fn a_refused_command_while_starting_is_no_hang() {
     // Each administrative command in turn, by how many came before it.
-    for lost in 0..12u32 {
+    for lost in 0..14u32 {
         for mischief in [Mischief::AdminStatus(0x006), Mischief::AdminId, Mischief::LoseAdmin] {
             let mut rig = Rig::new(|shape| shape.slow = 120_000);
             let mut count = 0;

@@ -182,6 +182,33 @@ fn health_is_what_the_log_says() {
 }
 
 #[test]
+fn a_namespace_is_called_what_it_says_and_one_that_is_called_otherwise_is_another() {
+    let named = |uuid: u8| {
+        let mut space = Space::new(64, 9).with(|identify| (identify.eui64, identify.nguid) = ([1; 8], [2; 16]));
+        space.uuid = [uuid; 16];
+        space
+    };
+    let places = [1, 2, 3].map(|namespace| Place { namespace, read_only: false });
+    let spaces = vec![(1, named(0)), (2, named(0xab)), (3, Space::new(64, 9))];
+    let mut rig = Rig::with(Shape::new(), spaces, &places).unwrap();
+    rig.settle();
+    let shown = |rig: &Rig, unit| std::string::ToString::to_string(&rig.nvme.identity(Unit(unit)));
+    assert_eq!(shown(&rig, 0), "nguid.02020202020202020202020202020202");
+    assert_eq!(shown(&rig, 1), "abababab-abab-abab-abab-abababababab");
+    assert_eq!((shown(&rig, 2), shown(&rig, 9)), (std::string::String::new(), std::string::String::new()));
+    // Another in the place of one that was told of.
+    rig.device.borrow_mut().spaces.get_mut(&2).unwrap().uuid = [0xcd; 16];
+    rig.device.borrow_mut().tell(4 << 16 | 2);
+    rig.settle();
+    assert!(rig.nvme.limits(Unit(1)).is_none() && rig.nvme.limits(Unit(0)).is_some());
+    // Before 1.3 there was no such list.
+    let old = Shape::new().with(|shape| shape.controller.version = 0x0001_0200.into());
+    let mut rig = Rig::with(old, vec![(1, named(0xab))], &[Place::FIRST]).unwrap();
+    rig.settle();
+    assert_eq!(shown(&rig, 0), "nguid.02020202020202020202020202020202");
+}
+
+#[test]
 fn events_are_looked_into() {
     let mut rig = Rig::new(|_| {});
     rig.settle();
@@ -224,7 +251,7 @@ proptest! {
             shape.capabilities = capabilities & 0xff0f_ffff_ffff_ffff & !(0xf << 32) & !(0xf << 48) | 1 << 37 | 1;
         }
         let identify = crate::wire::Namespace::read_from_bytes(&namespace).unwrap();
-        let space = Space { identify, content: Vec::new(), durable: Vec::new() };
+        let space = Space { identify, ..Space::new(0, 9) };
         let rig = Rig::with(shape, vec![(1, space)], &[Place::FIRST]);
         if let Some(limits) = rig.ok().and_then(|rig| rig.nvme.limits(Unit(0))) {
             prop_assert!(limits.max_blocks > 0 && limits.max_blocks << limits.block.shift() == 256 << 20);
