@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What an [`Initiator`](crate::Initiator) needs of its transport: commands go to logical units, answers come back.
+use crate::wire::inquiry::Inquiry;
 use crate::{Cdb, Place};
 use core::fmt;
 use orion_region::Window;
@@ -174,7 +175,15 @@ pub trait Port {
     }
 
     /// Says what time it is, to a transport that waits for something itself.
-    fn watch(&mut self, _now: orion_block::Instant) {}
+    ///
+    /// # Errors
+    /// [`Misused`] where what was waited for did not come.
+    fn watch(&mut self, _now: orion_block::Instant) -> Result<(), Misused> {
+        Ok(())
+    }
+
+    /// A unit said what it is: what of that concerns its transport is for it to use.
+    fn introduced(&mut self, _place: Place, _inquiry: &Inquiry) {}
 
     /// A few words about how it drives the device, each after a comma.
     ///

@@ -2,6 +2,7 @@
 //! Which program each name in `system.xml` stands for in this world.
 use crate::world::{HostWorld, serve};
 use orion_ahci_pd::AhciPd;
+use orion_am53c974_pd::Am53c974Pd;
 use orion_auditor::Auditor;
 use orion_demo::{Demo, Reader};
 use orion_export::Export;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<GatekeeperPd>("gatekeeper", Role::Service),
         Program::new::<VirtioBlkPd<HostWorld>>("virtio-blk", Role::Service),
         Program::new::<AhciPd<HostWorld>>("ahci", Role::Service),
+        Program::new::<Am53c974Pd<HostWorld>>("am53c974", Role::Service),
         Program::new::<NvmePd<HostWorld>>("nvme", Role::Service),
         Program::new::<VirtioScsiPd<HostWorld>>("virtio-scsi", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),

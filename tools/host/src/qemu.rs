@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! One small QEMU per driver PD: its device model, with a CPU that is halted for good.
 //!
-//! The machine's memory below 4 GiB holds nothing of ours; what the device may reach is added as DIMMs, each a region of
-//! the plan at its bus address, so the device can reach the regions that the plan says and no other.
+//! What the device may reach is added as DIMMs, each a region of the plan at its bus address, so that it can reach the regions
+//! that the plan says and no other. The machine's memory below 4 GiB holds nothing of ours, unless the device reaches no further:
+//! then its regions are pieces of that memory.
 use crate::ivshmem::{self, Bridge};
 use crate::qtest::{Qtest, Width};
 use crate::sys::{self, Cpus};
@@ -27,8 +28,10 @@ pub const BRIDGE_TABLE: u64 = 0xe801_0000;
 pub const MESSAGE: (u64, u32) = (BRIDGE_BAR + ivshmem::DOORBELL, ivshmem::MESSAGE);
 const BIOS_BYTES: usize = 64 << 10;
 const GIB: u64 = 1 << 30;
-/// DIMMs begin here on this machine.
+/// DIMMs begin here on this machine; below it is its own memory.
 const FIRST_BUS: u64 = 4 * GIB;
+/// Its own memory where nothing of ours is in it.
+const RAM_BYTES: u64 = 64 << 20;
 
 /// Memory that a device may reach.
 #[derive(Debug)]
@@ -215,22 +218,21 @@ impl Machine {
     }
 
     fn memory_options(&self) -> Vec<String> {
-        let slots = self.dimms.len() as u64;
-        let end = self.dimms.iter().map(|dimm| dimm.bus.saturating_add(dimm.size)).max().unwrap_or(FIRST_BUS);
+        let (low, high): (Vec<_>, Vec<_>) = self.dimms.iter().partition(|dimm| dimm.bus < FIRST_BUS);
+        let (mut options, bytes) = ram(low);
+        let slots = high.len() as u64;
+        let end = high.iter().map(|dimm| dimm.bus.saturating_add(dimm.size)).max().unwrap_or(FIRST_BUS);
         // QEMU keeps 1 GiB beside each slot for alignment, so this is always enough.
         let most = (end.saturating_sub(FIRST_BUS) / GIB + 2) * GIB;
-        let mut options = vec!["-m".to_owned()];
-        if slots == 0 {
-            options.push("64M".to_owned());
-            return options;
-        }
-        options.push(format!("64M,slots={slots},maxmem={most}"));
-        for (i, dimm) in self.dimms.iter().enumerate() {
-            let (size, bus, path) = (dimm.size, dimm.bus, proc_path(&dimm.memory));
-            options.push("-object".to_owned());
-            options.push(format!("memory-backend-file,id=m{i},size={size},mem-path={path},share=on"));
+        options.push("-m".to_owned());
+        options.push(match slots {
+            0 => format!("{bytes}B"),
+            _ => format!("{bytes}B,slots={slots},maxmem={most}"),
+        });
+        for (i, dimm) in high.into_iter().enumerate() {
+            options.extend(backend(&format!("m{i}"), dimm));
             options.push("-device".to_owned());
-            options.push(format!("pc-dimm,id=d{i},memdev=m{i},addr={bus:#x}"));
+            options.push(format!("pc-dimm,id=d{i},memdev=m{i},addr={:#x}", dimm.bus));
         }
         options
     }
@@ -270,6 +272,35 @@ impl Machine {
         }
         qtest.into_socket()
     }
+}
+
+/// The machine's own memory, and its bytes: nothing of ours, or, for a device that reaches no further than 4 GiB, its regions at
+/// their places. RAM can be of several pieces where each is a node of a NUMA machine; what lies between ours is nobody's.
+fn ram(mut low: Vec<&Dimm>) -> (Vec<String>, u64) {
+    if low.is_empty() {
+        return (Vec::new(), RAM_BYTES);
+    }
+    low.sort_by_key(|dimm| dimm.bus);
+    let (mut options, mut end, mut node) = (Vec::new(), 0, 0);
+    let mut piece = |object: Vec<String>, name: &str| {
+        options.extend(object);
+        options.extend(["-numa".to_owned(), format!("node,nodeid={node},memdev={name}")]);
+        node += 1;
+    };
+    for (i, dimm) in low.into_iter().enumerate() {
+        if dimm.bus > end {
+            let filler = format!("memory-backend-ram,id=g{i},size={},reserve=off", dimm.bus - end);
+            piece(vec!["-object".to_owned(), filler], &format!("g{i}"));
+        }
+        piece(backend(&format!("l{i}"), dimm), &format!("l{i}"));
+        end = dimm.bus.saturating_add(dimm.size);
+    }
+    (options, end)
+}
+
+fn backend(id: &str, dimm: &Dimm) -> Vec<String> {
+    let (size, path) = (dimm.size, proc_path(&dimm.memory));
+    vec!["-object".to_owned(), format!("memory-backend-file,id={id},size={size},mem-path={path},share=on")]
 }
 
 /// What every machine has: a q35 board with nothing on it, a CPU that never runs, and QEMU's own sandbox.

@@ -58,6 +58,11 @@ impl Bus {
         matches!(self, Self::Am53c974)
     }
 
+    /// Whether it reaches memory below 4 GiB only.
+    pub const fn is_32_bit(self) -> bool {
+        matches!(self, Self::Am53c974)
+    }
+
     /// Whether several disks can stand behind one device.
     pub const fn is_shared(self) -> bool {
         !matches!(self, Self::VirtioBlk)

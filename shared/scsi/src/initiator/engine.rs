@@ -72,7 +72,8 @@ impl<P: Port, T: Copy + Default> Engine<T> for Initiator<P, T> {
     #[inline]
     fn expire(&mut self) -> bool {
         // Answers may have left commands to show, which the caller's next kick does.
-        (self.now >= self.watch && self.alive && self.overdue()) || self.staged
+        let due = self.now >= self.watch || self.port.deadline().is_some_and(|at| self.now >= at);
+        (due && self.alive && self.overdue()) || self.staged
     }
 
     fn deadline(&self) -> Option<Instant> {

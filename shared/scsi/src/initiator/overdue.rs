@@ -47,7 +47,9 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
     #[inline(never)]
     pub(super) fn overdue(&mut self) -> bool {
         self.watch = Instant(u64::MAX);
-        self.port.watch(self.now);
+        if let Err(misused) = self.port.watch(self.now) {
+            self.misused(misused);
+        }
         for slot in 0..MOST {
             let Some(record) = self.slots.get(slot).copied() else { break };
             let (due, next) = self.due(&record);

@@ -67,6 +67,9 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
             return self.searched(Ok(bytes));
         }
         if let Some(logical) = self.units.get_mut(usize::from(unit)) {
+            if let Some(inquiry) = logical.introduction(bytes) {
+                self.port.introduced(logical.place, &inquiry);
+            }
             self.changed |= logical.answered(bytes);
         }
     }

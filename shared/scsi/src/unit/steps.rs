@@ -80,6 +80,11 @@ impl LogicalUnit {
         self.step.ask().map(|_| self.due)
     }
 
+    /// What it says that it is, where that was the question.
+    pub fn introduction(&self, bytes: &[u8]) -> Option<inquiry::Inquiry> {
+        (self.step == Step::Inquiry).then(|| inquiry::Inquiry::parse(bytes)).flatten()
+    }
+
     /// It was answered with `bytes`; whether what the unit offers changed.
     pub fn answered(&mut self, bytes: &[u8]) -> bool {
         match self.step {

@@ -14,6 +14,10 @@ pub struct Inquiry {
     pub kind: u8,
     /// Version of SPC; 2 is SCSI-2, 7 SPC-5.
     pub version: u8,
+    /// Whether it knows tags (CMDQUE), so that it takes several commands.
+    pub queues: bool,
+    /// Whether it knows synchronous transfers (SYNC, of parallel buses; SPC-2, 7.3.2).
+    pub synchronous: bool,
     /// Vendor's identification.
     pub vendor: Text,
     /// Product's identification.
@@ -26,11 +30,14 @@ impl Inquiry {
     /// What `bytes` say; `None` where there are too few to say what the unit is.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let [first, _, version, _, _, ..] = *bytes else { return None };
+        let flags = bytes.get(7).copied().unwrap_or(0);
         let text = |from: usize, to: usize| Text::new(bytes.get(from..to.min(bytes.len())).unwrap_or_default());
         Some(Self {
             connected: first >> 5 == 0,
             kind: first & 0x1f,
             version,
+            queues: flags & 2 != 0,
+            synchronous: flags & 0x10 != 0,
             vendor: text(8, 16),
             product: text(16, 32),
             revision: text(32, 36),
@@ -55,6 +62,7 @@ mod tests {
         );
         let found = Inquiry::parse(&bytes).unwrap();
         assert!(found.is_disk() && found.version == 5);
+        assert!(found.queues && !found.synchronous);
         let text = [found.vendor, found.product, found.revision].map(|t| std::string::ToString::to_string(&t));
         assert_eq!(text, ["QEMU", "QEMU HARDDISK", "2.5+"]);
     }

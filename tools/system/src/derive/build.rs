@@ -106,6 +106,8 @@ pub struct Build<'a> {
     pub disks: Vec<Disk>,
     /// Bus addresses, equal to physical ones where there is no IOMMU.
     pub bus: Space,
+    /// Those below 4 GiB, for devices that reach no further, where the others are above.
+    pub low: Option<Space>,
     pub problems: Problems,
     /// The derived PDs' priorities.
     ladder: Ladder,
@@ -120,6 +122,8 @@ impl<'a> Build<'a> {
             Board::X86_64Generic => Space::new(0x1000_0000, 0x7e00_0000, 0),
             Board::Host => Space::new(0x1_0000_0000, 0x3_0000_0000, 0),
         };
+        // The host's machines have RAM up to 2 GiB where they need it, and ROM in the first MiB.
+        let low = (board == Board::Host).then(|| Space::new(0x100_0000, 0x8000_0000, 0));
         for region in system.regions.values() {
             if let Some(phys) = region.phys {
                 bus.take(phys, region.size.unwrap_or(region.page));
@@ -134,6 +138,7 @@ impl<'a> Build<'a> {
             channels: Vec::new(),
             disks: Vec::new(),
             bus,
+            low,
             problems: Problems::default(),
             ladder: Ladder::default(),
         }

@@ -213,7 +213,7 @@ impl Build<'_> {
             }
             let align = if client.data % LARGE_PAGE == 0 { LARGE_PAGE } else { PAGE };
             region.dma_by = self.devices_below(client);
-            region.bus = self.bus_address(name, client.data, align);
+            region.bus = self.bus_address(name, client.data, align, &region.dma_by);
             region.phys = self.fixed(region.bus);
             let bus = region.bus.unwrap_or(0);
             let region_name = region.name.clone();
@@ -232,9 +232,12 @@ impl Build<'_> {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// A bus address for `size` bytes on behalf of `pd`.
-    pub fn bus_address(&mut self, pd: &str, size: u64, align: u64) -> Option<u64> {
-        let bus = self.bus.allocate(size, align);
+    /// A bus address for `size` bytes on behalf of `pd`, which all of `devices` can name.
+    pub fn bus_address(&mut self, pd: &str, size: u64, align: u64, devices: &[String]) -> Option<u64> {
+        let mut disks = self.system.disks.iter().filter(|disk| devices.iter().any(|name| name == disk.device()));
+        let short = disks.any(|disk| disk.bus.is_32_bit());
+        let space = self.low.as_mut().filter(|_| short).unwrap_or(&mut self.bus);
+        let bus = space.allocate(size, align);
         if bus.is_none() {
             let what = format!("there is no RAM left for {size:#x} bytes of DMA memory of {pd:?}");
             self.problem(pd, what, "make data regions (orion:data) smaller, or have fewer clients");

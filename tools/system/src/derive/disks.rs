@@ -101,9 +101,9 @@ impl Build<'_> {
         let irq = self.id(pd);
         let (dma, bytes) = (format!("dma_{}", disk.device()), disk.bus.dma_bytes());
         let mut region = memory(&dma, RegionKind::Dma, bytes);
-        region.bus = self.bus_address(pd, bytes, bytes);
-        region.phys = self.fixed(region.bus);
         region.dma_by = vec![disk.device().to_owned()];
+        region.bus = self.bus_address(pd, bytes, bytes, &region.dma_by);
+        region.phys = self.fixed(region.bus);
         let dma_bus = region.bus.unwrap_or(0);
         self.region(region);
         let device = Device {

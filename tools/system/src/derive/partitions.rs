@@ -62,9 +62,9 @@ impl Build<'_> {
     /// The memory into which the device puts the table, and the layer's setting that says which region it is.
     fn scratch(&mut self, disk: &Disk, pd: &str, driver: &str) {
         let mut region = memory(&format!("table_{}", disk.name), RegionKind::Dma, PAGE);
-        region.bus = self.bus_address(pd, PAGE, PAGE);
-        region.phys = self.fixed(region.bus);
         region.dma_by = vec![disk.device().to_owned()];
+        region.bus = self.bus_address(pd, PAGE, PAGE, &region.dma_by);
+        region.phys = self.fixed(region.bus);
         let (name, bus) = (region.name.clone(), region.bus.unwrap_or(0));
         self.region(region);
         let vaddr = self.map(pd, &name, true);

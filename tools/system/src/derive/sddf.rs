@@ -89,7 +89,7 @@ impl Build<'_> {
         let mut regions = vec![(Region { vaddr, size: PAGE }, page)];
         for (label, size) in [HEADERS, METADATA] {
             let name = format!("dma_{}_{label}", disk.name);
-            let bus = self.bus_address(pd, size, size);
+            let bus = self.bus_address(pd, size, size, &[]);
             self.sddf_memory(&name, disk, size, bus);
             let vaddr = self.map_uncached(pd, &name);
             regions.push((Region { vaddr, size }, bus.unwrap_or(0)));
