@@ -5,6 +5,9 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+mod tests;
+
 use core::fmt::Debug;
 use orion_am53c974::Fault;
 use orion_driver::Setup;

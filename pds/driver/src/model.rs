@@ -29,8 +29,8 @@ pub const IRQ: Channel = Channel(3);
 pub const SECOND: u64 = 1_000_000_000;
 /// Entries of a client's rings.
 pub const CAPACITY: u16 = 64;
-/// The bus address of payload.
-pub const DATA_BUS: u64 = 0x1_4000_0000;
+/// The bus address of payload: below 4 GiB, where every device reaches.
+pub const DATA_BUS: u64 = 0x4000_0000;
 /// Bytes of payload memory.
 pub const DATA_LEN: usize = 64 << 10;
 /// The bus address of the driver's own memory.

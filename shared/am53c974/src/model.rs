@@ -15,6 +15,7 @@ use orion_region::Window;
 use orion_region::model::BusMemory;
 use orion_scsi::Place;
 use orion_scsi::model::Bus;
+use std::boxed::Box;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::vec::Vec;
@@ -156,6 +157,15 @@ enum Talk {
     Fresh,
 }
 
+/// A switch elsewhere that says whether the adapter reaches memory: that of its PCI function.
+pub struct Switch(pub Box<dyn Fn() -> bool>);
+
+impl core::fmt::Debug for Switch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if (self.0)() { "on" } else { "off" })
+    }
+}
+
 /// An adapter, and its bus.
 #[derive(Debug)]
 pub struct Model {
@@ -165,6 +175,8 @@ pub struct Model {
     pub manners: Manners,
     /// What goes wrong next.
     pub mischief: Option<Mischief>,
+    /// Where its registers do not say whether it reaches memory: what does.
+    pub switch: Option<Switch>,
     /// What the targets were told beside commands: the last byte of each.
     pub told: Vec<u8>,
     /// Resets of the bus.
@@ -207,6 +219,7 @@ impl Model {
             bus,
             manners,
             mischief: None,
+            switch: None,
             told: Vec::new(),
             resets: 0,
             disconnections: 0,
@@ -237,7 +250,7 @@ impl Model {
 
     /// Whether it may reach memory.
     pub fn master(&self) -> bool {
-        self.adapter.master
+        self.switch.as_ref().map_or(self.adapter.master, |switch| (switch.0)())
     }
 
     /// Commands that targets have.

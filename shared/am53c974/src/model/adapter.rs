@@ -118,7 +118,7 @@ impl Model {
             return u32::MAX;
         }
         let adapter = &mut self.adapter;
-        assert!(at % 4 == 0 && at < 0x80, "a register at {at:#x}");
+        assert!(at.is_multiple_of(4) && at < 0x80, "a register at {at:#x}");
         assert_eq!(width, if at < 0x40 { 1 } else { 4 }, "the width of register {at:#x}");
         match at {
             0x00 => adapter.count & 0xff,

@@ -11,7 +11,7 @@ impl Model {
         match value & 3 {
             1 => self.blast(),
             3 => {
-                assert!(self.adapter.master, "DMA without bus mastering");
+                assert!(self.master(), "DMA without bus mastering");
                 let adapter = &mut self.adapter;
                 (adapter.dma_left, adapter.dma_at) = (adapter.dma_count, adapter.dma_address);
                 adapter.dma_status = 0;
@@ -70,8 +70,7 @@ impl Model {
             self.adapter.dma_status |= 2;
             return;
         }
-        loop {
-            let Some((left, _)) = self.nexuses[nth].payload() else { break };
+        while let Some((left, _)) = self.nexuses[nth].payload() {
             let most = left.min(self.adapter.count as usize).min(self.manners.chunk);
             let len = if self.manners.chunk == usize::MAX { most } else { 1 + self.below(most as u64) as usize };
             if to_us {
