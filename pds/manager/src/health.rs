@@ -74,6 +74,9 @@ fn show<W: World>(disk: &Disk, world: &mut W) {
         Maybe(health.power_cycles, ""),
         Maybe(health.unsafe_shutdowns, ""),
     ));
+    if !health.power.as_str().is_empty() {
+        world.print(format_args!("  power {}", health.power));
+    }
     world.print(format_args!(
         "  media errors {}, errors logged {}, read {}, written {}",
         Maybe(health.media_errors, ""),

@@ -100,6 +100,14 @@ where
     }
 }
 
+/// The microseconds that requests may wait because the device rests when idle; 0: its power states are left alone.
+fn rest_us(device: &Device) -> u32 {
+    match device.options.get() >> 12 & 15 {
+        0 => 0,
+        doubled => 50 << doubled,
+    }
+}
+
 /// The engine of either.
 fn open<W: World, T: Copy + Default + Debug, Q: Queues>(
     devices: &[Device],
@@ -119,7 +127,8 @@ where
     let places = places.get_mut(..devices.len()).ok_or(explain(Fault::Units))?;
     for (place, device) in places.iter_mut().zip(devices) {
         // Each disk is read-only or not by its own flag, not by that of the first.
-        *place = Place { namespace: device.unit.get(), read_only: device.flags.get() & READ_ONLY != 0 };
+        let read_only = device.flags.get() & READ_ONLY != 0;
+        *place = Place { namespace: device.unit.get(), read_only, power_us: rest_us(device) };
     }
     orion_nvme::Nvme::with(registers, Setup { read_only: false, ..setup }, places, wishes(device)).map_err(explain)
 }

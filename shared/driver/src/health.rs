@@ -67,6 +67,8 @@ pub struct Health {
     pub firmware: Text,
     /// What it is called, wherever it is attached.
     pub identity: Text,
+    /// In which power state it is.
+    pub power: Text,
     /// Whether it says that it is about to fail, or has failed in part.
     pub failing: Option<bool>,
     /// Degrees Celsius.

@@ -22,6 +22,7 @@ use std::vec::Vec;
 
 mod admin;
 mod manage;
+mod power;
 mod protection;
 mod queues;
 mod registers;
@@ -29,6 +30,7 @@ mod requests;
 mod shape;
 
 pub use manage::Manage;
+pub use power::Power;
 pub use protection::guard;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
@@ -132,6 +134,8 @@ pub struct Model {
     pub bus: Option<Bus>,
     /// What it does beside requests.
     pub manage: Manage,
+    /// How it rests.
+    pub power: Power,
     /// Namespaces that were made.
     manage_serial: u32,
     memory: BusMemory,
@@ -177,6 +181,7 @@ impl Model {
             master: false,
             bus: None,
             manage: Manage::default(),
+            power: Power::default(),
             manage_serial: 0,
             memory: BusMemory::new(memory),
             gone: false,

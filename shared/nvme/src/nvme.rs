@@ -25,6 +25,7 @@ mod figures;
 mod jobs;
 pub(crate) mod memory;
 mod orders;
+mod power;
 mod recover;
 mod slots;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use bring::Phase;
 pub use memory::DMA_BYTES;
 use memory::Memory;
 use orders::Orders;
+use power::Power;
 
 /// Requests at most.
 pub(crate) const MOST: usize = 128;
@@ -51,11 +53,13 @@ pub struct Place {
     pub namespace: u32,
     /// Whether policy lets nobody write.
     pub read_only: bool,
+    /// Microseconds that requests to it may wait because the controller rests when idle; 0: its power states are left alone.
+    pub power_us: u32,
 }
 
 impl Place {
     /// The first namespace that there is.
-    pub const FIRST: Self = Self { namespace: FIRST, read_only: false };
+    pub const FIRST: Self = Self { namespace: FIRST, read_only: false, power_us: 0 };
 }
 
 /// An NVMe controller. `T` is what the caller calls its requests by, `Q` its queues: compiled for one pair, no request pays for there
@@ -111,6 +115,7 @@ pub struct Nvme<R, T = u32, Q = One> {
     controller: wire::Controller,
     admin: Admin,
     orders: Orders,
+    power: Power,
     health: Health,
 }
 
@@ -183,6 +188,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             units: u8::try_from(places.len()).unwrap_or(UNITS),
             controller: zerocopy::FromZeros::new_zeroed(),
             orders: Orders::EMPTY,
+            power: Power::new(places.iter().map(|place| place.power_us).min().unwrap_or(0)),
             health: Health::default(),
         };
         engine.begin();

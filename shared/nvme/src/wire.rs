@@ -6,6 +6,7 @@ pub mod log;
 pub mod manage;
 pub mod names;
 pub mod namespace;
+pub mod power;
 pub mod register;
 pub mod status;
 

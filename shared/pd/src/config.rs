@@ -220,7 +220,8 @@ pub struct Device {
     /// the first that there is. A controller with several disks has a record for each, alike but for this and the name.
     pub unit: U32,
     /// How its queues are to be: bits 0 to 7, how many (0: one); 8: packed rings; 9: in order; 10: a queue is reset alone; 11: one for
-    /// each kind of requests, of different weight; 16 to 23: interrupts are held back until there are so many answers (0: not), 24
+    /// each kind of requests, of different weight; 12 to 15: how long requests may wait because an idle device rests, 50 microseconds doubled
+    /// so often (0: it is left alone); 16 to 23: interrupts are held back until there are so many answers (0: not), 24
     /// to 31: and no longer than so many times 100 microseconds.
     pub options: U32,
     /// The disk's name in `system.xml`.

@@ -102,7 +102,7 @@ impl Rig {
             read_only: false,
             timeout_ns: SECOND,
         };
-        let places = [7, 1].map(|namespace| Place { namespace, read_only: false });
+        let places = [7, 1].map(|namespace| Place { namespace, ..Place::FIRST });
         Nvme::with(function.registers(0).unwrap(), setup, &places, wishes).unwrap()
     }
 

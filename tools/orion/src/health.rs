@@ -92,6 +92,7 @@ fn disk(state: &State, drive: &Drive) -> String {
     line(
         "power",
         &[
+            health.power.to_string(),
             some(health.power_on_hours, |hours| format!("{hours} h")),
             some(health.power_cycles, |cycles| format!("{cycles} cycles")),
             some(health.unsafe_shutdowns, |times| format!("{times} unsafe shutdowns")),
@@ -206,7 +207,8 @@ fn as_json(state: &State) -> Value {
             .map(|pd| FAULTS.map(|counter| (counter.name().to_owned(), Value::from(pd.figures.get(counter)))));
         json!({
             "name": drive.name.as_str(), "driver": drive.pd, "model": health.model.as_str(),
-            "serial": health.serial.as_str(), "firmware": health.firmware.as_str(), "identity": health.identity.as_str(), "failing": health.failing,
+            "serial": health.serial.as_str(), "firmware": health.firmware.as_str(), "identity": health.identity.as_str(), "power_state": health.power.as_str(),
+            "failing": health.failing,
             "temperature_c": number(health.temperature), "used_percent": number(health.used_percent),
             "spare_percent": number(health.spare_percent), "power_on_hours": number(health.power_on_hours),
             "power_cycles": number(health.power_cycles), "unsafe_shutdowns": number(health.unsafe_shutdowns),

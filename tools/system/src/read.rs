@@ -131,14 +131,14 @@ pub fn milliseconds(attribute: &Attribute, problems: &mut Problems) -> Option<u3
 }
 
 /// A time in microseconds: `0` for none, `200us`, `5ms`; at most `max`, which is a multiple of 1000.
-pub fn microseconds(attribute: &Attribute, max: u16, problems: &mut Problems) -> Option<u16> {
+pub fn microseconds(attribute: &Attribute, max: u32, problems: &mut Problems) -> Option<u32> {
     let text = attribute.value.as_str();
     let value = match (text.strip_suffix("us"), text.strip_suffix("ms")) {
         (Some(us), _) => digits(us),
         (None, Some(ms)) => digits(ms).and_then(|ms| ms.checked_mul(1000)),
         (None, None) => digits(text).filter(|n| *n == 0),
     };
-    let in_range = value.and_then(|us| u16::try_from(us).ok()).filter(|us| *us <= max);
+    let in_range = value.and_then(|us| u32::try_from(us).ok()).filter(|us| *us <= max);
     if in_range.is_none() {
         let what = format!("{}={text:?} is not a time of at most {} ms", attribute.name, max / 1000);
         problems.add(attribute.at, what, "write microseconds or milliseconds, as in 200us or 2ms, or 0");

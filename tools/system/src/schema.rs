@@ -55,6 +55,7 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "gather",
     "within",
     "grace",
+    "rest",
     "driver",
 ];
 const IRQ_ATTRIBUTES: &[&str] =

@@ -3,20 +3,25 @@
 use super::{ATTRIBUTES_MAX, Attribute, Health, Text};
 use orion_metrics::{DiskAttributes, DiskState, DiskText, PER_ROW, Row};
 
-/// Rows that a disk takes at most: five texts, its state, its attributes.
-pub const HEALTH_ROWS: usize = 6 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
+/// Rows that a disk takes at most: six texts, its state, its attributes.
+pub const HEALTH_ROWS: usize = 7 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
+
+/// The text that is about power.
+const POWER: u8 = 5;
 
 impl Health {
     /// It as rows, of the disk `unit` that the system calls `name`, and that says `identity` of itself.
     pub fn rows<'a>(&'a self, unit: u8, name: &'a str, identity: Text) -> impl Iterator<Item = Row> + 'a {
         let texts = [name, self.model.as_str(), self.serial.as_str(), self.firmware.as_str()];
+        let power = Some(self.power).filter(|power| !power.as_str().is_empty());
+        let power = power.map(|power| Row::DiskText(DiskText::new(unit, POWER, power.as_str())));
         let texts = (0..).zip(texts).map(move |(what, text)| Row::DiskText(DiskText::new(unit, what, text)));
         let identity = Some(identity).filter(|identity| *identity != Text::default());
         let identity = identity.map(|identity| Row::DiskText(DiskText::new(unit, 4, identity.as_str())));
         let texts = texts.chain(identity);
         let attributes = self.attributes.chunks(PER_ROW).filter(|some| some.iter().any(|one| one.id != 0));
         let attributes = attributes.map(move |some| Row::DiskAttributes(row_of(unit, some)));
-        texts.chain([Row::DiskState(self.state(unit))]).chain(attributes)
+        texts.chain(power).chain([Row::DiskState(self.state(unit))]).chain(attributes)
     }
 
     fn counts(&self) -> [Option<u64>; 7] {
@@ -51,6 +56,7 @@ impl Health {
             Row::DiskText(DiskText { what: 2, text, .. }) => self.serial = Text::new(text),
             Row::DiskText(DiskText { what: 3, text, .. }) => self.firmware = Text::new(text),
             Row::DiskText(DiskText { what: 4, text, .. }) => self.identity = Text::new(text),
+            Row::DiskText(DiskText { what: POWER, text, .. }) => self.power = Text::new(text),
             Row::DiskState(state) => self.take_state(state),
             Row::DiskAttributes(row) => row.list.iter().for_each(|one| self.take_attribute(*one)),
             _ => {}
@@ -110,8 +116,8 @@ mod tests {
             prop::option::of(0u8..255),
             prop::option::of(0u8..=100),
         );
-        (["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"], state, counts, attributes).prop_map(
-            |([model, serial, firmware, identity], state, counts, list)| {
+        (["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"], state, counts, attributes)
+            .prop_map(|([model, serial, firmware, identity, power], state, counts, list)| {
                 let mut attributes = [Attribute::default(); ATTRIBUTES_MAX];
                 for (to, (id, [value, worst, threshold], raw)) in attributes.iter_mut().zip(list) {
                     *to = Attribute { id, value, worst, threshold, raw };
@@ -121,6 +127,7 @@ mod tests {
                     serial: Text::new(serial.as_bytes()),
                     firmware: Text::new(firmware.as_bytes()),
                     identity: Text::new(identity.as_bytes()),
+                    power: Text::new(power.as_bytes()),
                     failing: state.0,
                     temperature: state.1,
                     used_percent: state.2,
@@ -134,8 +141,7 @@ mod tests {
                     written_kblocks: counts.6,
                     attributes,
                 }
-            },
-        )
+            })
     }
 
     proptest! {

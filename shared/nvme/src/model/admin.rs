@@ -42,7 +42,10 @@ impl Model {
             0x80 | 0x84 | 0x0d | 0x15 => return self.manage(command),
             0x06 => (self.identify(command, ten & 0xff), 0),
             0x02 => (self.log(command, ten), 0),
+            0x09 if ten & 0xff == 2 => (self.set_power(eleven), 0),
+            0x09 if ten & 0xff == 0xc => (self.set_rest(command, eleven), 0),
             0x09 => self.set_feature(ten & 0xff, eleven),
+            0x0a if ten & 0xff == 2 => (0, self.power.state),
             0x0a if ten & 0xff == 6 => (0, u32::from(!self.shape.cache_off)),
             0x05 => {
                 assert_eq!(eleven, 3, "a completion queue");
@@ -121,6 +124,7 @@ impl Model {
             1 => {
                 let mut page = self.shape.controller.as_bytes().to_vec();
                 page.resize(4096, 0);
+                self.power_states(&mut page);
                 page
             }
             3 => {

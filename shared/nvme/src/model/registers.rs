@@ -68,6 +68,7 @@ impl Model {
         self.halves.clear();
         self.features.clear();
         (self.shadows, self.gathered) = (None, 0);
+        (self.power.state, self.power.table) = (0, None);
         self.admin = Pair::default();
         self.taken.clear();
         self.lost.clear();

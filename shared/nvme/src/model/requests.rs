@@ -15,6 +15,7 @@ impl Model {
         if !self.spaces.contains_key(&command.namespace()) {
             return status::INVALID_NAMESPACE;
         }
+        self.wake();
         if let Some(status) = self.unready(command.namespace()) {
             return status;
         }

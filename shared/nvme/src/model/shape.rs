@@ -16,6 +16,8 @@ pub struct Shape {
     pub controller: Controller,
     /// Its health log page.
     pub health: [u8; 512],
+    /// Its power states beyond the first: microwatts are not told, whether requests are done in it, microseconds in and out.
+    pub power: Vec<(bool, u32, u32)>,
     /// Reads of its status until it has become ready, or has stopped.
     pub slow: u32,
     /// It never becomes ready.
@@ -61,6 +63,7 @@ impl Shape {
             version: 0x0001_0400,
             controller,
             health,
+            power: Vec::new(),
             slow: 0,
             never_ready: false,
             never_stops: false,

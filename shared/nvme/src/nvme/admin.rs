@@ -37,6 +37,8 @@ pub struct Wanted {
     pub page: Option<u8>,
     /// Units to be identified again, by their numbers' bits.
     pub units: u16,
+    /// In which power state the controller is.
+    pub power: bool,
 }
 
 /// The administrative queues.
@@ -167,6 +169,13 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         {
             wanted.logs &= !(1 << log);
             return self.ask(Job::Log(log));
+        }
+        if core::mem::take(&mut self.power.wanted) {
+            return self.ask(Job::Rest);
+        }
+        let wanted = &mut self.admin.wanted;
+        if core::mem::take(&mut wanted.power) {
+            return self.ask(Job::PowerState);
         }
         if let Some(log) = wanted.page.take() {
             return self.ask(Job::Log(log));

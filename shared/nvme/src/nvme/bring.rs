@@ -176,6 +176,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
         self.queues.kick(&self.registers);
         self.order_after_reset();
+        // A reset undoes it.
+        self.power.wanted = self.power.bound_us != 0 && self.can_rest();
         self.admin.wanted.events = true;
         self.admin.wanted.logs = 1 << page::HEALTH | 1 << page::FIRMWARE;
         self.next_job();

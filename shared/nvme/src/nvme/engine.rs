@@ -121,6 +121,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
 
     fn refresh(&mut self) {
         self.admin.wanted.logs |= 1 << page::HEALTH | 1 << page::FIRMWARE | 1 << page::ERRORS;
+        self.admin.wanted.power = self.power.is_known();
         self.next_job();
         self.attend();
     }

@@ -45,6 +45,10 @@ pub enum Job {
     Namespace(u8),
     /// What it is called.
     Names(u8),
+    /// To rest when idle.
+    Rest,
+    /// In which power state it is.
+    PowerState,
     /// To tell of events.
     Events,
     /// For a log page.
@@ -107,6 +111,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::NAMES, 0)
             }
+            Job::Rest => self.rest_command(),
+            Job::PowerState => Command::admin(admin::GET_FEATURES, 0, 0).with(feature::POWER, 0),
             Job::Events => {
                 let changes = self.controller.oaes.get() & NAMESPACE_CHANGES;
                 Command::admin(admin::SET_FEATURES, 0, 0).with(feature::EVENTS, WARNINGS | changes)
@@ -194,6 +200,16 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };
                 None
             }
+            Job::Rest => {
+                self.power.agreed(done);
+                None
+            }
+            Job::PowerState => {
+                if done {
+                    self.health.power = self.power.shown(result);
+                }
+                None
+            }
             Job::Log(log) => {
                 self.logged(log, done);
                 None
@@ -243,6 +259,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
         self.controller = now;
         self.sgl = now.sgl();
+        self.power_found();
         self.health.model = Text::new(&now.model);
         self.health.serial = Text::new(&now.serial);
         self.health.firmware = Text::new(&now.firmware);

@@ -120,6 +120,13 @@ impl Memory {
         found
     }
 
+    /// What a controller has written into that page, from `offset` on.
+    pub fn load_at<S: crate::wire::Structure>(&self, offset: usize) -> S {
+        let mut found = S::new_zeroed();
+        self.window.copy_out(DATA + offset, found.as_mut_bytes());
+        found
+    }
+
     /// Writes what a controller is to read into that page.
     pub fn store<S: crate::wire::Structure>(&self, what: &S) {
         self.window.copy_in(DATA, what.as_bytes());

@@ -48,6 +48,10 @@ pub enum Ask {
     Allocated,
     /// What the namespace of this place in the list is.
     Space(u8),
+    /// To take a power state.
+    Power,
+    /// To rest when idle.
+    Rest,
 }
 
 impl Ask {
@@ -182,6 +186,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 number().map(|id| (Ask::Delete(id), self.units_of(id)))
             }
             Verb::Namespaces => Ok((Ask::Attached, 0)),
+            Verb::Power if !self.power.is_known() => Err(Reply::Unsupported),
+            Verb::Power => self.power.has(work.first).then_some((Ask::Power, 0)).ok_or(Reply::Invalid),
+            Verb::IdlePower if !self.can_rest() => Err(Reply::Unsupported),
+            Verb::IdlePower => u32::try_from(work.first).map(|_| (Ask::Rest, 0)).map_err(|_| Reply::Invalid),
             _ => Err(Reply::Unsupported),
         }
     }

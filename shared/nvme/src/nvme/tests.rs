@@ -13,6 +13,7 @@ mod data;
 mod hostile;
 mod orders;
 mod pairs;
+mod power;
 mod setup;
 mod traffic;
 

@@ -129,12 +129,16 @@ pub mod feature {
     pub const ARBITRATION: u32 = 0x01;
     /// Interrupt coalescing.
     pub const COALESCING: u32 = 0x08;
+    /// Power management.
+    pub const POWER: u32 = 0x02;
     /// Volatile write cache.
     pub const CACHE: u32 = 0x06;
     /// Number of queues.
     pub const QUEUES: u32 = 0x07;
     /// Asynchronous event configuration.
     pub const EVENTS: u32 = 0x0b;
+    /// Autonomous power state transition.
+    pub const IDLE_POWER: u32 = 0x0c;
 }
 
 /// Log pages (section 5.14.1).

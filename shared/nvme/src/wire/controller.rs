@@ -45,7 +45,11 @@ pub struct Controller {
     /// Power states, less one.
     pub npss: u8,
     /// Of no interest here.
-    pub pad_2: [u8; 16],
+    pub avscc: u8,
+    /// Power states are taken by itself, where bit 0 is set.
+    pub apsta: u8,
+    /// Of no interest here.
+    pub pad_2: [u8; 14],
     /// Bytes of the whole device, and those of no namespace.
     pub total: U128,
     /// See `total`.

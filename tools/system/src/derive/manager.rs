@@ -23,10 +23,10 @@ const HOLDINGS: u64 = PAGE + (ROW * ROWS_MAX) as u64;
 const REPORT: u64 = PAGE;
 /// Of a device's flags: an operator may have it do what destroys data.
 const ADMIN: u32 = 4;
-/// Bytes of what a disk says of itself: four texts, its state, five rows of attributes.
-const HEALTH: u64 = (ROW * 10) as u64;
+/// Bytes of what a disk says of itself: six texts, its state, five rows of attributes.
+const HEALTH: u64 = (ROW * 12) as u64;
 /// Disks of one driver of which that is shown.
-const DISKS_SHOWN: u64 = 25;
+const DISKS_SHOWN: u64 = 21;
 /// Clients and volumes of a gatekeeper with a manager: it is one of them to the policy engine.
 const CLIENTS: usize = orion_caps::CLIENTS_MAX - 1;
 

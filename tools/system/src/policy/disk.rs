@@ -4,7 +4,7 @@ use super::MAX_NAME;
 use crate::bus::Bus;
 use crate::derive::DRIVER_QUEUE_MAX;
 use crate::element::{Attribute, Element, Position};
-use crate::model::{DEFAULT_TIMEOUT_MS, Disk, GRACE_MAX_US, Transport};
+use crate::model::{DEFAULT_TIMEOUT_MS, Disk, GRACE_MAX_US, REST_MAX_US, Transport};
 use crate::problem::{Problems, suggest};
 use crate::read;
 
@@ -27,7 +27,8 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
     let read_only = element.attribute("readonly").and_then(|a| read::yes(a, problems)).unwrap_or(false);
     let queue = element.attribute("queue").and_then(|a| read::number(a, 1, u64::from(DRIVER_QUEUE_MAX), problems));
     let grace = element.attribute("grace");
-    let grace = grace.and_then(|a| Some((read::microseconds(a, GRACE_MAX_US, problems)?, a.at)));
+    let microseconds = |a: &Attribute, problems: &mut Problems| read::microseconds(a, GRACE_MAX_US.into(), problems);
+    let grace = grace.and_then(|a| Some((u16::try_from(microseconds(a, problems)?).ok()?, a.at)));
     if let (Some(a), None) = (element.attribute("grace"), element.attribute("queue")) {
         let what = "a grace, and the disk takes as many requests as there are: no place is kept free";
         problems.add(a.at, what, "write queue=\"n\" beside it, or remove it");
@@ -50,6 +51,7 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         gather: gather(element, bus, problems),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
         power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
+        rest_us: of_bus("rest").and_then(|(a, bus)| rest(a, bus, problems)),
         size,
         read_only,
         slot,
@@ -59,6 +61,16 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         grace_us: grace,
         driver,
     })
+}
+
+/// The longest wait that power saving may cause, in microseconds.
+fn rest(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u32, Position)> {
+    if bus != Bus::Nvme {
+        let what = format!("rest={:?}, and a driver of {:?} leaves power states alone", attribute.value, bus.name());
+        problems.add(attribute.at, what, "remove it: only disks of bus nvme have it");
+        return None;
+    }
+    Some((read::microseconds(attribute, REST_MAX_US, problems)?, attribute.at))
 }
 
 fn bus(attribute: &Attribute, problems: &mut Problems) -> Option<Bus> {
@@ -113,7 +125,7 @@ fn gather(element: &Element, bus: Option<Bus>, problems: &mut Problems) -> Optio
     }
     let answers = read::number(gather, 2, 128, problems).and_then(|answers| u8::try_from(answers).ok())?;
     let Some(within) = within else { return Some((answers, 1)) };
-    let us = read::microseconds(within, GATHER_MAX_US, problems)?;
+    let us = read::microseconds(within, GATHER_MAX_US.into(), problems)?;
     let units = u8::try_from(us / 100).ok().filter(|_| us != 0 && us % 100 == 0);
     if units.is_none() {
         let what = format!("{:?} is no multiple of 100 microseconds, which is what controllers count in", within.value);

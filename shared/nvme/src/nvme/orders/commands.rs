@@ -19,7 +19,7 @@ const ONE_PASS: u32 = 1 << 4;
 
 impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The command for a part of the order that is under way.
-    pub(in crate::nvme) fn order_command(&self, ask: Ask) -> Command {
+    pub(in crate::nvme) fn order_command(&mut self, ask: Ask) -> Command {
         let Some(task) = self.orders.task else { return Command::default() };
         let (work, data) = (&task.work, self.memory.data());
         let own = self.disks.get(usize::from(work.unit)).map_or(0, |disk| disk.id);
@@ -39,6 +39,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Ask::Delete(id) => Command::admin(admin::NAMESPACE, id, 0).with(DELETE, 0),
             Ask::Attach(id) => self.attachment(id, 0),
             Ask::Detach(id) => self.attachment(id, DETACH),
+            Ask::Power => self.power_command(work.first),
+            Ask::Rest => {
+                self.power.bound_us = u32::try_from(work.first).unwrap_or(0);
+                self.rest_command()
+            }
             Ask::Attached => Command::admin(admin::IDENTIFY, 0, data).with(cns::LIST, 0),
             Ask::Allocated => Command::admin(admin::IDENTIFY, 0, data).with(cns::ALLOCATED, 0),
             Ask::Space(at) => {

@@ -90,7 +90,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Ask::Allocated if !done => Step::Next(Ask::Space(0)),
             Ask::Attached | Ask::Space(_) if !done && task.work.verb != Verb::Namespaces => Step::Settle,
             _ if !done => return self.order_refused(status),
-            Ask::Format => Step::Settle,
+            Ask::Format | Ask::Power => Step::Settle,
+            Ask::Rest => {
+                self.power.agreed(done);
+                Step::Settle
+            }
             Ask::Sanitize => Step::Sanitizing,
             Ask::Create => {
                 self.orders.row.value = u64::from(result).into();

@@ -233,7 +233,7 @@ fn blocks_of_4096_bytes_and_protection_information() {
 
 #[test]
 fn namespaces_are_disks_of_their_own() {
-    let places = [5, u32::MAX, 3, 7].map(|namespace| Place { namespace, read_only: namespace == 7 });
+    let places = [5, u32::MAX, 3, 7].map(|namespace| Place { namespace, read_only: namespace == 7, ..Place::FIRST });
     let spaces = vec![(2, Space::new(64, 9)), (5, Space::new(32, 12)), (7, Space::new(16, 9))];
     let mut rig = Rig::with(Shape::new(), spaces, &places).unwrap();
     let capacity = |rig: &Rig, unit| rig.nvme.limits(Unit(unit)).map(|limits| limits.capacity);

@@ -247,7 +247,7 @@ fn a_sanitize_that_somebody_else_began_is_noticed_by_what_requests_are_answered(
 
 #[test]
 fn namespaces_are_made_attached_and_removed_and_their_clients_hear_of_it() {
-    let place = |namespace| Place { namespace, read_only: false };
+    let place = |namespace| Place { namespace, ..Place::FIRST };
     let mut rig = managed(|_| {}, &[place(1), place(2)]);
     assert_eq!(rig.nvme.limits(Unit(1)), None);
     assert_eq!(rig.order(Work { first: 4096, count: 64, ..work(Verb::Create) }), Reply::Begun);

@@ -10,7 +10,7 @@ fn one() -> Vec<(u32, Space)> {
 }
 
 fn places(units: &[u32]) -> Vec<Place> {
-    units.iter().map(|namespace| Place { namespace: *namespace, read_only: false }).collect()
+    units.iter().map(|namespace| Place { namespace: *namespace, ..Place::FIRST }).collect()
 }
 
 fn refused(change: impl FnOnce(&mut Shape)) -> Fault {
@@ -188,7 +188,7 @@ fn a_namespace_is_called_what_it_says_and_one_that_is_called_otherwise_is_anothe
         space.uuid = [uuid; 16];
         space
     };
-    let places = [1, 2, 3].map(|namespace| Place { namespace, read_only: false });
+    let places = [1, 2, 3].map(|namespace| Place { namespace, ..Place::FIRST });
     let spaces = vec![(1, named(0)), (2, named(0xab)), (3, Space::new(64, 9))];
     let mut rig = Rig::with(Shape::new(), spaces, &places).unwrap();
     rig.settle();
