@@ -133,6 +133,11 @@ impl Raid {
         self.fault
     }
 
+    /// The devices on which superblocks were found, in the order in which errors count them.
+    pub fn devices(&self) -> impl Iterator<Item = u8> + '_ {
+        self.find.ports.iter().copied()
+    }
+
     /// Where everything lies, once that is known.
     pub fn geometry(&self) -> Option<&Geometry> {
         self.geometry.as_ref()

@@ -48,6 +48,11 @@ struct Found<'a> {
 }
 
 impl Args {
+    /// Of these images.
+    pub fn of(images: Vec<PathBuf>) -> Self {
+        Self { images, socket: SocketArg::default(), block: None, json: false }
+    }
+
     /// Runs the command. It fails where an image has neither a table nor a superblock that can be used.
     pub fn run(self) -> Outcome {
         if self.images.is_empty() {

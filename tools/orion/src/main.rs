@@ -19,6 +19,7 @@ mod image;
 mod inspect;
 mod live;
 mod qemu;
+mod raid;
 mod reach;
 mod run;
 mod sdf;
@@ -52,6 +53,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Put together the volume that lies on some disk images, such as Linux's RAID, and write it to standard output
     Cat(cat::Args),
+    /// Make, fill, check and repair arrays of Linux's RAID on disk images
+    Raid(raid::Args),
     /// Show and verify the audit: what was refused and what was changed
     Audit(audit::Args),
     /// Draw the system as an SVG picture
@@ -83,6 +86,7 @@ fn run(command: Command) -> Outcome {
         Command::Qemu(args) => args.run(),
         Command::Inspect(args) => args.run(),
         Command::Cat(args) => args.run(),
+        Command::Raid(args) => args.run(),
         Command::Audit(args) => args.run(),
         Command::Graph(args) => args.run(),
         Command::Reach(args) => args.run(),

@@ -27,11 +27,21 @@ pub(super) struct Find {
     place: usize,
     asked: bool,
     found: Vec<(u8, Super), PORTS_MAX>,
+    /// Where they were found.
+    pub ports: Vec<u8, PORTS_MAX>,
 }
 
 impl Find {
     pub const fn new(want: Option<Uuid>) -> Self {
-        Self { want: Want::Found(want), force: false, port: 0, place: 0, asked: false, found: Vec::new() }
+        Self {
+            want: Want::Found(want),
+            force: false,
+            port: 0,
+            place: 0,
+            asked: false,
+            found: Vec::new(),
+            ports: Vec::new(),
+        }
     }
 }
 
@@ -91,6 +101,7 @@ impl Raid {
     /// Puts the array together from what was read.
     fn assembled(&mut self, io: &Io<'_, Ctx>) -> Result<(), Error> {
         let found = core::mem::take(&mut self.find.found);
+        self.find.ports = found.iter().map(|(port, _)| *port).collect();
         let supers: Vec<Super, PORTS_MAX> = found.iter().map(|(_, found)| found.clone()).collect();
         let Want::Found(want) = self.find.want else { return Ok(()) };
         let nothing = Error { kind: Kind::Nothing, at: 0 };

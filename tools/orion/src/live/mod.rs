@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the system is.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub struct SocketArg {
     /// The socket of the system's manager, as `orion run` prints it
     #[arg(long, default_value = orion_host::exports::SOCKET, value_name = "PATH")]

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//! `orion raid`: makes, fills, checks and repairs arrays of Linux's RAID on disk images, with mdadm's words.
+mod create;
+mod running;
+mod words;
+
+use crate::Outcome;
+use running::Running;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Bytes that are taken from standard input at once.
+const PIECE: usize = 1 << 20;
+
+/// Arguments of `orion raid`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  truncate -s 1G a.img b.img c.img d.img
+  orion raid create --level 5 --raid-devices 4 --name data a.img b.img c.img d.img
+  orion raid write a.img b.img c.img d.img < volume
+  orion raid check a.img b.img c.img d.img
+
+Linux assembles what is made here: `mdadm --assemble --scan`. The images are not to be in use elsewhere meanwhile.")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Make an array of images that hold nothing of worth
+    Create(create::Args),
+    /// Show the superblocks of images
+    Examine {
+        /// Disk images or block devices
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<PathBuf>,
+    },
+    /// Write standard input to an array, from its first byte on
+    Write(Members),
+    /// Bring an array up to date (resync, rebuild onto spares), then compare all copies, or parity with the data
+    Check(Members),
+    /// The same, and make alike what differs
+    Repair(Members),
+}
+
+#[derive(clap::Args)]
+struct Members {
+    /// Images of the array's members, in any order; spares may be among them
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The array's UUID, where the images belong to several
+    #[arg(long, value_name = "UUID", value_parser = words::uuid)]
+    uuid: Option<orion_raid::Uuid>,
+    /// Use also an array that lacks members and was not stopped cleanly: what was written last may be wrong
+    #[arg(long)]
+    force: bool,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Outcome {
+        match self.what {
+            What::Create(args) => args.run(),
+            What::Examine { images } => crate::inspect::Args::of(images).run(),
+            What::Write(members) => write(&members),
+            What::Check(members) => check(&members, false),
+            What::Repair(members) => check(&members, true),
+        }
+    }
+}
+
+fn write(members: &Members) -> Outcome {
+    let mut array = Running::start(&members.images, members.uuid, members.force)?;
+    let mut input = io::stdin().lock();
+    let (mut at, mut piece) = (0, vec![0; PIECE]);
+    loop {
+        let len = fill(&mut input, &mut piece).map_err(|error| format!("standard input: {error}"))?;
+        let Some(bytes) = piece.get_mut(..len.next_multiple_of(array.block())).filter(|_| len > 0) else { break };
+        // What the last block has behind the input's end keeps what it held.
+        array.write(at, bytes, len)?;
+        at += len as u64;
+    }
+    array.stop()?;
+    eprintln!("{at} bytes written{}", array.state());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As much as fits, or until the input ends.
+fn fill(input: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while let Some(rest) = piece.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match input.read(rest)? {
+            0 => break,
+            more => len += more,
+        }
+    }
+    Ok(len)
+}
+
+fn check(members: &Members, repair: bool) -> Outcome {
+    let mut array = Running::start(&members.images, members.uuid, members.force)?;
+    array.stop()?;
+    let found = array.check(repair)?;
+    println!("mismatch_cnt {found}");
+    eprintln!("{}{}", if repair { "repaired" } else { "checked" }, array.state());
+    Ok(if found == 0 || repair { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//! `orion raid create`.
+use super::words;
+use crate::Outcome;
+use crate::cat::devices;
+use orion_raid::create::{Device, New};
+use orion_raid::wire::SUPER_BYTES;
+use orion_raid::{Uuid, Version};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// Arguments of `orion raid create`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// linear, 0, 1, 4, 5, 6 or 10
+    #[arg(short, long, value_parser = words::level, allow_hyphen_values = true)]
+    level: i32,
+    /// Members; the first images that are given
+    #[arg(short = 'n', long, value_name = "N")]
+    raid_devices: usize,
+    /// Spares; the images behind
+    #[arg(short = 'x', long, value_name = "N", default_value_t = 0)]
+    spare_devices: usize,
+    /// KiB of a chunk
+    #[arg(short, long, value_name = "KIB", default_value_t = 512)]
+    chunk: u32,
+    /// left-symmetric ..., n2, f2, o2 ...; mdadm's default if not given
+    #[arg(short = 'p', long, value_name = "NAME")]
+    layout: Option<String>,
+    /// 1.0, 1.1 or 1.2
+    #[arg(short = 'e', long, value_name = "VERSION", default_value = "1.2", value_parser = version)]
+    metadata: Version,
+    /// KiB before the data
+    #[arg(long, value_name = "KIB", default_value_t = 1024)]
+    data_offset: u64,
+    /// The array's name
+    #[arg(short = 'N', long, default_value = "")]
+    name: String,
+    /// All images hold the same, or zeroes: nothing is put in sync first
+    #[arg(long)]
+    assume_clean: bool,
+    /// Write also over what is an array's member already
+    #[arg(long)]
+    force: bool,
+    /// Disk images or block devices; `missing` for a member that comes later
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "1.0" => Ok(Version::V10),
+        "1.1" => Ok(Version::V11),
+        "1.2" | "1" => Ok(Version::V12),
+        _ => Err("1.0, 1.1 and 1.2 are made".into()),
+    }
+}
+
+fn random() -> Result<Uuid, String> {
+    let mut uuid = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut uuid));
+    read.map(|()| Uuid(uuid)).map_err(|error| format!("/dev/urandom: {error}"))
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Outcome {
+        if self.images.len() != self.raid_devices + self.spare_devices {
+            let (given, wanted) = (self.images.len(), self.raid_devices + self.spare_devices);
+            return Err(format!("{given} images are given for {wanted} devices; give as many, `missing` for some"));
+        }
+        let chunk = if matches!(self.level, -1 | 1) { 0 } else { self.chunk.saturating_mul(2) };
+        let layout = words::layout(self.level, self.layout.as_deref())?;
+        let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
+        let new = New {
+            version: self.metadata,
+            set: random()?,
+            name: &self.name,
+            created,
+            level: self.level,
+            layout,
+            chunk,
+            data_offset: self.data_offset.saturating_mul(2),
+            clean: self.assume_clean,
+        };
+        let mut files = Vec::new();
+        let mut all = Vec::new();
+        for (number, path) in self.images.iter().enumerate() {
+            let missing = path == Path::new("missing");
+            let file = if missing { None } else { Some(self.open(path)?) };
+            let sectors = file.as_ref().map_or(0, |(_, sectors)| *sectors);
+            all.push(Device { sectors, uuid: random()?, spare: number >= self.raid_devices, missing });
+            files.extend(file.map(|(file, _)| (file, path)));
+        }
+        let refuse = |kind: orion_raid::Kind| format!("there can be no such array: {kind}; {}", kind.remedy());
+        for ((file, path), made) in files.iter().zip(new.supers(&all).map_err(refuse)?) {
+            let mut bytes = [0; SUPER_BYTES];
+            let used = made.emit(&mut bytes).ok_or("the superblock has no room for so many roles")?;
+            let bytes = bytes.get(..used.next_multiple_of(512)).unwrap_or_default();
+            let written = file.write_all_at(bytes, made.super_offset * 512).and_then(|()| file.sync_all());
+            written.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        println!("{}", new.set);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// An image on which nothing is that would be lost, and its sectors.
+    fn open(&self, path: &Path) -> Result<(File, u64), String> {
+        let name = path.display();
+        let say = |error| format!("{name}: cannot be written: {error}; name a disk image that exists");
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(say)?;
+        let sectors = file.seek(SeekFrom::End(0)).map_err(say)? / 512;
+        let found = devices::superblocks(&file, 0, sectors).find_map(Result::ok);
+        if let Some(found) = found.filter(|_| !self.force) {
+            return Err(format!("{name} is a member of array {} already; --force takes it all the same", found.set));
+        }
+        // An older superblock elsewhere would be found too.
+        for at in orion_raid::probe::places(sectors) {
+            file.write_all_at(&[0; SUPER_BYTES], at * 512).map_err(say)?;
+        }
+        Ok((file, sectors))
+    }
+}
