@@ -84,6 +84,19 @@ pub fn orion(arguments: &[&str], images: &[PathBuf]) -> Vec<u8> {
     stdout
 }
 
+/// Runs `orion` with these arguments and this standard input.
+///
+/// # Panics
+/// Where it fails.
+pub fn feed(arguments: &[&str], images: &[PathBuf], input: &[u8]) {
+    let mut orion = Command::new(program());
+    orion.args(arguments).args(images).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut orion = orion.spawn().expect("orion runs");
+    let fed = orion.stdin.take().map(|mut stdin| stdin.write_all(input));
+    let status = orion.wait().expect("orion ends");
+    assert!(fed.is_some_and(|fed| fed.is_ok()) && status.success(), "orion {arguments:?}");
+}
+
 /// Sectors that say where they are: each its own number, again and again.
 pub fn pattern(bytes: u64) -> Vec<u8> {
     (0..bytes / 512).flat_map(|sector| [(sector + 1).to_le_bytes(); 64]).flatten().collect()

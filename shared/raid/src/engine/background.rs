@@ -109,8 +109,11 @@ impl Background {
 impl Raid {
     /// Compares all copies from the first sector on, and makes those that differ alike if `repair`.
     pub fn check(&mut self, repair: bool, io: &mut Io<'_, Ctx>) {
-        self.background.asked = Some(repair);
-        io.alarm(io.now());
+        // An array without copies or parity has nothing to compare.
+        if self.redundant() && !self.read_only {
+            self.background.asked = Some(repair);
+            io.alarm(io.now());
+        }
     }
 
     /// What goes on in the background, if something does.

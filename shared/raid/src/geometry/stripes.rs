@@ -63,6 +63,8 @@ pub struct Stripe {
 }
 
 impl Parity {
+    /// RAID 5 as mdadm makes it by default.
+    pub const LEFT_SYMMETRIC: Self = Self { turn: Turn::Left, start: Start::Behind, q: Q::None, ddf: false };
     /// RAID 4: P on the last member.
     pub const RAID4: Self = Self { turn: Turn::Last, start: Start::First, q: Q::None, ddf: false };
 

@@ -94,21 +94,24 @@ impl Args {
             let file = if missing { None } else { Some(self.open(path)?) };
             let sectors = file.as_ref().map_or(0, |(_, sectors)| *sectors);
             all.push(Device { sectors, uuid: random()?, spare: number >= self.raid_devices, missing });
-            files.extend(file.map(|(file, _)| (file, path)));
+            files.extend(file.map(|(file, sectors)| (file, sectors, path)));
         }
         let refuse = |kind: orion_raid::Kind| format!("there can be no such array: {kind}; {}", kind.remedy());
-        for ((file, path), made) in files.iter().zip(new.supers(&all).map_err(refuse)?) {
+        for ((file, sectors, path), made) in files.iter().zip(new.supers(&all).map_err(refuse)?) {
             let mut bytes = [0; SUPER_BYTES];
             let used = made.emit(&mut bytes).ok_or("the superblock has no room for so many roles")?;
             let bytes = bytes.get(..used.next_multiple_of(512)).unwrap_or_default();
-            let written = file.write_all_at(bytes, made.super_offset * 512).and_then(|()| file.sync_all());
-            written.map_err(|error| format!("{}: {error}", path.display()))?;
+            // An older superblock elsewhere would be found too.
+            let mut places = orion_raid::probe::places(*sectors);
+            let cleared = places.try_for_each(|at| file.write_all_at(&[0; SUPER_BYTES], at * 512));
+            let written = cleared.and_then(|()| file.write_all_at(bytes, made.super_offset * 512));
+            written.and_then(|()| file.sync_all()).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         println!("{}", new.set);
         Ok(ExitCode::SUCCESS)
     }
 
-    /// An image on which nothing is that would be lost, and its sectors.
+    /// An image that is no member yet, and its sectors.
     fn open(&self, path: &Path) -> Result<(File, u64), String> {
         let name = path.display();
         let say = |error| format!("{name}: cannot be written: {error}; name a disk image that exists");
@@ -117,10 +120,6 @@ impl Args {
         let found = devices::superblocks(&file, 0, sectors).find_map(Result::ok);
         if let Some(found) = found.filter(|_| !self.force) {
             return Err(format!("{name} is a member of array {} already; --force takes it all the same", found.set));
-        }
-        // An older superblock elsewhere would be found too.
-        for at in orion_raid::probe::places(sectors) {
-            file.write_all_at(&[0; SUPER_BYTES], at * 512).map_err(say)?;
         }
         Ok((file, sectors))
     }

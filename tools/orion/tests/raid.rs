@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//! `orion raid` on images.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Empty images of so many MiB.
+fn images(test: &str, count: usize, mib: u64) -> Vec<String> {
+    let path = |n| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("raid-{test}-{n}")).display().to_string();
+    let made = (0..count).map(path).inspect(|path| File::create(path).unwrap().set_len(mib << 20).unwrap());
+    made.collect()
+}
+
+fn orion(words: &[&str], images: &[String], input: &[u8]) -> Output {
+    let mut orion = Command::new(env!("CARGO_BIN_EXE_orion"));
+    orion.args(words).args(images).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = orion.spawn().unwrap();
+    // Who has failed reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+fn good(words: &[&str], images: &[String], input: &[u8]) -> Vec<u8> {
+    let done = orion(words, images, input);
+    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+/// What is refused says why, and changes nothing.
+fn refused(words: &[&str], images: &[String], why: &str) {
+    let held = || images.iter().filter_map(|path| fs::read(path).ok()).collect::<Vec<_>>();
+    let before = held();
+    let done = orion(words, images, b"");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(!done.status.success() && said.contains(why), "{words:?}: {said}");
+    assert!(before == held(), "{words:?} changed what it refused");
+}
+
+fn content(bytes: usize, seed: u64) -> Vec<u8> {
+    (0..bytes as u64 / 8).flat_map(|n| (n ^ seed << 40).to_le_bytes()).collect()
+}
+
+#[test]
+fn an_array_is_made_filled_degraded_and_rebuilt_on_a_spare() {
+    let all = images("life", 5, 4);
+    let create = ["raid", "create", "--level=5", "-n", "4", "-x", "1", "--chunk=16", "--name=life", "--assume-clean"];
+    good(&create, &all, b"");
+    let size = good(&["cat"], &all, b"").len();
+    // The last block is written in part.
+    let first = content(size, 1);
+    good(&["raid", "write"], &all, &first);
+    good(&["raid", "write"], &all, &content(1000, 2));
+    let whole = [&content(1000, 2), &first[1000..]].concat();
+    assert!(good(&["cat"], &all, b"") == whole);
+    // One is lost; the spare takes its place.
+    let rest = [&all[..1], &all[2..]].concat();
+    assert_eq!(good(&["raid", "check"], &rest, b""), b"mismatch_cnt 0\n");
+    assert!(good(&["cat"], &rest[1..], b"") == whole, "what was rebuilt is used");
+    // The lost one comes back, and is known to be stale.
+    assert!(good(&["cat"], &all, b"") == whole);
+    // What rots is found, and made to fit.
+    File::options().write(true).open(&all[0]).unwrap().write_all_at(b"rot", (1 << 20) + 5000).unwrap();
+    let found = orion(&["raid", "check"], &rest, b"");
+    assert_eq!((found.status.code(), &found.stdout[..]), (Some(1), &b"mismatch_cnt 1\n"[..]));
+    assert_eq!(good(&["raid", "repair"], &rest, b""), b"mismatch_cnt 1\n");
+    assert_eq!(good(&["raid", "check"], &rest, b""), b"mismatch_cnt 0\n");
+}
+
+#[test]
+fn what_cannot_be_made_or_used_is_refused() {
+    let all = images("refused", 3, 4);
+    refused(&["raid", "create", "--level=5", "-n", "4"], &all, "3 images are given for 4 devices");
+    refused(&["raid", "create", "--level=6", "-n", "3", "--layout=n2"], &all, "has no layout n2");
+    // What they hold is no superblock, and stays.
+    fs::write(&all[1], content(4 << 20, 9)).unwrap();
+    refused(&["raid", "create", "--level=6", "-n", "2", "-x", "1"], &all, "too few for the level");
+    refused(&["raid", "write"], &all, "no device belongs to the array");
+    good(&["raid", "create", "--level=5", "-n", "3", "--assume-clean"], &all, b"");
+    refused(&["raid", "create", "--level=1", "-n", "3"], &all, "already");
+    refused(&["raid", "write"], &all[..1], "is missing");
+    refused(&["raid", "check"], &[&all[..], &all[..1]].concat(), "both claim to be member 0");
+}
