@@ -52,6 +52,8 @@ pub enum Mischief {
     Phase,
     /// It answers with this status.
     Status(u16),
+    /// It answers, and its interrupt is lost.
+    Mute,
     /// It loses a request; it finds it when it is asked to abort it.
     Lose,
     /// It loses a request for good.

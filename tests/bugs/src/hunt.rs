@@ -42,6 +42,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-virtio", "orion_virtio", ""),
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
+            ("orion-nvme", "orion_nvme", ""),
         ],
     ),
 ];

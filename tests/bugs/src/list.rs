@@ -208,4 +208,34 @@ pub const BUGS: [Bug; 52] = [
         "true",
         "a queue that was not reset is taken for reset",
     ),
+    bug(
+        "shared/nvme/src/queues/many.rs",
+        "**owner == pair",
+        "true",
+        "an answer in another queue than its command went is taken",
+    ),
+    bug(
+        "shared/nvme/src/nvme/disk.rs",
+        "blocks - past",
+        "blocks",
+        "what begins between two boundaries of a namespace crosses the next",
+    ),
+    bug(
+        "shared/nvme/src/nvme/jobs.rs",
+        "u32::from(self.queues.pair_of(slot))",
+        "1",
+        "a request is aborted in a queue that does not have it",
+    ),
+    bug(
+        "shared/nvme/src/queue.rs",
+        "self.kept() <= self.patience",
+        "true",
+        "entries of a completion queue are never given back",
+    ),
+    bug(
+        "shared/nvme/src/nvme/answer.rs",
+        "record.state != State::Held",
+        "false",
+        "a second answer to a request is taken for the end of the next",
+    ),
 ];

@@ -125,6 +125,12 @@ impl Model {
         match self.mischief {
             Some(Mischief::Lose) => self.lost.push(command),
             Some(Mischief::Swallow) => {}
+            Some(Mischief::Mute) => {
+                let before = (self.raised, self.interrupts);
+                let status = self.perform(&command);
+                self.answer(queue, command.id(), status, false);
+                (self.raised, self.interrupts) = before;
+            }
             Some(Mischief::Fail) => {
                 self.status |= 2;
                 self.taken.clear();

@@ -123,6 +123,70 @@ fn a_controller_that_interrupts_only_once_it_was_given_back_everything_is_not_wa
 }
 
 #[test]
+fn a_lost_interrupt_costs_a_second_and_no_request() {
+    let mut rig = Rig::new(|_| {});
+    rig.at(SECOND);
+    rig.nvme.expire();
+    rig.settle();
+    rig.device.borrow_mut().mischief = Some(Mischief::Mute);
+    rig.send(3, request(Op::Read, 3, 1, 0));
+    rig.nvme.kick();
+    rig.device.borrow_mut().serve();
+    assert!(!rig.device.borrow_mut().take_interrupt());
+    let due = rig.nvme.deadline().unwrap();
+    assert!(due <= Instant(2 * SECOND));
+    rig.at(due.0);
+    assert!(rig.nvme.expire());
+    assert_eq!(rig.drain(), [(3, Completion::ok(1))]);
+    assert_eq!((rig.device.borrow().enables, rig.nvme.counters().timeouts), (1, 0), "nothing was reset");
+}
+
+#[test]
+fn interrupts_for_nothing_do_nothing() {
+    for messages in [true, false] {
+        let mut rig = Rig::new(|shape| shape.messages = messages);
+        rig.settle();
+        let before = rig.nvme.counters();
+        for round in 0..1000 {
+            rig.nvme.interrupted();
+            assert_eq!(rig.drain(), []);
+            rig.nvme.kick();
+            if round % 100 == 0 {
+                assert_eq!(rig.one(request(Op::Read, 0, 1, 0)), Completion::ok(1));
+            }
+        }
+        let after = rig.nvme.counters();
+        assert!(after.kicks - before.kicks <= 20, "doorbells of ten requests: {before:?}, {after:?}");
+        assert_eq!((after.misused, rig.device.borrow().enables), (0, 1));
+    }
+}
+
+/// More answers than the queue has entries, and on over what lies behind it: lists of pages, which only the controller reads.
+#[test]
+fn a_controller_that_writes_past_its_completion_queue_is_reset() {
+    for messages in [true, false] {
+        let mut rig = Rig::new(|shape| {
+            shape.messages = messages;
+            *shape = shape.clone().with(|shape| shape.controller.oacs = 0.into());
+        });
+        rig.at(SECOND);
+        rig.nvme.expire();
+        rig.settle();
+        (0..20).for_each(|tag| rig.send(tag, request(Op::Read, u64::from(tag), 1, u64::from(tag) * 512)));
+        rig.nvme.kick();
+        rig.device.borrow_mut().take();
+        let ids: Vec<u32> = rig.device.borrow().taken.iter().map(|taken| taken.id().into()).collect();
+        for entry in 0..2 * 256 {
+            rig.dma.write(10 * 4096 + 16 * entry + 12, ids[entry % ids.len()] | 1 << 16);
+        }
+        let done = rig.wait(SECOND, 20);
+        each_once(&done, 20);
+        assert_eq!((good(&done), rig.nvme.counters().misused), (20, 1), "{done:?}");
+        assert_eq!(rig.one(request(Op::Read, 0, 1, 0)), Completion::ok(1));
+    }
+}
+
+#[test]
 fn a_fatal_status_is_noticed_within_a_second() {
     let mut rig = Rig::new(|_| {});
     reads(&mut rig, 1, Mischief::Status(0));
