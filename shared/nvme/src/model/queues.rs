@@ -65,6 +65,10 @@ impl Model {
         assert!(self.shape.messages || head != pair.taken, "the head of a completion queue was written twice");
         pair.taken = head;
         self.pending -= i32::from(head == pair.written);
+        if head == pair.written {
+            // Nothing is left to tell of.
+            self.gathered = 0;
+        }
     }
 
     /// An answer to a request was written: an interrupt is sent once there are so many as it was told to gather.

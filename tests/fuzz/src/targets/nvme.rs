@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! What an NVMe controller says: of itself, of a namespace, its health, its firmware slots. An input is these structures, one
+//! What an NVMe controller says: of itself, of a namespace, its health, its firmware slots, its namespace's names. An input is these structures, one
 //! after the other.
 use super::Input;
 use orion_driver::Health;
-use orion_nvme::wire::{Controller, Firmware, Namespace, Smart, Structure, status};
+use orion_nvme::wire::{Controller, Firmware, Names, Namespace, Smart, Structure, names, status};
 
 /// Bytes of all structures.
 pub const MOST: usize =
-    size_of::<Controller>() + size_of::<Namespace>() + size_of::<Smart>() + size_of::<Firmware>() + 2;
+    size_of::<Controller>() + size_of::<Namespace>() + size_of::<Smart>() + size_of::<Firmware>() + 2 + names::BYTES;
 
 fn structure<S: Structure>(input: &mut Input<'_>) -> S {
     let mut found = S::new_zeroed();
@@ -29,7 +29,7 @@ pub fn nvme(bytes: &[u8]) {
         assert!((9..=12).contains(&shift) && limits.physical >= limits.block);
         assert!(limits.capacity > 0 && limits.capacity <= u64::MAX >> shift);
         assert!((1..=1 << 16).contains(&promise.command_blocks) && u64::from(promise.command_blocks) << shift <= most);
-        assert!(promise.beyond == 0 || promise.beyond.wrapping_neg().is_power_of_two());
+        assert!(promise.boundary == 0 || u64::from(promise.boundary) << shift >= 4096);
         assert!(limits.max_blocks > 0 && limits.atomic_blocks > 0 && limits.discard_granularity > 0);
     }
     let mut health = Health::default();
@@ -38,4 +38,6 @@ pub fn nvme(bytes: &[u8]) {
     assert!(firmware.running().is_none_or(|text| text.as_str().chars().all(|c| (' '..='~').contains(&c))));
     let status = input.half();
     assert!(status & 0x7ff != 0 || status::meaning(status) == status::Meaning::Done);
+    let names = Names::of(&namespace).with(&structure(&mut input));
+    assert_eq!(names.text().as_str().is_empty(), names == Names::default());
 }
