@@ -40,7 +40,9 @@ where
         let device = devices.first().ok_or(UNMAPPED)?;
         let (wanted, count) = wanted(devices)?;
         let bus = bus(device, world)?;
-        orion_virtio::scsi::open(bus, wanted.get(..count).unwrap_or_default(), setup).map_err(explain)
+        let [queues, ..] = device.options.get().to_le_bytes();
+        let wanted = wanted.get(..count).unwrap_or_default();
+        orion_virtio::scsi::open_with(bus, wanted, setup, queues.into()).map_err(explain)
     }
 }
 

@@ -50,6 +50,9 @@ struct Rig {
 }
 
 /// A disk's file, and the same opened once more.
+/// Queues for requests: with one the whole systems of `tests/host` are run.
+const QUEUES: u16 = 4;
+
 fn image(name: &str, len: u64, inject: Option<PathBuf>) -> (Image, File) {
     let path = std::env::temp_dir().join(format!("orion-{name}-{}.img", std::process::id()));
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
@@ -72,7 +75,7 @@ impl Rig {
             slot: 3,
             ecam: ECAM,
             bus: Bus::VirtioScsi,
-            options: 0,
+            options: QUEUES.into(),
             media: vec![medium("first", 1 << 16, first), medium("second", SECOND_UNIT, second)],
             dimms: vec![dimm(&dma, DMA_LEN, DMA_BUS), dimm(&data, DATA_LEN, DATA_BUS)],
             cpus: Cpus::ours().unwrap(),
@@ -99,7 +102,7 @@ impl Rig {
         };
         let second = Choice::At(Place::of_number(SECOND_UNIT).unwrap());
         let wanted = [Choice::First, second].map(|choice| Wanted { choice, read_only: false });
-        let mut disk: Disk = orion_virtio::scsi::open(bus, &wanted, setup).unwrap();
+        let mut disk: Disk = orion_virtio::scsi::open_with(bus, &wanted, setup, QUEUES).unwrap();
         disk.set_time(Instant(self.now));
         while disk.limits(Unit(0)).is_none() || disk.limits(Unit(1)).is_none() {
             assert_eq!(disk.finished(), None);

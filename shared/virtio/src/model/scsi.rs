@@ -80,6 +80,12 @@ impl ScsiShape {
         Self { device_type: 8, features, queue_max: 256, config, refuses: false, stuck: false }
     }
 
+    /// With so many queues for requests.
+    #[must_use]
+    pub fn queues(self, count: u8) -> Self {
+        self.field(0, [count])
+    }
+
     /// Sets a field of the configuration space.
     #[must_use]
     pub fn field<const N: usize>(mut self, offset: usize, value: [u8; N]) -> Self {
@@ -102,21 +108,25 @@ pub struct ScsiModel {
     /// Requests taken from the queue and not answered yet.
     pub taken: Vec<Taken>,
     /// Notifications received, by queue.
-    pub notifications: [u64; 3],
+    pub notifications: Vec<u64>,
     /// Resets performed.
     pub resets: u64,
     /// Task management functions asked for: the function's number and the tag.
     pub managed: Vec<(u32, u64)>,
+    /// Events for which there is no buffer are lost, and the next says so; otherwise they wait.
+    pub forgets_events: bool,
+    /// Some were lost.
+    missed: bool,
     /// Events that wait for a buffer.
     events: VecDeque<[u8; 16]>,
     memory: BusMemory,
     driver_features: u64,
     selects: [u32; 2],
     queue: usize,
-    queues: [ring::Queue; 3],
+    queues: Vec<ring::Queue>,
     status: u8,
     isr: u8,
-    kicked: [bool; 3],
+    kicked: Vec<bool>,
     raised: bool,
 }
 
@@ -124,24 +134,27 @@ impl ScsiModel {
     /// A device that sees `memory`: bus addresses and bytes.
     pub fn new(shape: ScsiShape, bus: Bus, memory: Vec<(u64, Window)>) -> SharedScsi {
         let status = if shape.stuck { 4 } else { 0 };
+        let queues = 2 + usize::from(shape.config[0]);
         Rc::new(RefCell::new(Self {
             shape,
             bus,
             mischief: None,
             tasks: Tasks::Work,
             taken: Vec::new(),
-            notifications: [0; 3],
+            notifications: vec![0; queues],
             resets: 0,
             managed: Vec::new(),
+            forgets_events: false,
+            missed: false,
             events: VecDeque::new(),
             memory: BusMemory::new(memory),
             driver_features: 0,
             selects: [0; 2],
             queue: 0,
-            queues: [ring::Queue::default(); 3],
+            queues: vec![ring::Queue::default(); queues],
             status,
             isr: 0,
-            kicked: [false; 3],
+            kicked: vec![false; queues],
             raised: false,
         }))
     }

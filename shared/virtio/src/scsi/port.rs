@@ -33,8 +33,7 @@ impl<B: Bus> VirtioPort<B> {
             self.put(own + HEADER + 8, [u64::from(slot)]);
             self.put(chain, [self.bus_of(own + HEADER), tail(REQUEST_LEN, flags::NEXT, link + 1)]);
             if self.layout.indirect() {
-                let head = self.layout.requests.table + usize::from(slot) * DESCRIPTOR;
-                self.put(head, [self.bus_of(chain), tail(48, flags::INDIRECT, 0)]);
+                self.put(self.layout.head_at(slot), [self.bus_of(chain), tail(48, flags::INDIRECT, 0)]);
             }
         }
         let (control, task) = (self.layout.control.table, self.layout.task);
@@ -53,8 +52,9 @@ impl<B: Bus> VirtioPort<B> {
 
     /// A request that the device used.
     #[inline]
-    fn used(&mut self, id: u32, written: u32) -> Result<Event, Misused> {
-        let slot = self.layout.slot_of(id).ok_or(Misused("the device used a descriptor that heads no request"))?;
+    fn used(&mut self, queue: u16, id: u32, written: u32) -> Result<Event, Misused> {
+        let slot =
+            self.layout.slot_of(queue, id).ok_or(Misused("the device used a descriptor that heads no request"))?;
         let held = self.held.get_mut(usize::from(slot));
         let Some(data) = held.and_then(Option::take) else {
             return Err(Misused("the device used a request that it does not hold"));
@@ -70,6 +70,16 @@ impl<B: Bus> VirtioPort<B> {
         let missing = missing.max(unwritten).min(data.len);
         let trouble = if response == 0 { None } else { trouble(response) };
         Ok(Event::Answered(Answer { slot, trouble, status, missing }))
+    }
+
+    /// Asks for an interrupt at the next request that ends; whether one did meanwhile.
+    #[inline]
+    fn arm_requests(&mut self) -> bool {
+        let mut fresh = false;
+        for ring in self.requests.iter_mut().take(1 << self.layout.shift) {
+            fresh |= ring.arm();
+        }
+        fresh
     }
 
     /// What comes seldom: the end of a task management function, an event.
@@ -158,7 +168,9 @@ impl<B: Bus> Port for VirtioPort<B> {
             (len, false) => [data.bus, tail(len, flags::NEXT, link + 2), answer, tail(ANSWER_LEN, flags::WRITE, 0)],
         };
         self.put(chain + DESCRIPTOR, two);
-        self.requests.offer(self.layout.head(slot));
+        if let Some(ring) = self.requests.get_mut(usize::from(self.layout.queue(slot))) {
+            ring.offer(self.layout.head(slot));
+        }
     }
 
     fn manage(&mut self, task: Task) -> bool {
@@ -184,7 +196,9 @@ impl<B: Bus> Port for VirtioPort<B> {
                 kicks += 1;
             }
         };
-        kick(self.requests.publish(), queue::REQUEST, &mut self.bus);
+        for (number, ring) in (queue::REQUEST..).zip(&mut self.requests).take(1 << self.layout.shift) {
+            kick(ring.publish(), number, &mut self.bus);
+        }
         kick(self.control.publish(), queue::CONTROL, &mut self.bus);
         kick(core::mem::take(&mut self.fresh_events) && self.events.publish(), queue::EVENT, &mut self.bus);
         kicks
@@ -194,8 +208,14 @@ impl<B: Bus> Port for VirtioPort<B> {
     fn next(&mut self) -> Result<Option<Event>, Misused> {
         let mut rounds = 0;
         loop {
-            if let Some((id, written)) = self.requests.pop().map_err(misused)? {
-                return self.used(id, written).map(Some);
+            // Each queue in its turn: a device that fills one does not keep the others waiting.
+            for _ in 0..self.layout.queues() {
+                let queue = self.turn;
+                let Some(ring) = self.requests.get_mut(usize::from(queue)) else { break };
+                if let Some((id, written)) = ring.pop().map_err(misused)? {
+                    return self.used(queue, id, written).map(Some);
+                }
+                self.turn = self.layout.queue(queue + 1);
             }
             let others = self.control.arm() | self.events.arm();
             if others && let Some(event) = self.seldom()? {
@@ -203,7 +223,7 @@ impl<B: Bus> Port for VirtioPort<B> {
             }
             rounds += 1;
             // A device that floods us with events that say nothing is looked at again when something else happens.
-            if (!others || rounds > ROUNDS) && !self.requests.arm() {
+            if (!others || rounds > ROUNDS) && !self.arm_requests() {
                 // What was given back for further events is shown at once: nothing else may be sent for long.
                 if core::mem::take(&mut self.fresh_events) && self.events.publish() {
                     self.bus.notify(queue::EVENT);
@@ -244,6 +264,9 @@ impl<B: Bus> Port for VirtioPort<B> {
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |yes, word| if yes { word } else { "" };
+        if self.layout.shift > 0 {
+            write!(f, ", {} queues", self.layout.queues())?;
+        }
         write!(f, "{}", word(self.layout.indirect(), ", indirect descriptors"))
     }
 }

@@ -41,6 +41,9 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// None.
+    pub const NONE: Self = Self { size: 0, table: 0, avail: 0, used: 0, end: 0 };
+
     /// A queue of `size` entries from `offset`, a multiple of 64.
     pub fn new(offset: usize, size: u16) -> Self {
         let entries = usize::from(size);
@@ -100,6 +103,24 @@ impl Ring {
             heads: [fixed(parts.avail), fixed(parts.used)],
             events: [fixed(parts.used_event()), fixed(parts.avail_event())],
             parts,
+        }
+    }
+
+    /// No rings: nothing is offered there, and nothing comes back.
+    pub const fn none() -> Self {
+        Self {
+            staged: 0,
+            published: 0,
+            taken: 0,
+            seen: 0,
+            armed: None,
+            mask: 0,
+            event_idx: false,
+            avail: Table::empty(),
+            used: Table::empty(),
+            heads: [None, None],
+            events: [None, None],
+            parts: Parts::NONE,
         }
     }
 

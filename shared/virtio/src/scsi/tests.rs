@@ -8,6 +8,7 @@ use orion_block::{BlockSize, Buf, Completion, Error, Instant, Lba, Op, RegionId,
 use orion_driver::{Engine, Span, Unit};
 use orion_scsi::model::{Bad, Bus as Disks, Disk, Fault as Failure, Readiness};
 use orion_scsi::{Choice, Place, Sense};
+use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
 
@@ -61,7 +62,7 @@ impl Rig {
         let read_only = setup.read_only;
         let wanted: Vec<Wanted> = choices.iter().map(|choice| Wanted { choice: *choice, read_only }).collect();
         let bus = MmioTransport::new(ScsiMmio(device.clone()), 0)?;
-        let scsi = open(bus, &wanted, setup)?;
+        let scsi = open_with(bus, &wanted, setup, 8)?;
         Ok(Self { scsi, device, data, now: 1_000 * SECOND })
     }
 
@@ -186,7 +187,7 @@ fn a_write_with_fua_is_durable_however_the_disk_does_that() {
 #[test]
 fn a_flush_without_a_cache_is_answered_without_the_device() {
     let mut rig = Rig::new(Disk { write_cache: false, ..disk() });
-    let before = rig.device.borrow().notifications;
+    let before = rig.device.borrow().notifications.clone();
     assert_eq!(rig.one(request(Op::Flush, 0, 0, 0)), Completion::ok(0));
     assert_eq!(rig.device.borrow().notifications, before);
 }
@@ -236,7 +237,7 @@ fn large_requests_use_the_commands_that_fit() {
 #[test]
 fn what_cannot_be_done_is_refused_before_the_device_sees_it() {
     let mut rig = Rig::new(disk());
-    let (len, before) = (DATA_LEN as u64, rig.device.borrow().notifications);
+    let (len, before) = (DATA_LEN as u64, rig.device.borrow().notifications.clone());
     for (req, error) in [
         (request(Op::Read, 2048, 1, 0), Error::OutOfRange),
         (request(Op::Write, 2047, 2, 0), Error::OutOfRange),
@@ -283,6 +284,30 @@ fn a_batch_is_one_notification() {
     rig.scsi.kick();
     assert_eq!(rig.device.borrow().notifications[2], before + 1);
     assert_eq!(rig.finish().len(), 32);
+}
+
+#[test]
+fn requests_are_spread_over_the_queues_that_driver_and_device_have() {
+    for (offered, used) in [(1u8, 1usize), (2, 2), (3, 2), (5, 4), (200, 8)] {
+        for features in [6, INDIRECT | 6, INDIRECT | EVENT | 6] {
+            let shape = ScsiShape::new(features).queues(offered);
+            let mut rig = Rig::with(shape, Disks::of(disk()), &FIRST, |_| {}).unwrap();
+            rig.settle();
+            let before = rig.device.borrow().notifications.clone();
+            for tag in 0..24 {
+                rig.send(tag, 0, request(Op::Read, u64::from(tag), 1, u64::from(tag) * 512));
+            }
+            rig.scsi.kick();
+            let rung = rig.device.borrow().notifications.clone();
+            let rung: Vec<u64> = rung.iter().zip(before).map(|(now, before)| now - before).collect();
+            let expected: Vec<u64> = (0..rung.len()).map(|queue| u64::from((2..2 + used).contains(&queue))).collect();
+            assert_eq!(rung, expected, "each queue is rung once for a batch");
+            assert_eq!(rig.finish().len(), 24);
+            assert_eq!(rig.payload(0, 24 * 512), rig.disk(|disk| disk.content[..24 * 512].to_vec()));
+            let line = orion_driver::Describe::<_, u32>::new(&rig.scsi, Unit(0)).to_string();
+            assert_eq!(line.contains(&std::format!(", {used} queues")), used > 1, "{line}");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub mod feature {
 
 /// Offsets in the device's configuration (5.6.4).
 pub mod config {
+    /// Queues for requests: u32.
+    pub const NUM_QUEUES: usize = 0;
     /// Most segments of a request: u32.
     pub const SEG_MAX: usize = 4;
     /// Most sectors of a request, as a hint: u32.

@@ -29,7 +29,8 @@ impl ScsiModel {
             self.status &= !FEATURES_OK;
         }
         if status & DRIVER_OK != 0 {
-            let ready = self.queues.iter().all(|queue| queue.ready);
+            // Those that are not used are left alone.
+            let ready = self.queues.iter().take(3).all(|queue| queue.ready);
             assert!(ready && self.status & FEATURES_OK != 0, "DRIVER_OK before the device was set up");
         }
     }
@@ -41,9 +42,10 @@ impl ScsiModel {
         }
         self.status = 0;
         self.driver_features = 0;
-        self.queues = [Queue::default(); 3];
+        self.queues.fill(Queue::default());
         self.taken.clear();
-        (self.isr, self.kicked, self.raised) = (0, [false; 3], false);
+        self.kicked.fill(false);
+        (self.isr, self.raised) = (0, false);
     }
 
     pub(super) fn set_ready(&mut self) {
@@ -55,32 +57,44 @@ impl ScsiModel {
 
     pub(super) fn notified(&mut self, queue: usize) {
         assert!(self.status & DRIVER_OK != 0, "a notification before DRIVER_OK");
+        assert!(self.queues[queue].ready, "a notification of a queue that is not set up");
         self.notifications[queue] += 1;
         self.kicked[queue] = true;
     }
 
     /// Takes new requests, does task management functions, reports events, if it was notified.
     pub fn take(&mut self) {
-        let [control, events, requests] = core::mem::take(&mut self.kicked);
-        if control {
+        let kicked: Vec<bool> = self.kicked.iter_mut().map(core::mem::take).collect();
+        if kicked[0] {
             while let Some(taken) = self.next_chain(0) {
                 self.manage(&taken);
             }
         }
-        if events {
+        if kicked[1] {
             self.take_events();
         }
-        while requests && let Some(taken) = self.next_chain(2) {
-            assert!(self.taken.iter().all(|t| t.head != taken.head), "the driver offered a request twice");
-            self.taken.push(taken);
+        for number in (2..kicked.len()).filter(|number| kicked[*number]) {
+            while let Some(taken) = self.next_chain(number) {
+                let same = |other: &Taken| (other.queue, other.head) == (taken.queue, taken.head);
+                assert!(!self.taken.iter().any(same), "the driver offered a request twice");
+                self.taken.push(taken);
+            }
         }
     }
 
     pub(super) fn take_events(&mut self) {
         while self.status & DRIVER_OK != 0 && !self.events.is_empty() {
-            let Some(Taken { head, parts }) = self.next_chain(1) else { return };
+            let Some(Taken { head, parts, .. }) = self.next_chain(1) else {
+                if self.forgets_events {
+                    self.missed |= !self.events.is_empty();
+                    self.events.clear();
+                }
+                return;
+            };
             assert!(parts.len() == 1 && parts[0].write && parts[0].len == 16, "no buffer for an event");
-            let bytes = self.events.pop_front().unwrap();
+            let mut bytes = self.events.pop_front().unwrap();
+            // The highest bit of the event says that some were missed (5.6.6.3).
+            bytes[3] |= u8::from(core::mem::take(&mut self.missed)) << 7;
             self.bus().store(parts[0].bus, &bytes);
             self.give_back(1, head, 16);
         }
@@ -144,7 +158,7 @@ impl ScsiModel {
             }
             Some(ScsiMischief::NoResponse) => {
                 self.mischief = None;
-                self.give_back(2, taken.head, ANSWER);
+                self.give_back(taken.queue, taken.head, ANSWER);
             }
             _ => self.perform(&taken),
         }
@@ -204,7 +218,7 @@ impl ScsiModel {
         (bytes[10], bytes[11]) = (status, response);
         bytes[12..].copy_from_slice(sense);
         self.bus().store(answer.bus, &bytes);
-        self.give_back(2, taken.head, ANSWER + moved);
+        self.give_back(taken.queue, taken.head, ANSWER + moved);
     }
 }
 

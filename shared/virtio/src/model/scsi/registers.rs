@@ -36,7 +36,7 @@ impl Mmio for ScsiMmio {
             0x08 => model.shape.device_type,
             0x10 => (model.shape.features >> (32 * model.selects[0])) as u32,
             0x34 => {
-                if model.queue < 3 {
+                if model.queue < model.queues.len() {
                     model.shape.queue_max.into()
                 } else {
                     0

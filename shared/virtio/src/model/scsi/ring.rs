@@ -30,6 +30,8 @@ pub struct Part {
 /// A request that the device has taken.
 #[derive(Clone, Debug)]
 pub struct Taken {
+    /// Its queue.
+    pub queue: usize,
     /// The descriptor that heads it.
     pub head: u16,
     /// Its buffers.
@@ -57,7 +59,7 @@ impl ScsiModel {
         let head = u16::from_le_bytes(self.bus().load(avail + 4 + 2 * u64::from(next % size)));
         self.queues[number].avail = next.wrapping_add(1);
         let parts = self.chain(table, head, size);
-        Some(Taken { head, parts })
+        Some(Taken { queue: number, head, parts })
     }
 
     fn chain(&self, table: u64, head: u16, size: u16) -> Vec<Part> {
@@ -99,7 +101,7 @@ impl ScsiModel {
     /// Puts a chain into a queue's used ring, and interrupts the driver if it wants that.
     pub(super) fn give_back(&mut self, number: usize, head: u16, written: u32) {
         let (mut id, mut written, mut advance) = (u32::from(head), written, 1);
-        let mischief = if number == 2 { self.mischief } else { None };
+        let mischief = if number >= 2 { self.mischief } else { None };
         match mischief {
             Some(ScsiMischief::UseId(other)) => id = other,
             Some(ScsiMischief::ShortLength) => written = written.saturating_sub(1),

@@ -81,6 +81,51 @@ fn a_lost_command_is_aborted_in_time() {
 }
 
 #[test]
+fn many_lost_commands_among_others_time_out_and_the_others_are_answered() {
+    let shape = ScsiShape::new(INDIRECT | EVENT | 6).queues(4);
+    let mut rig = Rig::with(shape, Disks::of(disk()), &FIRST, |_| {}).unwrap();
+    rig.settle();
+    rig.device.borrow_mut().tasks = Tasks::Work;
+    let (mut lost, mut done, mut tag) = (Vec::new(), Vec::new(), 0);
+    for round in 0..200u64 {
+        rig.scsi.set_time(Instant(rig.now));
+        for _ in 0..4 {
+            if rig.scsi.has_room(Unit(0)) {
+                rig.send(tag, 0, request(Op::Read, 1, 1, 0));
+                tag += 1;
+            }
+        }
+        rig.scsi.kick();
+        rig.device.borrow_mut().take();
+        // Of each round's commands the device keeps one for ever, ten in all.
+        if round % 20 == 0 {
+            lost.push(rig.device.borrow_mut().taken.len());
+        } else {
+            let keep = lost.len();
+            while rig.device.borrow().taken.len() > keep {
+                rig.device.borrow_mut().finish(keep);
+            }
+        }
+        rig.now += SECOND / 10;
+        while rig.device.borrow_mut().take_interrupt() {
+            rig.scsi.interrupted();
+        }
+        done.extend(core::iter::from_fn(|| rig.scsi.finished()));
+        rig.scsi.set_time(Instant(rig.now));
+        rig.scsi.expire();
+        done.extend(core::iter::from_fn(|| rig.scsi.finished()));
+    }
+    done.extend(rig.finish());
+    let (well, late): (Vec<_>, Vec<_>) = done.iter().partition(|(_, done)| done.status.is_ok());
+    assert_eq!(done.len(), tag as usize, "each is answered once");
+    assert!(late.iter().all(|(_, done)| *done == Completion::error(Error::TimedOut)) && !late.is_empty());
+    assert!(well.len() > 400, "{} of {tag}", well.len());
+    let device = rig.device.borrow();
+    assert!(!device.managed.is_empty());
+    assert_eq!(device.resets, 0, "to abort commands and to reset the unit was enough");
+}
+
+#[test]
 fn escalation_goes_from_abort_to_unit_to_device_and_ends_by_the_deadline() {
     for tasks in [Tasks::Refuse, Tasks::Ignore] {
         let mut rig = Rig::new(disk());

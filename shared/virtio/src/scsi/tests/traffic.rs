@@ -55,10 +55,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn every_request_is_answered_once_with_the_right_bytes(
-        steps in proptest::collection::vec(step(), 1..120), offered in 0u64..4, fua: bool, queue in 0usize..3,
+        steps in proptest::collection::vec(step(), 1..120), offered in 0u64..4, fua: bool, queue in 0usize..3, queues in 1u8..9,
     ) {
         let disk = Disk { fua, max_unmap: 4, max_write_same: 3, ..Disk::new(BLOCKS as u64, 512) };
-        let shape = ScsiShape { queue_max: [256, 64, 32][queue], ..ScsiShape::new(offered << 28 | 6) };
+        let shape = ScsiShape { queue_max: [256, 64, 32][queue], ..ScsiShape::new(offered << 28 | 6).queues(queues) };
         let mut rig = Rig::with(shape, Disks::of(disk), &FIRST, |_| {}).unwrap();
         rig.settle();
         let mut oracle = rig.disk(|disk| disk.content.clone());

@@ -135,6 +135,27 @@ fn events_tell_of_units_that_leave_come_and_change() {
 }
 
 #[test]
+fn events_for_which_there_was_no_room_are_made_up_for() {
+    let both = [Choice::At(at(0, 0)), Choice::At(at(1, 0))];
+    let mut disks = Disks::of(disk());
+    disks.disks.insert(at(1, 0), disk());
+    let mut rig = Rig::over(disks, &both);
+    rig.device.borrow_mut().forgets_events = true;
+    let capacity = rig.limits(1).unwrap().capacity;
+    // The driver does not run while the device tells of more than there is room for, of the other unit last.
+    for _ in 0..30 {
+        rig.device.borrow_mut().report(3, at(0, 0), 0x092a);
+    }
+    rig.device.borrow_mut().bus.disks.get_mut(&at(1, 0)).unwrap().blocks = 100;
+    rig.device.borrow_mut().report(3, at(1, 0), 0x092a);
+    assert_eq!(rig.finish(), []);
+    assert_eq!(rig.limits(1).unwrap().capacity, capacity, "that was lost");
+    rig.device.borrow_mut().report(3, at(0, 0), 0x092a);
+    assert_eq!(rig.finish(), []);
+    assert_eq!(rig.limits(1).unwrap().capacity, 100);
+}
+
+#[test]
 fn a_disk_that_is_plugged_in_later_is_found() {
     for choice in [Choice::At(at(2, 0)), Choice::First] {
         let mut rig = Rig::over(Disks::default(), &[choice]);
