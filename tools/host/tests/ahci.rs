@@ -6,102 +6,46 @@
     clippy::unwrap_used,
     reason = "a test's small numbers and certain values"
 )]
+mod rig;
+
 use orion_ahci::{Ahci, Options, Place};
-use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
-use orion_driver::{Describe, Engine, Setup, Span, Unit};
-use orion_host::qemu::{Aio, Dimm, Image, MESSAGE, Machine, Medium, Qemu};
-use orion_host::qtest::{Device, Qtest, Registers};
-use orion_host::regions::Mapped;
-use orion_host::sys::{self, Cpus};
-use orion_pci::{BarRegisters, Function, Message};
+use orion_block::{Completion, Error, Instant, Op, Request};
+use orion_driver::{Describe, Engine, Unit};
+use orion_host::qtest::Registers;
+use orion_pci::BarRegisters;
 use orion_system::bus::Bus;
-use std::cell::RefCell;
-use std::fs::File;
+use rig::{Rig, SECOND, Shape, request};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant as Clock};
 
-const ECAM: u64 = 0xb000_0000;
-const BARS: u64 = 0xe000_0000;
-const SLOT: u8 = 4;
-const DMA_BUS: u64 = 0x1_4000_0000;
-const DATA_BUS: u64 = 0x1_5000_0000;
-const DMA_LEN: u64 = 512 << 10;
 const DATA_LEN: u64 = 8 << 20;
 const SECTORS: u64 = (16 << 20) / 512;
 const PORT: u32 = 2;
-const SECOND: u64 = 1_000_000_000;
 
 type Disk = Ahci<BarRegisters<Registers>>;
 
-struct Rig {
-    device: Rc<RefCell<Device>>,
-    event: File,
-    dma: File,
-    data: File,
-    image: File,
+/// A controller with one drive, and the time since it began.
+struct Sata {
+    rig: Rig,
     start: Clock,
-    _qemu: Qemu,
 }
 
-fn temporary(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("orion-ahci-{name}-{}", std::process::id()))
-}
-
-impl Rig {
+impl Sata {
     fn new(name: &str) -> Self {
         Self::with_rules(name, "")
     }
 
     /// With rules by which QEMU's block layer fails.
     fn with_rules(name: &str, rules: &str) -> Self {
-        let event = sys::event().unwrap();
-        let (dma, data) = (sys::memory("dma", DMA_LEN).unwrap(), sys::memory("data", DATA_LEN).unwrap());
-        let path = temporary(&format!("{name}.img"));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
-        let image = File::options().read(true).write(true).open(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        file.set_len(SECTORS * 512).unwrap();
-        let inject = (!rules.is_empty()).then(|| temporary(&format!("{name}.rules")));
-        if let Some(path) = &inject {
-            std::fs::write(path, rules).unwrap();
-        }
-        let dimm = |memory: &File, size, bus| Dimm { memory: memory.try_clone().unwrap(), size, bus };
-        let medium = Image { file, path: PathBuf::new(), read_only: false, aio: Aio::Threads, inject: inject.clone() };
-        let machine = Machine {
-            name: name.into(),
-            bus: Bus::Ahci,
-            options: 0,
-            slot: SLOT,
-            ecam: ECAM,
-            media: vec![Medium { name: "disk7".into(), unit: PORT, image: medium }],
-            dimms: vec![dimm(&dma, DMA_LEN, DMA_BUS), dimm(&data, DATA_LEN, DATA_BUS)],
-            cpus: Cpus::ours().unwrap(),
-        };
-        let (qemu, line) = machine.start(&event).unwrap();
-        if let Some(path) = inject {
-            std::fs::remove_file(path).unwrap();
-        }
-        let device = Rc::new(RefCell::new(Device::new(Qtest::new(line.qtest).unwrap(), None).unwrap()));
-        Self { device, event, dma, data, image, start: Clock::now(), _qemu: qemu }
+        let (name, disks) = (&*format!("ahci-{name}"), &[(PORT, SECTORS * 512)]);
+        let rig = Rig::new(&Shape { name, bus: Bus::Ahci, disks, rules, data: DATA_LEN, ..Shape::default() });
+        Self { rig, start: Clock::now() }
     }
 
     /// A driver on the controller as it is: the first, or one that takes over.
     fn driver(&self, place: Place, options: Options) -> Disk {
-        let registers = |base, len| Registers::new(Rc::clone(&self.device), base, len);
-        let config = registers(ECAM + (u64::from(SLOT) << 15), 4096);
-        let message = Message { address: MESSAGE.0, data: MESSAGE.1 };
-        let function = Function::new(config, registers(BARS, 0x1_0000), BARS, Some(message)).unwrap();
-        let setup = Setup {
-            dma: Mapped::new(&self.dma, None, DMA_LEN, true).unwrap().window(),
-            dma_bus: DMA_BUS,
-            regions: &[Span { bus: DATA_BUS, size: DATA_LEN }],
-            iommu: false,
-            read_only: false,
-            timeout_ns: 5 * SECOND,
-        };
-        let mut disk = Ahci::new(function.registers(5).unwrap(), setup, &[place], options).unwrap();
+        let registers = self.rig.function().registers(5).unwrap();
+        let mut disk = Ahci::new(registers, self.rig.setup(5 * SECOND), &[place], options).unwrap();
         assert_eq!(self.ended(&mut disk, 0), []);
         assert!(disk.limits(Unit(0)).is_some(), "{:?}", disk.take_fault());
         disk
@@ -129,8 +73,7 @@ impl Rig {
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "{} of {count} requests have ended", all.len());
             let wait = deadline.map_or(SECOND, |at| at.0.saturating_sub(self.now().0).min(SECOND));
-            if sys::wait_one(&self.event, Some(Duration::from_nanos(wait + 1000))) {
-                sys::take(&self.event);
+            if self.rig.wait(Duration::from_nanos(wait + 1000)) {
                 disk.interrupted();
             }
         }
@@ -146,24 +89,16 @@ impl Rig {
     }
 
     fn put(&self, at: u64, bytes: &[u8]) {
-        self.data.write_all_at(bytes, at).unwrap();
+        self.rig.data.write_all_at(bytes, at).unwrap();
     }
 
     fn get(&self, at: u64, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        self.data.read_exact_at(&mut bytes, at).unwrap();
-        bytes
+        self.rig.payload(at, len as u64)
     }
 
     fn on_disk(&self, lba: u64, len: usize) -> Vec<u8> {
-        let mut bytes = vec![0; len];
-        self.image.read_exact_at(&mut bytes, lba * 512).unwrap();
-        bytes
+        self.rig.content(0, lba * 512, len as u64)
     }
-}
-
-fn request(op: Op, lba: u64, blocks: u32, offset: u64) -> Request {
-    Request { op, fua: false, lba: Lba(lba), blocks, buf: Buf { region: RegionId(0), offset } }
 }
 
 fn pattern(seed: u64, len: usize) -> Vec<u8> {
@@ -188,7 +123,7 @@ fn ways() -> [Options; 5] {
 
 #[test]
 fn every_way_moves_every_size_at_the_first_second_and_last_sectors() {
-    let rig = Rig::new("matrix");
+    let rig = Sata::new("matrix");
     let mut seed = 0;
     for (way, options) in ways().into_iter().enumerate() {
         let mut disk = rig.driver(Place::of(PORT, false), options);
@@ -222,7 +157,7 @@ fn every_way_moves_every_size_at_the_first_second_and_last_sectors() {
 
 #[test]
 fn a_payload_in_several_parts_arrives_whole() {
-    let rig = Rig::new("parts");
+    let rig = Sata::new("parts");
     let mut disk = rig.driver(Place::FIRST, Options::default());
     let len = 5 << 20;
     let sent = pattern(9, len);
@@ -236,7 +171,7 @@ fn a_payload_in_several_parts_arrives_whole() {
 
 #[test]
 fn many_requests_at_once_with_flushes_among_them_are_all_done() {
-    let rig = Rig::new("many");
+    let rig = Sata::new("many");
     for options in ways() {
         let mut disk = rig.driver(Place::FIRST, options);
         assert_eq!(disk.depth(), 31);
@@ -270,7 +205,7 @@ fn many_requests_at_once_with_flushes_among_them_are_all_done() {
 
 #[test]
 fn discards_reach_the_image() {
-    let rig = Rig::new("discard");
+    let rig = Sata::new("discard");
     let mut disk = rig.driver(Place::FIRST, Options::default());
     rig.put(0, &[7; 64 << 10]);
     assert_eq!(rig.one(&mut disk, &request(Op::Write, 0, 128, 0)), Completion::ok(128));
@@ -283,11 +218,11 @@ fn discards_reach_the_image() {
 
 #[test]
 fn the_drive_says_who_and_how_it_is() {
-    let rig = Rig::new("smart");
+    let rig = Sata::new("smart");
     let disk = rig.driver(Place::FIRST, Options::default());
     assert_eq!(disk.port_of(Unit(0)), Some(PORT));
     let health = disk.health(Unit(0)).unwrap();
-    assert_eq!((health.model.as_str(), health.serial.as_str()), ("QEMU HARDDISK", "disk7"));
+    assert_eq!((health.model.as_str(), health.serial.as_str()), ("QEMU HARDDISK", "ahcismart0"));
     assert_eq!((health.failing, health.temperature), (Some(false), Some(31)));
     let hours = health.attributes.iter().find(|attribute| attribute.id == 9);
     assert!(hours.is_some_and(|hours| hours.value > 0), "{:?}", health.attributes);
@@ -304,7 +239,7 @@ const BAD_ONCE: &str = "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsec
 #[test]
 fn a_failed_read_is_told_to_whom_it_failed_and_the_others_are_read() {
     for (way, options) in ways().into_iter().enumerate() {
-        let rig = Rig::with_rules(&format!("bad{way}"), BAD);
+        let rig = Sata::with_rules(&format!("bad{way}"), BAD);
         let mut disk = rig.driver(Place::FIRST, options);
         disk.set_time(rig.now());
         for tag in 0..16u32 {
@@ -316,7 +251,7 @@ fn a_failed_read_is_told_to_whom_it_failed_and_the_others_are_read() {
         let failed: Vec<u32> = done.iter().filter(|(_, done)| done.status.is_err()).map(|(tag, _)| *tag).collect();
         assert_eq!(failed, [5], "{options:?} {done:?}");
         assert_eq!(rig.one(&mut disk, &request(Op::Read, 32, 8, 0)), Completion::ok(8));
-        let rig = Rig::with_rules(&format!("once{way}"), BAD_ONCE);
+        let rig = Sata::with_rules(&format!("once{way}"), BAD_ONCE);
         let mut disk = rig.driver(Place::FIRST, options);
         assert_eq!(rig.one(&mut disk, &request(Op::Read, 40, 8, 0)), Completion::error(Error::Io));
         assert_eq!(rig.one(&mut disk, &request(Op::Read, 40, 8, 0)), Completion::ok(8));
@@ -328,7 +263,7 @@ fn a_failed_write_or_flush_is_told_and_can_be_retried() {
     let failing = |event: &str| format!("[inject-error]\nevent = \"{event}\"\nerrno = \"5\"\nonce = \"on\"\n");
     for (way, options) in ways().into_iter().enumerate() {
         for (event, op, blocks) in [("write_aio", Op::Write, 8), ("flush_to_disk", Op::Flush, 0)] {
-            let rig = Rig::with_rules(&format!("{event}{way}"), &failing(event));
+            let rig = Sata::with_rules(&format!("{event}{way}"), &failing(event));
             let mut disk = rig.driver(Place::FIRST, options);
             rig.put(0, &[0x5a; 4096]);
             let req = request(op, 0, blocks, 0);
@@ -346,7 +281,7 @@ fn a_failed_write_or_flush_is_told_and_can_be_retried() {
 
 #[test]
 fn a_medium_that_fails_always_fails_each_request_and_not_the_driver() {
-    let rig = Rig::with_rules("always", "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"8\"\n");
+    let rig = Sata::with_rules("always", "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"8\"\n");
     let mut disk = rig.driver(Place::FIRST, Options::default());
     for round in 0..10 {
         disk.set_time(rig.now());
@@ -365,7 +300,7 @@ fn a_medium_that_fails_always_fails_each_request_and_not_the_driver() {
 
 #[test]
 fn a_driver_that_starts_anew_takes_over_a_controller_that_is_at_work() {
-    let rig = Rig::new("takeover");
+    let rig = Sata::new("takeover");
     for round in 0..20u8 {
         let options = ways()[usize::from(round) % RESETTABLE];
         let mut disk = rig.driver(Place::FIRST, options);
@@ -387,7 +322,7 @@ fn a_driver_that_starts_anew_takes_over_a_controller_that_is_at_work() {
 
 #[test]
 fn requests_that_take_too_long_are_answered_after_a_reset_and_the_drive_serves_again() {
-    let rig = Rig::new("late");
+    let rig = Sata::new("late");
     for options in ways().into_iter().take(RESETTABLE) {
         let mut disk = rig.driver(Place::FIRST, options);
         rig.put(0, &[1; 2 << 20]);
