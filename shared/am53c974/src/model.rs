@@ -23,6 +23,7 @@ use std::vec::Vec;
 mod adapter;
 mod commands;
 mod data;
+mod hardware;
 mod nexus;
 mod ports;
 mod target;
@@ -263,8 +264,24 @@ impl Model {
         (self.adapter.period, self.adapter.offset)
     }
 
-    /// Time passes: a target that has something to say takes the bus, if it may. Whether one did.
+    /// Time passes: targets that have disconnected may be ready to go on, and one of them takes the bus, if it may. Whether
+    /// one did.
     pub fn serve(&mut self) -> bool {
+        self.ripen();
+        self.claim()
+    }
+
+    /// Some targets are ready to go on.
+    fn ripen(&mut self) {
+        for nth in 0..self.nexuses.len() {
+            if !self.nexuses[nth].ready && self.chance(2) {
+                self.nexuses[nth].ready = !self.nexuses[nth].forgotten;
+            }
+        }
+    }
+
+    /// A target that is ready takes the bus, if it may; whether one did.
+    fn claim(&mut self) -> bool {
         let may = self.talk == Talk::Free && self.adapter.reselectable && !self.adapter.interrupts();
         may && self.reselect(false)
     }

@@ -13,13 +13,14 @@ use std::fmt;
 use std::rc::Rc;
 
 const DMA_BUS: u64 = 0x9000_0000;
-const DATA_BUS: u64 = 0x1_4000_0000;
+/// Below 4 GiB, where every device reaches.
+const DATA_BUS: u64 = 0x4000_0000;
 /// Bytes of a driver's own memory: the most that any wants.
 const DMA_BYTES: usize = 1 << 20;
 /// Nanoseconds that a request may take: more than any here takes.
 const TIMEOUT_NS: u64 = 60_000_000_000;
 /// Times that a device may do something before its driver knows its disk.
-const PATIENCE: usize = 1000;
+const PATIENCE: u64 = 1000;
 
 /// Memory by bus address, as a model takes it.
 pub type Pieces = Vec<(u64, Window)>;
@@ -77,7 +78,9 @@ fn life<E: Engine<u32>, H: Hardware>(
     let regions = [Span { bus: DATA_BUS, size: data }];
     let setup = Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only, timeout_ns: TIMEOUT_NS };
     let mut driver = open(setup);
-    for _ in 0..PATIENCE {
+    // Some wait for time to pass, as for that of a bus after its reset.
+    for millisecond in 0..PATIENCE {
+        driver.set_time(Instant(millisecond * 1_000_000));
         if driver.limits(Unit(0)).is_some() {
             return driver;
         }

@@ -4,6 +4,8 @@ use crate::driven::Driven;
 use orion_ahci as ahci;
 use orion_ahci::model::Abar;
 use orion_ahci::{Ahci, Options};
+use orion_am53c974::model::{Manners, Ports};
+use orion_am53c974::{Am53c974, model as adapter};
 use orion_block::BlockSize;
 use orion_nvme as nvme;
 use orion_nvme::Nvme;
@@ -21,6 +23,8 @@ use orion_virtio::{MmioTransport, VirtioBlk, VirtioScsi, Wishes};
 pub type DrivenBlk<Q> = Driven<VirtioBlk<MmioTransport<MmioModel>, u32, Q>, virtio::model::Model>;
 /// A disk behind a virtio SCSI host, and the host's driver.
 pub type DrivenScsi = Driven<VirtioScsi<MmioTransport<ScsiMmio>>, ScsiModel>;
+/// A disk on a parallel SCSI bus, and the driver of its adapter.
+pub type DrivenAm53c974 = Driven<Am53c974<Ports>, adapter::Model>;
 /// An NVMe controller with one namespace, and its driver.
 pub type DrivenNvme<Q = nvme::One> = Driven<Nvme<ModelRegisters, u32, Q>, nvme::model::Model>;
 /// An AHCI controller with one drive, and its driver.
@@ -72,6 +76,24 @@ pub fn virtio_scsi(disk: Disk, read_only: bool, data: Window) -> DrivenScsi {
             move |setup| {
                 let bus = MmioTransport::new(ScsiMmio(device.clone()), 0).expect("registers of a device");
                 virtio::scsi::open(bus, &[Wanted { choice: Choice::First, read_only }], setup).expect("a good device")
+            }
+        },
+    )
+}
+
+/// A disk on a parallel SCSI bus, whose targets behave so.
+///
+/// # Panics
+/// Where the driver refuses it.
+pub fn am53c974(disk: Disk, manners: Manners, read_only: bool, data: Window) -> DrivenAm53c974 {
+    Driven::new(
+        read_only,
+        data,
+        |memory| adapter::Model::new(Bus::of(disk), manners, memory),
+        |device| {
+            move |setup| {
+                let wanted = [Wanted { choice: Choice::First, read_only }];
+                orion_am53c974::open(Ports(device.clone()), &wanted, setup).expect("a good adapter")
             }
         },
     )

@@ -27,7 +27,10 @@ mod under;
 pub use checks::suite;
 pub use device::{Device, Expect};
 pub use driven::Driven;
-pub use drivers::{DrivenAhci, DrivenBlk, DrivenNvme, DrivenScsi, ahci, nvme, nvme_queues, virtio_blk, virtio_scsi};
+pub use drivers::{
+    DrivenAhci, DrivenAm53c974, DrivenBlk, DrivenNvme, DrivenScsi, ahci, am53c974, nvme, nvme_queues, virtio_blk,
+    virtio_scsi,
+};
 pub use layers::Narrow;
 pub use pattern::Numbers;
 pub use pd::Contract;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! One line for each device and each layer. Those that need rings and PDs are in `tests/sim` and `tests/host`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use orion_am53c974::model::Manners;
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{
-    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, nvme, nvme_queues, virtio_blk, virtio_scsi,
+    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, am53c974, nvme, nvme_queues, virtio_blk,
+    virtio_scsi,
 };
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
@@ -127,6 +129,20 @@ fn the_virtio_scsi_driver() {
     scsi(Disk { version: 2, unknown: [0x9e, 0x93, 0x1a].into(), ..Disk::new(128, 512) }, false).holds();
     scsi(Disk::new(128, 512), true).holds();
     let report = scsi(Disk::new(1000, 512), false).layer(Faults::default()).layer(NARROW).report();
+    assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
+}
+
+#[test]
+fn the_am53c974_driver() {
+    let on = |disk, manners, read_only| Stack::on(|data| am53c974(disk, manners, read_only, data));
+    for manners in [Manners::PLAIN, Manners::lively(1), Manners { flags: 0, ..Manners::lively(2) }] {
+        let report = on(Disk::new(1000, 512), manners, false).report();
+        assert!(report.failures().is_empty(), "{report:#?}");
+        assert!(report.passed("loss of power") && report.passed("restart"), "{report:#?}");
+    }
+    on(Disk { fua: true, ..Disk::new(128, 4096) }, Manners::lively(3), false).holds();
+    on(Disk::new(128, 512), Manners::lively(4), true).holds();
+    let report = on(Disk::new(1000, 512), Manners::lively(5), false).layer(Faults::default()).layer(NARROW).report();
     assert!(report.failures().is_empty() && report.passed("a failing part"), "{report:#?}");
 }
 

@@ -54,6 +54,11 @@ fn a_logical_unit_behind_a_gatekeeper() {
 }
 
 #[test]
+fn a_target_on_a_parallel_bus_behind_a_gatekeeper() {
+    assert!(holds("am53c974", WHOLE, "8..264", ALL, &[]) >= 18);
+}
+
+#[test]
 fn partitions_in_a_pd_of_their_own_and_in_the_drivers() {
     let mut table = vec![0; 512];
     table[450] = 0x83;

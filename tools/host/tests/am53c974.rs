@@ -147,6 +147,26 @@ impl Rig {
         }
     }
 
+    /// The same while time passes, of which the bus needs some after a reset.
+    fn ended_in_time(&mut self, disk: &mut Disk, count: u32) -> Vec<(u32, Completion)> {
+        let (mut all, until) = (Vec::new(), self.now + 3 * SECOND);
+        loop {
+            disk.set_time(Instant(self.now));
+            all.extend(core::iter::from_fn(|| disk.finished()));
+            disk.kick();
+            if disk.expire() {
+                continue;
+            }
+            if all.len() >= count as usize {
+                return all;
+            }
+            if !self.wait(1) {
+                self.now += 10_000_000;
+            }
+            assert!(self.now < until, "no end after {}", all.len());
+        }
+    }
+
     fn one(&self, disk: &mut Disk, unit: u8, req: Request) -> Completion {
         disk.start(Unit(unit), 7, &req);
         disk.kick();
@@ -247,6 +267,30 @@ fn a_block_that_cannot_be_read_is_a_medium_error_and_its_neighbours_are_read() {
         assert_eq!(rig.one(&mut disk, 1, request(Op::Read, 2048, 8, 0)), Completion::ok(8));
     }
     assert_eq!(disk.counters().misused + disk.counters().timeouts, 0);
+}
+
+#[test]
+fn requests_that_take_too_long_are_answered_once_and_the_bus_serves_again() {
+    let mut rig = Rig::new("amd-late", None);
+    let mut disk = rig.driver();
+    for round in 0..6 {
+        rig.fill(round + 1);
+        submit(&mut disk, Op::Write);
+        rig.now += 5 * SECOND;
+        let done = rig.ended_in_time(&mut disk, DEPTH);
+        each_once(&done);
+        let late = done.iter().filter(|(_, d)| *d == Completion::error(Error::TimedOut)).count();
+        let fine = |d: &Completion| *d == Completion::ok(BLOCKS) || *d == Completion::error(Error::TimedOut);
+        assert!(late > 0 && done.iter().all(|(_, d)| fine(d)), "round {round}: {done:?}");
+        // The adapter let go of the buffers: what is in them now stays, and what is there in the end was written last.
+        rig.fill(0xee);
+        submit(&mut disk, Op::Write);
+        let done = rig.ended_in_time(&mut disk, DEPTH);
+        each_once(&done);
+        assert!(done.iter().all(|(_, d)| *d == Completion::ok(BLOCKS)), "round {round}: {done:?}");
+        assert!(rig.content(0, 0, DATA_LEN as usize).iter().all(|byte| *byte == 0xee), "round {round}");
+    }
+    assert_eq!(disk.counters().timeouts, 6);
 }
 
 #[test]

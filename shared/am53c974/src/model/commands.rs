@@ -203,11 +203,6 @@ impl Model {
 
     /// A target with something to go on with takes the bus, if there is one; with `anyway` also from a selection of ours.
     pub(super) fn reselect(&mut self, anyway: bool) -> bool {
-        for nth in 0..self.nexuses.len() {
-            if !self.nexuses[nth].ready && self.chance(2) {
-                self.nexuses[nth].ready = !self.nexuses[nth].forgotten;
-            }
-        }
         let ready: std::vec::Vec<usize> =
             (0..self.nexuses.len()).filter(|nth| self.nexuses[*nth].disconnected && self.nexuses[*nth].ready).collect();
         if ready.is_empty() || !self.adapter.reselectable && !anyway {
