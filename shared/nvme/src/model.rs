@@ -28,12 +28,14 @@ mod queues;
 mod registers;
 mod requests;
 mod shape;
+mod zones;
 
 pub use manage::Manage;
 pub use power::Power;
 pub use protection::guard;
 pub use registers::ModelRegisters;
 pub use shape::{Shape, Space};
+pub use zones::Zones;
 
 pub use orion_driver::model::{Hardware, Medium};
 pub use orion_region::model::{BusMemory, memory};

@@ -9,6 +9,7 @@ pub mod namespace;
 pub mod power;
 pub mod register;
 pub mod status;
+pub mod zone;
 
 pub use command::Command;
 pub use controller::Controller;

@@ -7,6 +7,7 @@ mod rig;
 use orion_block::{Completion, Error, Instant, Op, Request};
 use orion_driver::{Describe, Engine, Unit};
 use orion_host::qtest::Registers;
+use orion_metrics::{Progress, Reply, Row, Verb, Work, ZoneRow};
 use orion_nvme::{Many, Nvme, One, Place, Queues, Wishes};
 use orion_pci::BarRegisters;
 use orion_system::bus::Bus;
@@ -162,4 +163,63 @@ fn several_queues_move_the_same_and_are_taken_over() {
             }
         }
     }
+}
+
+/// QEMU's zones, which are 1 MiB each: the driver finds that it has such, and an operator reads, empties and fills them.
+#[test]
+fn zones_are_written_in_order_reported_and_emptied() {
+    let disks = &[(1, IMAGE_LEN), (7, IMAGE_LEN)];
+    let shape = Shape {
+        name: "nvme-zones",
+        bus: Bus::Nvme,
+        options: orion_system::bus::qemu::ZONED,
+        disks,
+        ..Shape::default()
+    };
+    let rig = Rig::new(&shape);
+    let mut disk = driver(&rig);
+    assert!(format!("{}", Describe::<_, u32>::new(&disk, Unit(0))).contains(", zoned"));
+    assert!(disk.limits(Unit(1)).is_some());
+    rig.fill(0x5a);
+    let write = |disk: &mut Disk, lba| rig.one(disk, 0, request(Op::Write, lba, 64, 0)).status;
+    assert_eq!([write(&mut disk, 0), write(&mut disk, 64)], [Ok(()); 2]);
+    assert_eq!(write(&mut disk, 64), Err(Error::Invalid), "below the write pointer");
+    assert_eq!(write(&mut disk, 4096), Ok(()), "another zone");
+    assert_eq!(write(&mut disk, 2 * 2048 + 128), Err(Error::Invalid), "above the write pointer");
+    let order = |disk: &mut Disk, verb, first| {
+        assert_eq!(disk.order(1, &Work { first, ..Work::new(verb, 0) }), Reply::Begun);
+        loop {
+            disk.set_time(Instant(disk.deadline().map_or(0, |at| at.0)));
+            disk.expire();
+            disk.kick();
+            let Some(Row::DiskWork(row)) = disk.report(0) else { panic!("no row") };
+            match Progress::of(row.progress) {
+                Progress::Done => break,
+                Progress::Failed => panic!("status {:#x}", row.status),
+                _ => assert!(rig.wait(Duration::from_secs(10)), "no interrupt"),
+            }
+            disk.interrupted();
+            assert_eq!(disk.finished(), None);
+        }
+        let rows = (1..).map_while(|index| disk.report(index));
+        let zones = rows.filter_map(|row| if let Row::DiskZones(row) = row { Some(row) } else { None });
+        zones.flat_map(|row| row.list.into_iter().take(row.count.into())).collect::<Vec<_>>()
+    };
+    let shown = |zones: Vec<ZoneRow>| {
+        let shown = zones.iter().map(|zone| (zone.first.get(), zone.pointer.get(), zone.blocks(), zone.state()));
+        shown.collect::<Vec<_>>()
+    };
+    let found = shown(order(&mut disk, Verb::Zones, 0));
+    assert_eq!(
+        (found.len(), &found[..3]),
+        (16, &[(0, 128, 2048, 2), (2048, 2048, 2048, 1), (4096, 4160, 2048, 2)][..])
+    );
+    order(&mut disk, Verb::ResetZone, 0);
+    order(&mut disk, Verb::FinishZone, 4096);
+    order(&mut disk, Verb::OpenZone, 2048);
+    let found = shown(order(&mut disk, Verb::Zones, 0));
+    assert_eq!([found[0].3, found[1].3, found[2].3], [1, 3, 14]);
+    assert_eq!([write(&mut disk, 0), write(&mut disk, 4096 + 64)], [Ok(()), Err(Error::NoSpace)]);
+    order(&mut disk, Verb::ResetZones, 0);
+    assert!(order(&mut disk, Verb::Zones, 0).iter().all(|zone| zone.state() == 1));
 }

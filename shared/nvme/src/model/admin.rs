@@ -134,6 +134,9 @@ impl Model {
                 let had = names.into_iter().filter(|(_, name)| name.iter().any(|byte| *byte != 0));
                 let mut page: Vec<u8> =
                     had.flat_map(|(kind, name)| [&[kind, name.len() as u8, 0, 0], name].concat()).collect();
+                if space.zones.is_some() {
+                    page.extend(super::zones::descriptor());
+                }
                 page.resize(4096, 0);
                 page
             }

@@ -54,7 +54,8 @@ impl Model {
         }
         let arbitration = config >> 11 & 7;
         assert!(arbitration == 0 || arbitration == 1 && self.shape.capabilities >> 17 & 1 != 0, "arbitration");
-        assert_eq!(config & 0xff_c7f0, 6 << 16 | 4 << 20, "the configuration");
+        let sets = if self.shape.capabilities >> 43 & 1 == 0 { 0 } else { 6 << 4 };
+        assert_eq!(config & 0xff_c7f0, 6 << 16 | 4 << 20 | sets, "the configuration");
         assert!(self.bases.iter().all(|base| base % 4096 == 0 && *base != 0), "misaligned queues");
         self.enables += 1;
         let entries = [self.sizes & 0xfff, self.sizes >> 16 & 0xfff].map(|size| size + 1);

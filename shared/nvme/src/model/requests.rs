@@ -21,6 +21,7 @@ impl Model {
         }
         let (lba, blocks) = (command.long(10), (command.dwords[12] & 0xffff) + 1);
         match command.opcode() {
+            0x79 | 0x7a => self.manage_zones(command),
             0 => self.flush(command),
             1 | 2 => self.transfer(command, lba, blocks),
             8 => {
@@ -65,6 +66,10 @@ impl Model {
         let tag = if protected { lba as u32 } else { 0 };
         assert_eq!(command.dwords[14], tag, "the reference tag");
         let Some(range) = self.range(command, lba, blocks) else { return status::OUT_OF_RANGE };
+        let refused = self.zone_transfer(command, lba, blocks);
+        if refused != 0 {
+            return refused;
+        }
         let runs = self.runs(command, bytes);
         let sector = (range.start / 512) as u64;
         if command.opcode() == 2 {

@@ -103,6 +103,8 @@ pub struct Space {
     pub uuid: [u8; 16],
     /// Of blocks that were written to where there is protection information: guard and reference tag.
     pub protection: BTreeMap<u64, (u16, u32)>,
+    /// Its zones, where it has such.
+    pub zones: Option<super::Zones>,
     /// Its content, as reads see it.
     pub content: Vec<u8>,
     /// Its content after a loss of power.
@@ -118,7 +120,7 @@ impl Space {
         identify.formats[0] = (u32::from(shift) << 16).into();
         identify.dlfeat = 1;
         let content: Vec<u8> = (0..blocks << shift).map(|i| (i / 512 * 7 + i) as u8).collect();
-        Self { identify, uuid: [0; 16], protection: BTreeMap::new(), durable: content.clone(), content }
+        Self { identify, uuid: [0; 16], protection: BTreeMap::new(), zones: None, durable: content.clone(), content }
     }
 
     /// The same without bytes: a medium holds them.

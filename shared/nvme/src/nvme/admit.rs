@@ -97,6 +97,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     pub(super) fn send(&mut self, slot: u16) {
         let Some(Slot { mut req, unit, state, sent, .. }) = self.slots.get(usize::from(slot)).copied() else { return };
         let Some(disk) = self.disks.get(usize::from(unit)) else { return };
+        if state == State::Zone {
+            let command = self.zone_command(slot, disk.head);
+            return self.queues.push(command.called(slot));
+        }
         if state == State::Parts {
             let part = disk.part(req.lba.0.wrapping_add(u64::from(sent)), req.blocks - sent);
             req = req.part(sent, part, disk.limits.block.shift());
@@ -154,7 +158,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
 
     /// A slot for a request.
     #[inline]
-    fn take(&mut self, Unit(unit): Unit, tag: T, req: &Request, state: State) -> Result<u16, Error> {
+    pub(super) fn take(&mut self, Unit(unit): Unit, tag: T, req: &Request, state: State) -> Result<u16, Error> {
         if self.free.is_full() {
             let check = self.now.after(CHECK_NS).min(self.deadline);
             self.watch = if self.busy { check.min(self.watch) } else { check };

@@ -61,6 +61,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         let slot = answer.id();
         let Some(record) = self.slots.get_mut(usize::from(slot)) else { return self.unknown() };
         let held = record.state;
+        if held == State::Zone {
+            self.zone_answered(slot, answer.status());
+            return None;
+        }
         let outcome = match (held, meaning(answer.status())) {
             (State::Free, _) => return self.unknown(),
             (State::ThenFlush, Meaning::Done) => {

@@ -126,6 +126,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The controller has stopped: from here on it neither reads nor writes memory. Answers what has waited for too long, and
     /// enables the controller again.
     fn stopped(&mut self) {
+        self.forget_zone();
         self.answer_held(|deadline, now| (deadline <= now).then_some(Error::TimedOut));
         let messages = self.registers.messages();
         self.counters.kicks += self.queues.rung();
@@ -141,7 +142,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         self.registers.write64(register::ACQ, answers);
         self.registers.set_dma(true);
         let arbitration = if by_kind { cc::WEIGHTED } else { 0 };
-        self.registers.write32(register::CC, cc::ENTRIES | arbitration | cc::EN);
+        let sets = if self.capabilities.sets() { cc::SETS } else { 0 };
+        self.registers.write32(register::CC, cc::ENTRIES | sets | arbitration | cc::EN);
         self.until = self.within(self.capabilities.ready_ns());
         self.phase = Phase::Enable;
     }

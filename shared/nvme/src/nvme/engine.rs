@@ -148,7 +148,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
         let word = |yes, word| if yes { word } else { "" };
         write!(
             f,
-            "NVMe {}.{}, {}, serial {}, namespace {}, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}{}{}{}",
+            "NVMe {}.{}, {}, serial {}, namespace {}, {} blocks of {} bytes, {} requests in flight{}{}{}{}{}{}{}{}{}",
             version >> 16,
             version >> 8 & 0xff,
             self.health.model,
@@ -164,6 +164,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
             word(limits.volatile_cache, ", volatile cache"),
             word(limits.discard_granularity != 0, ", discard"),
             word(disk.protection != 0, ", protection information"),
+            word(disk.names.set == crate::wire::zone::SET, ", zoned"),
             word(limits.read_only, ", read-only"),
         )
     }

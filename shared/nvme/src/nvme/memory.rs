@@ -219,6 +219,19 @@ impl Memory {
         self.address(at)
     }
 
+    /// The page of a slot's list, for a command that has none; where it is.
+    pub fn page(&self, slot: u16) -> u64 {
+        self.list(slot, 0, 0);
+        self.address(LISTS + usize::from(slot) * PAGE)
+    }
+
+    /// What a controller has written into that page.
+    pub fn load_page<S: crate::wire::Structure>(&self, slot: u16) -> S {
+        let mut found = S::new_zeroed();
+        self.window.copy_out(LISTS + usize::from(slot) * PAGE, found.as_mut_bytes());
+        found
+    }
+
     /// Writes a range for dataset management; where it is.
     pub fn range(&self, slot: u16, lba: u64, blocks: u32) -> u64 {
         let at = RANGES + usize::from(slot) * 16;

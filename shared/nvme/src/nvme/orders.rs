@@ -9,7 +9,7 @@ use super::bring::Phase;
 use crate::queues::Queues;
 use crate::wire::controller::{fna, oacs};
 use crate::wire::manage::{self, sanitizes};
-use crate::wire::status;
+use crate::wire::{status, zone};
 use orion_block::Instant;
 use orion_driver::Registers;
 use orion_metrics::{DiskSpace, DiskWork, Progress, Reply, Row, Verb, Work, erase};
@@ -17,6 +17,7 @@ use orion_metrics::{DiskSpace, DiskWork, Progress, Reply, Row, Verb, Work, erase
 mod commands;
 mod found;
 mod steps;
+mod zones;
 
 pub use found::SPACES_MAX;
 
@@ -52,6 +53,10 @@ pub enum Ask {
     Power,
     /// To rest when idle.
     Rest,
+    /// To tell of zones.
+    Zones,
+    /// To change a zone, or all.
+    Zone,
 }
 
 impl Ask {
@@ -62,7 +67,7 @@ impl Ask {
 
     /// Whether it may be done again where nobody knows whether it was done.
     const fn repeats(self) -> bool {
-        !matches!(self, Self::Create)
+        !matches!(self, Self::Create | Self::Zone)
     }
 }
 
@@ -186,11 +191,16 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 number().map(|id| (Ask::Delete(id), self.units_of(id)))
             }
             Verb::Namespaces => Ok((Ask::Attached, 0)),
+            Verb::Zones | Verb::OpenZone | Verb::CloseZone | Verb::FinishZone | Verb::ResetZone | Verb::ResetZones => {
+                let ask = if work.verb == Verb::Zones { Ask::Zones } else { Ask::Zone };
+                let zoned = disk.present && disk.names.set == zone::SET;
+                let inside = zoned && work.first < disk.limits.capacity;
+                if inside { Ok((ask, 0)) } else { Err(if zoned { Reply::Invalid } else { Reply::Unsupported }) }
+            }
             Verb::Power if !self.power.is_known() => Err(Reply::Unsupported),
             Verb::Power => self.power.has(work.first).then_some((Ask::Power, 0)).ok_or(Reply::Invalid),
             Verb::IdlePower if !self.can_rest() => Err(Reply::Unsupported),
             Verb::IdlePower => u32::try_from(work.first).map(|_| (Ask::Rest, 0)).map_err(|_| Reply::Invalid),
-            _ => Err(Reply::Unsupported),
         }
     }
 

@@ -115,6 +115,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         self.admin.job = None;
         self.admin.beside = None;
         self.order_lost();
+        self.forget_zone();
         self.answer_held(|_, _| Some(Error::Offline));
         self.attend();
     }

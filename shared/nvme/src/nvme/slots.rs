@@ -16,6 +16,8 @@ pub enum State {
     ThenFlush,
     /// The controller flushes for it.
     Flushing,
+    /// It is no request, but a command of an order that is about zones.
+    Zone,
 }
 
 impl State {

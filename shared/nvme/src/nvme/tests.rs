@@ -16,6 +16,7 @@ mod pairs;
 mod power;
 mod setup;
 mod traffic;
+mod zones;
 
 const DMA_BUS: u64 = 0x9000_0000;
 const DATA_BUS: u64 = 0x1_4000_0000;

@@ -95,6 +95,10 @@ pub mod nvm {
     pub const WRITE_ZEROES: u8 = 0x08;
     /// Dataset management.
     pub const DATASET: u8 = 0x09;
+    /// Zone management send (TP 4053).
+    pub const ZONE_SEND: u8 = 0x79;
+    /// Zone management receive (TP 4053).
+    pub const ZONE_RECEIVE: u8 = 0x7a;
     /// Force unit access, in dword 12 of a write.
     pub const FUA: u64 = 1 << 30;
     /// The deallocate attribute, in dword 11 of dataset management.

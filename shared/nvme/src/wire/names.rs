@@ -16,12 +16,14 @@ pub struct Names {
     pub nguid: [u8; 16],
     /// Universally unique identifier (RFC 4122).
     pub uuid: [u8; 16],
+    /// Its command set (TP 4056): 0 for blocks, 2 for zones.
+    pub set: u8,
 }
 
 impl Names {
     /// Those that Identify Namespace has.
     pub const fn of(namespace: &Namespace) -> Self {
-        Self { eui64: namespace.eui64, nguid: namespace.nguid, uuid: [0; 16] }
+        Self { eui64: namespace.eui64, nguid: namespace.nguid, uuid: [0; 16], set: 0 }
     }
 
     /// With those of a list of descriptors. Any bytes are one: it ends at the first that is empty, or does not lie within.
@@ -33,6 +35,9 @@ impl Names {
             else {
                 break;
             };
+            if let (4, [set]) = (kind, name) {
+                self.set = *set;
+            }
             match (kind, name.try_into(), name.try_into()) {
                 (1, Ok(name), _) => self.eui64 = name,
                 (2, _, Ok(name)) => self.nguid = name,
@@ -105,7 +110,7 @@ mod tests {
         let (eui, nguid, uuid): ([u8; 8], [u8; 16], [u8; 16]) =
             ([0x0a; 8], [0x5b; 16], core::array::from_fn(|i| i as u8));
         let all = Names::default().with(&list(&[(4, &[0]), (1, &eui), (2, &nguid), (9, &[7; 3]), (3, &uuid)]));
-        assert_eq!(all, Names { eui64: eui, nguid, uuid });
+        assert_eq!(all, Names { eui64: eui, nguid, uuid, set: 0 });
         assert_eq!(all.text().as_str(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert_eq!(Names { uuid: [0; 16], ..all }.text().as_str(), "nguid.5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b");
         assert_eq!(Names { eui64: eui, ..Names::default() }.text().as_str(), "eui.0a0a0a0a0a0a0a0a");

@@ -29,6 +29,8 @@ pub mod cc {
     pub const ENTRIES: u32 = 6 << 16 | 4 << 20;
     /// Weighted round robin with an urgent class.
     pub const WEIGHTED: u32 = 1 << 11;
+    /// All command sets that it has (TP 4056).
+    pub const SETS: u32 = 6 << 4;
     /// Shutdown notification: both bits.
     pub const SHN: u32 = 3 << 14;
     /// A normal shutdown is announced.
@@ -67,6 +69,11 @@ impl Capabilities {
     /// Whether it has weighted round robin with an urgent class.
     pub const fn weighted(self) -> bool {
         self.0 >> 17 & 1 != 0
+    }
+
+    /// Whether it has several command sets, and serves all that it has at once where CC says so.
+    pub const fn sets(self) -> bool {
+        self.0 >> 43 & 1 != 0
     }
 
     /// Whether it has the NVM command set.

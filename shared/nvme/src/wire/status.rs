@@ -39,6 +39,20 @@ pub const RESERVATION_CONFLICT: u16 = 0x083;
 pub const FORMATTING: u16 = 0x084;
 /// Command specific: a write to a read-only range.
 pub const READ_ONLY_RANGE: u16 = 0x182;
+/// Zoned: a request reaches beyond the end of its zone.
+pub const ZONE_BOUNDARY: u16 = 0x1b8;
+/// Zoned: no more can be written to the zone.
+pub const ZONE_FULL: u16 = 0x1b9;
+/// Zoned: the zone can only be read.
+pub const ZONE_READ_ONLY: u16 = 0x1ba;
+/// Zoned: the zone is gone.
+pub const ZONE_OFFLINE: u16 = 0x1bb;
+/// Zoned: a write anywhere but at the write pointer.
+pub const ZONE_INVALID_WRITE: u16 = 0x1bc;
+/// Zoned: so many zones are active that no other can be.
+pub const ZONES_ACTIVE: u16 = 0x1bd;
+/// Zoned: so many zones are open that no other can be.
+pub const ZONES_OPEN: u16 = 0x1be;
 /// Media: writes failed.
 pub const WRITE_FAULT: u16 = 0x280;
 /// Media: what was written cannot be read.
@@ -76,6 +90,10 @@ pub const fn meaning(status: u16) -> Meaning {
         ABORTED => return Meaning::Failed(Error::TimedOut),
         INVALID_NAMESPACE | SANITIZE_FAILED => return Meaning::Failed(Error::Offline),
         WRITE_PROTECTED | READ_ONLY_RANGE => return Meaning::Failed(Error::ReadOnly),
+        ZONE_BOUNDARY | ZONE_INVALID_WRITE => return Meaning::Failed(Error::Invalid),
+        ZONE_FULL | ZONES_ACTIVE | ZONES_OPEN => return Meaning::Failed(Error::NoSpace),
+        ZONE_READ_ONLY => return Meaning::Failed(Error::ReadOnly),
+        ZONE_OFFLINE => return Meaning::Failed(Error::Offline),
         OUT_OF_RANGE => return Meaning::Failed(Error::OutOfRange),
         CAPACITY_EXCEEDED => return Meaning::Failed(Error::NoSpace),
         RESERVATION_CONFLICT | ACCESS_DENIED => return Meaning::Failed(Error::Denied),

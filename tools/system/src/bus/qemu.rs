@@ -31,6 +31,9 @@ pub fn serial(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
 }
 
+/// Of options: the namespaces of an NVMe controller are zoned. Its driver finds out by itself.
+pub const ZONED: u32 = 1 << 10;
+
 /// The shape of a virtio device's rings.
 pub fn ring(options: u32) -> String {
     let [_, switches, ..] = options.to_le_bytes();
@@ -41,6 +44,7 @@ pub fn ring(options: u32) -> String {
 /// The values of `-device` for the device `name` of a system, at `place` (as in `bus=pcie.0,addr=0x4`), with `disks` behind it.
 /// `queues` are how its queues can be, as its driver is told; `iommu`: an IOMMU translates what it does.
 pub fn devices(bus: Bus, (name, place): (&str, &str), disks: &[Attached<'_>], queues: u32, iommu: bool) -> Vec<String> {
+    let options = queues;
     let (id, ring, queues) = (format!("device-{name}"), ring(queues), (queues & 0xff).max(1));
     // Virtio devices pass an IOMMU by unless they are told not to.
     let translated = if iommu { ",iommu_platform=on" } else { "" };
@@ -59,7 +63,10 @@ pub fn devices(bus: Bus, (name, place): (&str, &str), disks: &[Attached<'_>], qu
     };
     let disk = |disk: &Attached<'_>| match bus {
         // A namespace has no serial number of its own, and reports errors always.
-        Bus::Nvme => format!("nvme-ns,bus={id},drive={},nsid={},write-cache=on", disk.drive, disk.number(1)),
+        Bus::Nvme => {
+            let zones = if options & ZONED == 0 { "" } else { ",zoned=on,zoned.zone_size=1M,zoned.max_open=2" };
+            format!("nvme-ns,bus={id},drive={},nsid={},write-cache=on{zones}", disk.drive, disk.number(1))
+        }
         // It has no port multipliers: a disk behind one would be at the port itself.
         Bus::Ahci => format!("ide-hd,bus={id}.{},{}", disk.number(0) & 0xffff, disk.options()),
         _ => {

@@ -44,6 +44,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.power.bound_us = u32::try_from(work.first).unwrap_or(0);
                 self.rest_command()
             }
+            // They are no administrative commands.
+            Ask::Zones | Ask::Zone => Command::default(),
             Ask::Attached => Command::admin(admin::IDENTIFY, 0, data).with(cns::LIST, 0),
             Ask::Allocated => Command::admin(admin::IDENTIFY, 0, data).with(cns::ALLOCATED, 0),
             Ask::Space(at) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The namespaces of the device, as they were found last.
-use orion_metrics::{DiskSpace, Row};
+use crate::wire::zone::ZONES;
+use orion_metrics::{DiskSpace, DiskZones, Row, ZONES_PER_ROW, ZoneRow};
 
 /// Namespaces that are shown at most.
 pub const SPACES_MAX: usize = 32;
@@ -14,15 +15,24 @@ pub struct Spaces {
     pub attached: u32,
     rows: [DiskSpace; SPACES_MAX],
     count: usize,
+    zones: [ZoneRow; ZONES],
+    zones_count: usize,
 }
 
 impl Spaces {
     /// None.
-    pub const EMPTY: Self = Self { ids: [0; SPACES_MAX], attached: 0, rows: [DiskSpace::NONE; SPACES_MAX], count: 0 };
+    pub const EMPTY: Self = Self {
+        zones: [ZoneRow::EMPTY; ZONES],
+        zones_count: 0,
+        ids: [0; SPACES_MAX],
+        attached: 0,
+        rows: [DiskSpace::NONE; SPACES_MAX],
+        count: 0,
+    };
 
     /// Nothing was found.
     pub fn forget(&mut self) {
-        (self.count, self.attached, self.ids) = (0, 0, [0; SPACES_MAX]);
+        (self.count, self.zones_count, self.attached, self.ids) = (0, 0, 0, [0; SPACES_MAX]);
     }
 
     /// Those in `ids` are attached.
@@ -57,9 +67,26 @@ impl Spaces {
         }
     }
 
+    /// A zone was found.
+    pub fn push_zone(&mut self, zone: ZoneRow) {
+        if let Some(place) = self.zones.get_mut(self.zones_count) {
+            *place = zone;
+            self.zones_count += 1;
+        }
+    }
+
     /// The row `index`.
     pub fn row(&self, unit: u8, index: usize) -> Option<Row> {
-        let row = self.rows.get(index).filter(|_| index < self.count)?;
-        Some(Row::DiskSpace(DiskSpace { unit, ..*row }))
+        if let Some(index) = index.checked_sub(self.count) {
+            return self.zones_row(unit, index);
+        }
+        self.rows.get(index).map(|row| Row::DiskSpace(DiskSpace { unit, ..*row }))
+    }
+
+    fn zones_row(&self, unit: u8, index: usize) -> Option<Row> {
+        let zones = self.zones.get(..self.zones_count)?.chunks(ZONES_PER_ROW).nth(index)?;
+        let mut row = DiskZones { count: u8::try_from(zones.len()).unwrap_or(0), ..DiskZones::none(unit) };
+        row.list.iter_mut().zip(zones).for_each(|(to, from)| *to = *from);
+        Some(Row::DiskZones(row))
     }
 }

@@ -31,6 +31,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 }
                 None
             }
+            Step::Next(ask @ (Ask::Zones | Ask::Zone)) => {
+                task.look = now.after(LOOK_NS);
+                self.ask_zone(ask);
+                None
+            }
             Step::Next(ask) => {
                 task.step = Step::Sent(ask);
                 task.look = now.after(LOOK_NS);
@@ -90,7 +95,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Ask::Allocated if !done => Step::Next(Ask::Space(0)),
             Ask::Attached | Ask::Space(_) if !done && task.work.verb != Verb::Namespaces => Step::Settle,
             _ if !done => return self.order_refused(status),
-            Ask::Format | Ask::Power => Step::Settle,
+            Ask::Format | Ask::Power | Ask::Zones | Ask::Zone => Step::Settle,
             Ask::Rest => {
                 self.power.agreed(done);
                 Step::Settle
