@@ -18,6 +18,7 @@ use std::vec;
 use std::vec::Vec;
 
 mod errors;
+mod hostile;
 mod setup;
 mod traffic;
 

@@ -43,6 +43,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
             ("orion-nvme", "orion_nvme", ""),
+            ("orion-am53c974", "orion_am53c974", ""),
         ],
     ),
 ];

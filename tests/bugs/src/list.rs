@@ -20,7 +20,7 @@ const GPT: &str = "shared/gpt/src/engine.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 57] = [
+pub const BUGS: [Bug; 62] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -237,5 +237,35 @@ pub const BUGS: [Bug; 57] = [
         "record.state != State::Held",
         "false",
         "a second answer to a request is taken for the end of the next",
+    ),
+    bug(
+        "shared/am53c974/src/connection.rs",
+        "(State::Connected, record.saved)",
+        "(State::Connected, record.moved)",
+        "a target that comes back goes on where it left, not where it saved",
+    ),
+    bug(
+        "shared/am53c974/src/connection.rs",
+        "other.is_out() && !(tagged && other.tagged)",
+        "false",
+        "a unit without tags gets a second command",
+    ),
+    bug(
+        "shared/am53c974/src/chip.rs",
+        "left.saturating_add(u32::try_from(self.fifo_count()).unwrap_or(0))",
+        "left",
+        "bytes that wait in the adapter's FIFO count as written",
+    ),
+    bug(
+        "shared/am53c974/src/chip.rs",
+        "missing(self) > len - received",
+        "false",
+        "what the DMA engine holds where a target stops stays there",
+    ),
+    bug(
+        "shared/am53c974/src/slot.rs",
+        "sensing && self.able && !self.refuses && self.agreement != Agreement::ASYNCHRONOUS",
+        "false",
+        "a target that lost its power is spoken to as was agreed before",
     ),
 ];
