@@ -192,6 +192,29 @@ fn a_device_reaches_only_data_of_clients_with_a_grant_on_it() {
     assert_eq!((config("blk_d0"), config("blk_d4"), config("blk_d1")), (2, 1, 0));
 }
 
+/// An adapter of 32 bits shares a client's data region with others, or has one beside theirs.
+#[test]
+fn what_a_32_bit_device_reaches_lies_below_4_gib() {
+    for text in
+        [include_str!("../../../tests/xml/good/bus-every.xml"), include_str!("../../../docs/examples/every-bus.xml")]
+    {
+        for (board, options) in boards() {
+            let plan = plan(text, board, &options);
+            let short: Vec<&str> =
+                plan.disks.iter().filter(|disk| disk.bus.is_32_bit()).map(|disk| disk.device.as_str()).collect();
+            let reached =
+                |region: &&orion_system::plan::Region| region.dma_by.iter().any(|by| short.contains(&by.as_str()));
+            let (low, others): (Vec<_>, Vec<_>) = plan.regions.iter().partition(reached);
+            assert!(
+                low.len() >= 2 && low.iter().all(|region| region.bus.unwrap() + region.size <= 1 << 32),
+                "{board:?}"
+            );
+            let high = others.iter().filter_map(|region| region.bus).filter(|bus| *bus >= 1 << 32).count();
+            assert_eq!(high > 0, board == Board::Host, "the host has its memory above");
+        }
+    }
+}
+
 #[test]
 fn more_than_four_disks_of_the_aarch64_board_go_to_pci() {
     let plan = plan(LARGE, Board::QemuVirtAarch64, &Options::default());
