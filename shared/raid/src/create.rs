@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! Superblocks of new arrays, as mdadm makes them.
+use crate::superblock::Ppl;
 use crate::wire::{FAULTY, SPARE, SUPER_BYTES, feature};
 use crate::{Geometry, Kind, Level, MEMBERS_MAX, Role, Super, Uuid, Version};
 use heapless::Vec;
 
 /// Roles that mdadm makes room for.
 const ROLES: usize = 128;
+/// Sectors of a partial parity log: its header, and 1 MiB.
+const PPL_SECTORS: u64 = 8 + 2048;
 /// Sectors that 1.0 keeps for itself at a device's end.
 const TAIL: u64 = 24;
 
@@ -28,6 +31,8 @@ pub struct New<'a> {
     pub chunk: u32,
     /// First sector of data, for 1.1 and 1.2.
     pub data_offset: u64,
+    /// RAID 5 gets a partial parity log, between the superblock and the data: 1.1 and 1.2.
+    pub ppl: bool,
     /// All copies, and parity, are known to agree already: nothing is put in sync first.
     pub clean: bool,
 }
@@ -62,6 +67,9 @@ impl New<'_> {
     /// Why there can be no such array.
     pub fn supers<'a>(&'a self, devices: &'a [Device]) -> Result<impl Iterator<Item = Super> + 'a, Kind> {
         let members = devices.iter().filter(|device| !device.spare).count();
+        if self.ppl && (self.level != 5 || self.version == Version::V10 || self.data_offset < 8 + 8 + 8 + 32) {
+            return Err(Kind::NoPpl);
+        }
         if members > ROLES || devices.len() > ROLES || self.name.len() > 32 {
             return Err(Kind::TooMany);
         }
@@ -86,6 +94,13 @@ impl New<'_> {
         Ok(numbered.map(move |(number, device)| self.one(number, device, raid_disks, used, &roles)))
     }
 
+    /// Where the partial parity log goes: as much as mdadm makes, or as there is room.
+    fn ppl(&self, super_offset: u64) -> Option<Ppl> {
+        let at = super_offset + 8;
+        let room = self.data_offset.checked_sub(at).filter(|_| self.ppl && self.level == 5)?;
+        Some(Ppl { at, sectors: u16::try_from(room.min(PPL_SECTORS)).ok()? })
+    }
+
     fn one(&self, number: u32, device: &Device, raid_disks: u32, used: u64, roles: &[u16]) -> Super {
         let super_offset = match self.version {
             Version::V11 => 0,
@@ -102,7 +117,11 @@ impl New<'_> {
             name,
             level: self.level,
             layout: self.layout,
-            features: if self.level == 0 { feature::RAID0_LAYOUT } else { 0 },
+            features: match self.level {
+                0 => feature::RAID0_LAYOUT,
+                5 if self.ppl => feature::PPL,
+                _ => 0,
+            },
             chunk: self.chunk,
             raid_disks,
             size: used,
@@ -116,10 +135,11 @@ impl New<'_> {
             events: 0,
             created: self.created,
             updated: self.created,
-            resync: (redundant && !self.clean).then_some(0),
+            resync: (redundant && !self.clean && !roles.contains(&FAULTY)).then_some(0),
             recovery: None,
             reshape: None,
             bitmap: None,
+            ppl: self.ppl(super_offset),
             log: None,
             flags: 0,
         }

@@ -11,9 +11,11 @@ mod find;
 mod flush;
 mod lines;
 mod locks;
+mod log;
 mod members;
 mod meta;
 mod mirror;
+mod replay;
 mod spread;
 mod stripe;
 mod sums;
@@ -35,12 +37,14 @@ pub const SLOTS: usize = 64;
 /// Most lower requests of one request: copies of a mirror, members of a stripe at a time.
 pub const FANOUT: usize = 8;
 /// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
-pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES;
+pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES;
 const _: () = assert!(background::WINDOW_BYTES <= lines::LINES_BYTES, "mirrors have no lines, and windows instead");
 
 /// The kept request that writes superblocks, and the one for what goes on in the background.
 const META: u16 = 0;
 const BACKGROUND: u16 = 1;
+/// The one that writes partial parity logs.
+const LOG: u16 = 2;
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +97,10 @@ pub struct Raid {
     background: background::Background,
     lines: lines::Lines,
     sums: sums::Sums,
+    log: log::Log,
+    replay: replay::Replay,
+    /// It serves: what it asked on its own before is answered.
+    started: bool,
     /// The layer's own memory.
     work: Buf,
     /// Binary logarithm of the sectors of a block.
@@ -115,6 +123,9 @@ impl Raid {
             background: background::Background::default(),
             lines: lines::Lines::default(),
             sums: sums::Sums::default(),
+            log: log::Log::default(),
+            replay: replay::Replay::nothing(),
+            started: false,
             work,
             scale: 0,
             fault: None,
@@ -266,12 +277,23 @@ impl Raid {
 impl Layer for Raid {
     type Ctx = Ctx;
     const FANOUT: usize = FANOUT;
-    const KEPT: u16 = 2;
+    const KEPT: u16 = 3;
 
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
         if self.geometry.is_none() && self.fault.is_none() {
             self.find(io);
         }
+        if self.geometry.is_some() && self.log.there && !self.started {
+            self.replay_on(io);
+            if !self.replay.is_done() {
+                return Start::Starting;
+            }
+            if !self.replay_judged(self.find.force) {
+                self.fault = Some(crate::Error { kind: crate::Kind::Dirty, at: 0 });
+                self.geometry = None;
+            }
+        }
+        self.started = self.geometry.is_some();
         match (&self.geometry, self.fault) {
             (Some(_), _) => Start::Ready,
             (_, Some(_)) => Start::Refused(Error::Offline),
@@ -324,8 +346,12 @@ impl Layer for Raid {
     }
 
     fn complete(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
-        if self.geometry.is_none() {
-            return self.found(done, io);
+        if !self.started {
+            let replays = self.geometry.is_some();
+            return if replays { self.replay_ended(done, io) } else { self.found(done, io) };
+        }
+        if Some(id) == io.kept(LOG) {
+            return self.logged(child, done, io);
         }
         if Some(id) == io.kept(META) {
             return self.wrote(child, done, io);
@@ -358,7 +384,7 @@ impl Layer for Raid {
         if self.lines.gathering > 0 {
             self.begin_lines(io);
         }
-        let quiet = self.locks.is_empty() && self.lines.is_idle() && self.background.is_idle();
+        let quiet = self.locks.is_empty() && self.lines.is_idle() && self.log.is_idle() && self.background.is_idle();
         let rest = self.meta.rest(now, quiet);
         self.go_on(io);
         let work = self.look_for_work(now, io);

@@ -19,6 +19,7 @@ mod fault;
 pub mod geometry;
 pub mod old;
 pub mod parity;
+mod ppl;
 pub mod probe;
 mod read;
 mod superblock;
@@ -35,7 +36,7 @@ pub use engine::Raid;
 pub use fault::{Error, Kind};
 pub use geometry::{Geometry, Level};
 pub use read::{Read, read};
-pub use superblock::{Log, Reshape, Role, Super, Uuid, Version};
+pub use superblock::{Log, Ppl, Reshape, Role, Super, Uuid, Version};
 
 /// Bytes of a sector.
 pub const SECTOR: usize = 512;

@@ -107,6 +107,7 @@ pub(crate) fn parse(bytes: &[u8], big: bool, sector: u64, sectors: u64) -> Resul
         recovery: None,
         reshape: (minor == 91).then(|| reshape(&words)),
         bitmap: None,
+        ppl: None,
         log: None,
         flags: 0,
     };

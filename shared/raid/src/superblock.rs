@@ -68,6 +68,15 @@ pub struct Log {
     pub shift: u8,
 }
 
+/// The place of the partial parity log, which takes that of the bitmap in a superblock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ppl {
+    /// Its first sector on the device.
+    pub at: u64,
+    /// Its sectors.
+    pub sectors: u16,
+}
+
 /// A superblock. Sizes and offsets are in sectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Super {
@@ -117,6 +126,8 @@ pub struct Super {
     pub reshape: Option<Reshape>,
     /// First sector of the bitmap on the device.
     pub bitmap: Option<u64>,
+    /// The place of the partial parity log.
+    pub ppl: Option<Ppl>,
     /// The list of bad blocks.
     pub log: Option<Log>,
     /// Bits: 1: write-mostly; 2: fail fast.
@@ -179,7 +190,7 @@ impl Super {
             size: self.size.into(),
             chunk: self.chunk.into(),
             raid_disks: self.raid_disks.into(),
-            bitmap_offset: self.bitmap.map_or(Some(0), from)?.into(),
+            bitmap_offset: self.ppl.map_or_else(|| self.bitmap.map_or(Some(0), from), |ppl| self.ppl_word(ppl))?.into(),
             new_level: to(reshape.map(|r| r.level)),
             reshape_position: reshape.map_or(0, |r| r.position).into(),
             delta_disks: to(reshape.map(|r| r.delta_disks)),
@@ -204,6 +215,12 @@ impl Super {
             roles: u32::try_from(self.roles.len()).ok()?.into(),
             pad3: [0; 32],
         })
+    }
+
+    /// Where the partial parity log is: sectors from here, signed, and its size, in 16 bits each.
+    fn ppl_word(&self, ppl: Ppl) -> Option<u32> {
+        let from = i16::try_from(ppl.at.wrapping_sub(self.super_offset).cast_signed()).ok()?;
+        Some(u32::from(from.cast_unsigned()) | u32::from(ppl.sectors) << 16)
     }
 
     /// Whether an unfinished write may have left parity, or copies, that disagree.
@@ -305,6 +322,7 @@ fn parse_1(bytes: &[u8], sector: u64, sectors: u64) -> Result<Super, Kind> {
         recovery: has(feature::RECOVERY).then(|| head.recovery_offset.get()),
         reshape: has(feature::RESHAPE).then(|| reshape(head)),
         bitmap: bitmap_at(head, sector, sectors)?,
+        ppl: ppl_at(head, sector, sectors)?,
         log: log(head, sector, sectors)?,
         flags: head.flags,
     };
@@ -329,6 +347,16 @@ fn bitmap_at(head: &Head, sector: u64, sectors: u64) -> Result<Option<u64>, Kind
         return Ok(None);
     }
     from(sector, head.bitmap_offset.get(), sectors).map(Some).ok_or(Kind::Bitmap)
+}
+
+fn ppl_at(head: &Head, sector: u64, sectors: u64) -> Result<Option<Ppl>, Kind> {
+    if head.features.get() & feature::PPL == 0 {
+        return Ok(None);
+    }
+    let [a, b, c, d] = head.bitmap_offset.get().to_le_bytes();
+    let (offset, size) = (i16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+    let at = sector.checked_add_signed(offset.into()).filter(|at| at.saturating_add(size.into()) <= sectors);
+    at.map(|at| Some(Ppl { at, sectors: size })).ok_or(Kind::Bitmap)
 }
 
 fn log(head: &Head, sector: u64, sectors: u64) -> Result<Option<Log>, Kind> {

@@ -6,6 +6,7 @@ mod engine;
 mod golden;
 mod image;
 mod life;
+mod logs;
 mod parity;
 mod places;
 mod rig;

@@ -18,6 +18,7 @@ fn members(level: i32, layout: u32, chunk: u32, sizes: &[u64]) -> Vec<Vec<u8>> {
         layout,
         chunk,
         data_offset: 64,
+        ppl: false,
         clean: true,
     };
     let device = |sectors: &u64| Device { sectors: *sectors, uuid: Uuid([1; 16]), spare: false, missing: false };

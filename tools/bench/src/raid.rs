@@ -14,7 +14,7 @@ pub const RAID1: Plan = Plan { level: Level::Raid1, chunk: 0, offset: 2048, most
 pub const RAID10: Plan = Plan { level: Level::Raid10(Copies::NEAR2), chunk: 128, offset: 2048, mostly: 0 };
 
 /// Slots of the node: as many as are kept are needed beside the clients'.
-const SLOTS: usize = 34;
+const SLOTS: usize = 35;
 /// The layer's memory, behind that of a write.
 const WORK: Buf = Buf { region: RegionId(0), offset: 4096 };
 /// Small writes of a round.

@@ -137,6 +137,7 @@ impl Raid {
         let synced = self.meta.sync.is_none() || !self.redundant() || self.read_only;
         self.locks.is_empty()
             && self.lines.is_idle()
+            && self.log.is_idle()
             && work.is_idle()
             && done
             && rebuilt
@@ -165,7 +166,8 @@ impl Raid {
 
     /// Gives a spare the place of a member that is missing.
     fn adopt(&mut self, io: &mut Io<'_, Ctx>) {
-        let Some(geometry) = &self.geometry else { return };
+        // What the log of a new member holds would have to be known first.
+        let Some(geometry) = self.geometry.as_ref().filter(|_| !self.log.there) else { return };
         let Some(role) = (0..geometry.members()).find(|role| !self.members.is_used(*role)) else { return };
         let need = geometry.used(role);
         let used = |port: u8| self.members.role_of(port).is_some();

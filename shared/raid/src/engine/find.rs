@@ -2,6 +2,7 @@
 //! Reads the superblocks of the devices below, and puts the array together.
 use super::lines::Lines;
 use super::members::{Member, bit};
+use super::replay::Replay;
 use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
 use crate::wire::{SUPER_BYTES, feature};
 use crate::{Array, Error, Geometry, Kind, Level, Super, Uuid, Version, assemble, probe};
@@ -116,7 +117,8 @@ impl Raid {
         let array = Array::assemble(&supers, set)?;
         let here = |kind| Error { kind, at: 0 };
         served(&array).map_err(here)?;
-        if array.is_doubtful() && !self.find.force {
+        let logs = array.newest.has(feature::PPL);
+        if array.is_doubtful() && !self.find.force && !logs {
             return Err(here(Kind::Dirty));
         }
         self.scale = 0;
@@ -146,6 +148,15 @@ impl Raid {
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
         self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array);
+        if logs && self.members.filling != 0 {
+            return Err(here(Kind::Rebuilding));
+        }
+        if logs {
+            self.log.there = true;
+            self.log.signature = crate::ppl::signature(set);
+            let dirty = array.newest.is_dirty();
+            self.replay = if dirty { Replay::default() } else { Replay::nothing() };
+        }
         self.serve(array.geometry).map_err(here)
     }
 
@@ -168,6 +179,9 @@ impl Raid {
                 return Err(Kind::Blocks);
             }
         }
+        if self.log.there && self.lines_each() == 0 {
+            return Err(Kind::NoPpl);
+        }
         self.geometry = Some(geometry);
         Ok(())
     }
@@ -179,7 +193,7 @@ fn served(array: &Array) -> Result<(), Kind> {
     if let Some(reshape) = newest.reshape {
         return Err(Kind::Reshaping(reshape.position));
     }
-    if newest.has(feature::PPL) || newest.has(feature::PPLS) {
+    if newest.has(feature::PPLS) || (newest.has(feature::PPL) && newest.level != 5) {
         return Err(Kind::HasJournal);
     }
     if newest.has(feature::BAD_BLOCKS) { Err(Kind::Log) } else { Ok(()) }

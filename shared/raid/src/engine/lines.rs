@@ -25,6 +25,8 @@ pub(super) enum Phase {
     Gather,
     /// What is needed is read.
     Read,
+    /// It waits until what it writes is logged.
+    Log,
     /// Data and parity are written.
     Write,
 }
@@ -181,6 +183,20 @@ impl Lines {
     /// What follows in its list.
     pub fn next(&self, id: Id) -> Option<Id> {
         self.links.get(id.index()).copied().flatten()
+    }
+
+    /// Leaves only the first request of a line; the others come before those that wait.
+    pub fn keep_first(&mut self, n: usize) {
+        let Some(line) = self.all.get_mut(n) else { return };
+        let Some(first) = line.list.first else { return };
+        let Some(rest) = self.links.get_mut(first.index()).and_then(Option::take) else { return };
+        let last = line.list.last;
+        if let Some(link) = last.and_then(|last| self.links.get_mut(last.index())) {
+            *link = line.queue.first;
+        }
+        let end = if line.queue.first.is_some() { line.queue.last } else { last };
+        line.queue = List { first: Some(rest), last: end };
+        line.list = List { first: Some(first), last: Some(first) };
     }
 
     /// The line has done all of its list: it gathers what waited, or is free.

@@ -280,7 +280,10 @@ impl Raid {
         own.updated = own.updated.saturating_add(1);
         own.roles.clone_from(&meta.writes_roles);
         own.role = crate::Role::Active(u16::try_from(role).ok()?);
-        own.resync = if in_use { Some(0) } else { sync };
+        // An array in use is told from one that never was in sync, where a log makes the difference once a member is missing.
+        let doubtful = own.ppl.is_some() && self.members.whole.count_ones() < own.raid_disks;
+        let place = sync.filter(|_| doubtful).map_or(0, |place| place.max(8));
+        own.resync = if in_use { Some(place) } else { sync };
         own.recovery = member.said;
         let recovers = if member.said.is_some() { feature::RECOVERY } else { 0 };
         own.features = own.features & !feature::RECOVERY | recovers;

@@ -106,6 +106,11 @@ impl Raid {
     }
 
     fn begin_line(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
+        if self.logs() && self.missing().next().is_some() {
+            // A log says nothing of a member that is missing, or may be after a restart: one at a time, so that either its data or
+            // others' are written with parity.
+            self.lines.keep_first(n);
+        }
         let Some(line) = self.lines.get(n).copied() else { return };
         let (mut low, mut high, mut writes, mut wants, mut lost) = (u64::MAX, 0, 0, 0, 0);
         let (mut sync, mut fua) = (false, false);
@@ -136,11 +141,15 @@ impl Raid {
             let fresh = Line { band: line.band, list: line.list, queue: line.queue, ..Line::default() };
             *line = Line { low, high, writes, wants, lost, sync, fua, ..fresh };
         }
+        if writes != 0 && self.logs() && self.stripe_of(n).is_some_and(|stripe| self.rows(n, &stripe, io).is_none()) {
+            self.lines.keep_first(n);
+            return self.begin_line(n, io);
+        }
         self.read_line(n, io);
     }
 
     /// The stripe of a line.
-    fn stripe_of(&self, n: usize) -> Option<Stripe> {
+    pub(super) fn stripe_of(&self, n: usize) -> Option<Stripe> {
         let line = self.lines.get(n)?;
         self.geometry.as_ref()?.stripe(line.band.checked_mul(self.lines.height)?)
     }
@@ -153,7 +162,7 @@ impl Raid {
     }
 
     /// The sectors of a member that are written.
-    fn cover(&self, line: &Line, role: u32, io: &Io<'_, Ctx>) -> u64 {
+    pub(super) fn cover(&self, line: &Line, role: u32, io: &Io<'_, Ctx>) -> u64 {
         let requests = self.lines.each(line.list).map(|id| io.request(id)).filter(|req| req.op.modifies());
         let own = requests.filter_map(|req| self.piece_of(&req)).filter(|(of, ..)| *of == role);
         own.fold(0, |all, (_, at, sectors)| all | mask(at, sectors))
@@ -286,7 +295,7 @@ impl Raid {
         match line.phase {
             Phase::Read => self.line_read(n, io),
             Phase::Write => self.line_written(n, io),
-            Phase::Free | Phase::Gather => {}
+            Phase::Free | Phase::Gather | Phase::Log => {}
         }
     }
 
@@ -303,7 +312,18 @@ impl Raid {
         if !self.compute(n, &stripe, io) {
             return self.line_failed(n, io);
         }
-        let writes = self.to_write(n, &stripe);
+        if line.writes != 0 && self.logs() && self.members.is_used(stripe.p) {
+            return self.log_line(n, io);
+        }
+        self.write_line(n, io);
+    }
+
+    /// Writes what is in a line's memory.
+    pub(super) fn write_line(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
+        if self.meta.broken().is_some() {
+            return self.line_failed(n, io);
+        }
+        let writes = self.stripe_of(n).map_or(0, |stripe| self.to_write(n, &stripe));
         if let Some(line) = self.lines.get_mut(n) {
             (line.phase, line.todo) = (Phase::Write, writes);
         }
@@ -369,6 +389,7 @@ impl Raid {
             self.answer(id, done, changed && req.op != Op::Read, io);
         }
         self.lines.done(n, io);
+        self.log_done(n, io);
         if changed {
             self.go_on(io);
         }

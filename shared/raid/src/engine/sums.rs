@@ -15,11 +15,11 @@ pub(super) const PIECE: usize = 4096;
 /// Private memory.
 #[derive(Debug)]
 pub(super) struct Sums {
-    p: [u8; PIECE],
+    pub p: [u8; PIECE],
     q: [u8; PIECE],
-    data: [u8; PIECE],
+    pub data: [u8; PIECE],
     /// What computes.
-    machine: Parity,
+    pub machine: Parity,
 }
 
 impl Default for Sums {
@@ -33,14 +33,14 @@ fn part(bytes: &mut [u8; PIECE], len: usize) -> &mut [u8] {
 }
 
 /// Pieces of the sectors `low..high`: the first sector and the bytes of each.
-fn pieces(low: u64, high: u64) -> impl Iterator<Item = (u64, usize)> {
+pub(super) fn pieces(low: u64, high: u64) -> impl Iterator<Item = (u64, usize)> {
     let step = PIECE as u64 / 512;
     (low..high).step_by(PIECE / 512).map(move |at| (at, usize::try_from((high - at).min(step)).unwrap_or(0) * 512))
 }
 
 impl Raid {
     /// Adds what the members of `set` hold in a piece to both sums.
-    fn add_up(&mut self, n: usize, stripe: &Stripe, set: Roles, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
+    pub(super) fn add_up(&mut self, n: usize, stripe: &Stripe, set: Roles, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
         let Sums { machine, p, q, data } = &mut self.sums;
         let (p, q, data) = (part(p, len), part(q, len), part(data, len));
         for role in stripe.members().filter(|role| set & bit(*role) != 0) {
@@ -53,7 +53,7 @@ impl Raid {
         }
     }
 
-    fn load(&mut self, n: usize, stripe: &Stripe, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
+    pub(super) fn load(&mut self, n: usize, stripe: &Stripe, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
         let Sums { p, q, .. } = &mut self.sums;
         io.read_payload(self.lines.buf(self.work, n, stripe.p, at), part(p, len));
         if let Some(role) = stripe.q {

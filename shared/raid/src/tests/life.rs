@@ -185,6 +185,31 @@ impl Life {
         self.look();
     }
 
+    /// The same, and a member is gone when the power is back.
+    pub fn crash_and_lose(&mut self, after: u64, port: usize) {
+        self.rig.disks.left = Some(after);
+        self.live(20);
+        self.rig.run(50);
+        self.take();
+        self.rig.crash();
+        self.rig.disks.disks[port].dead = true;
+        self.out.clear();
+        self.rig.start();
+        // What was being written to several members, or was and is not flushed, and one of these is gone, is neither old nor
+        // new: that is beyond this log.
+        for at in
+            (0..).zip(&self.model.since).filter(|(_, since)| !since.is_empty()).map(|(at, _)| at).collect::<Vec<_>>()
+        {
+            let version = self.next;
+            self.next += 1;
+            assert!(self.rig.write(version, at, 1).status.is_ok());
+            self.model.begins(at, version);
+            self.model.ends(at, version);
+        }
+        assert!(self.rig.ask(Op::Flush, 0, 0, 0).status.is_ok());
+        self.look();
+    }
+
     /// Reads everything, twice: what is found is legal, and stays.
     fn look(&mut self) {
         let sectors = self.model.durable.len() as u64;

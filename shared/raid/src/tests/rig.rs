@@ -227,10 +227,15 @@ pub fn create(new: &New<'_>, sizes: &[u64], spares: usize) -> Vec<Vec<u8>> {
     images
 }
 
+/// A RAID 5 with a partial parity log.
+pub fn logged(layout: u32, chunk: u32) -> New<'static> {
+    New { ppl: true, data_offset: 64, ..new(5, layout, chunk) }
+}
+
 /// An array of 1.2, data from sector 64 on.
 pub fn new(level: i32, layout: u32, chunk: u32) -> New<'static> {
     let (version, set) = (Version::V12, Uuid([9; 16]));
-    New { version, set, name: "test:rig", created: 1, level, layout, chunk, data_offset: 64, clean: true }
+    New { version, set, name: "test:rig", created: 1, level, layout, chunk, data_offset: 64, ppl: false, clean: true }
 }
 
 /// What version `version` of a sector holds: 0 is zeroes.

@@ -40,6 +40,9 @@ pub struct Args {
     /// The array's name
     #[arg(short = 'N', long, default_value = "")]
     name: String,
+    /// `ppl`: RAID 5 gets a partial parity log, so that a loss of power leaves no hole; `resync`: without one
+    #[arg(short = 'k', long, value_name = "HOW", value_parser = ["ppl", "resync"])]
+    consistency_policy: Option<String>,
     /// All images hold the same, or zeroes: nothing is put in sync first
     #[arg(long)]
     assume_clean: bool,
@@ -76,6 +79,9 @@ impl Args {
         let chunk = if matches!(self.level, -1 | 1) { 0 } else { self.chunk.saturating_mul(2) };
         let layout = words::layout(self.level, self.layout.as_deref())?;
         let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
+        // By default, where there is one.
+        let has = self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64 && self.spare_devices == 0;
+        let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
         let new = New {
             version: self.metadata,
             set: random()?,
@@ -85,6 +91,7 @@ impl Args {
             layout,
             chunk,
             data_offset: self.data_offset.saturating_mul(2),
+            ppl,
             clean: self.assume_clean,
         };
         let mut files = Vec::new();
