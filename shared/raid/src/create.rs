@@ -7,8 +7,9 @@ use heapless::Vec;
 
 /// Roles that mdadm makes room for.
 const ROLES: usize = 128;
-/// Sectors of a partial parity log: its header, and 1 MiB.
-const PPL_SECTORS: u64 = 8 + 2048;
+/// Sectors of a partial parity log, its header included: where there is room for 128 KiB behind it Linux writes several logs in
+/// turn.
+const PPL_SECTORS: u64 = 256;
 /// Sectors that 1.0 keeps for itself at a device's end.
 const TAIL: u64 = 24;
 
