@@ -22,7 +22,7 @@ pub use setup::UNMAPPED;
 
 use core::fmt::Debug;
 use orion_block::{Instant, Limits};
-use orion_driver::{CHANGED, Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Unit};
+use orion_driver::{CHANGED, Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Text, Unit};
 use orion_metrics::{Counter, Reply};
 use orion_pd::config::Device;
 use orion_pd::links::{UpperRings, whole};
@@ -244,7 +244,10 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         let disks = (0..).zip(self.devices);
         let rows = disks.filter_map(|(unit, device)| {
             let health = self.disk.health(Unit(unit))?;
-            Some(health.rows(unit, device.name.as_str(), self.disk.identity(Unit(unit))))
+            let size = self.disk.limits(Unit(unit)).map_or_else(Text::default, |limits| {
+                Text::format(format_args!("{} blocks of {} bytes", limits.capacity, limits.block.bytes()))
+            });
+            Some(health.rows(unit, device.name.as_str(), self.disk.identity(Unit(unit)), size))
         });
         let reports = (0..).map_while(|index| self.disk.report(index));
         self.reporter.publish(world, rows.flatten().chain(reports));

@@ -74,6 +74,9 @@ fn show<W: World>(disk: &Disk, world: &mut W) {
         Maybe(health.power_cycles, ""),
         Maybe(health.unsafe_shutdowns, ""),
     ));
+    if !health.size.as_str().is_empty() {
+        world.print(format_args!("  size {}", health.size));
+    }
     if !health.power.as_str().is_empty() {
         world.print(format_args!("  power {}", health.power));
     }

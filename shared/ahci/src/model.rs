@@ -48,7 +48,7 @@ pub enum Mischief {
     Lose,
     /// The command fails, and the log of queued errors names this slot.
     BlameOther(u8),
-    /// The command fails, and the log of queued errors has a wrong checksum.
+    /// The command fails, and the log of queued errors is damaged: it names another, and its checksum is wrong.
     BadLog,
     /// The command fails, and so does reading the log.
     NoLog,

@@ -28,6 +28,14 @@ impl Text {
         Self { len, ..text }
     }
 
+    /// What is formatted, as far as it fits.
+    pub fn format(args: fmt::Arguments<'_>) -> Self {
+        let mut line = Line { bytes: [0; 40], len: 0 };
+        // What does not fit is cut off.
+        let _ = fmt::Write::write_fmt(&mut line, args);
+        Self::new(line.bytes.get(..line.len).unwrap_or_default())
+    }
+
     /// It as a string.
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.as_flattened().get(..usize::from(self.len)).unwrap_or_default();
@@ -38,6 +46,22 @@ impl Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// Text that is being written.
+struct Line {
+    bytes: [u8; 40],
+    len: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(text.bytes()) {
+            *to = from;
+            self.len += 1;
+        }
+        Ok(())
     }
 }
 
@@ -67,6 +91,8 @@ pub struct Health {
     pub firmware: Text,
     /// What it is called, wherever it is attached.
     pub identity: Text,
+    /// How large it is now: its driver says so, whatever those above were told.
+    pub size: Text,
     /// In which power state it is.
     pub power: Text,
     /// Whether it says that it is about to fail, or has failed in part.
@@ -106,5 +132,10 @@ mod tests {
         assert_eq!(Text::new(b"a\x1b[2Jb\xff").to_string(), "a?[2Jb?");
         assert_eq!(Text::new(&[b'x'; 64]).as_str().len(), 40);
         assert_eq!(Text::new(b"").as_str(), "");
+        assert_eq!(
+            Text::format(format_args!("{} blocks of {} bytes", 1 << 20, 512)).as_str(),
+            "1048576 blocks of 512 bytes"
+        );
+        assert_eq!(Text::format(format_args!("{:0>64}", 1)).as_str(), "0".repeat(40));
     }
 }

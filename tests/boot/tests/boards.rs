@@ -122,7 +122,7 @@ fn the_audit_of_a_boot_is_whole() {
     }
 }
 
-/// Two disks, on aarch64 one of them over PCI; two clients, one of which uses both disks.
+/// Two disks, on aarch64 one of them over PCI, with packed rings; two clients, one of which uses both disks.
 #[test]
 fn two_disks_and_two_clients() {
     if skip() {
@@ -132,6 +132,7 @@ fn two_disks_and_two_clients() {
         let boot = boot("tests/boot/systems/two-disks.xml", &format!("--board {board}"));
         assert!(boot.passed, "{board}: no good verdict");
         ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
+        assert_eq!(boot.lines("2 queues, packed ring"), 1, "{board}");
     }
 }
 
@@ -160,6 +161,7 @@ fn the_logical_units_of_a_virtio_scsi_host() {
         assert!(boot.passed, "{board}: no good verdict");
         ["left", "right"].into_iter().for_each(|client| assert_verified(&boot, client));
         assert_eq!(boot.lines("s1: virtio-scsi, target 1, logical unit 0: QEMU QEMU HARDDISK"), 1, "{board}");
+        assert_eq!(boot.lines(", 2 queues"), 2, "{board}: one line for each unit");
     }
 }
 

@@ -39,6 +39,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-gpt", "orion_gpt", ""),
             ("orion-nbd", "orion_nbd", ""),
             ("orion-pd", "orion_pd", ""),
+            ("orion-ahci", "orion_ahci", ""),
             ("orion-virtio", "orion_virtio", ""),
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
@@ -126,6 +127,8 @@ fn own_package(file: &str) -> String {
     match package(file) {
         // Splitting a request is tried where requests are split.
         block if block == "orion-block" => "orion-layer".into(),
+        // SCSI commands are, where something carries them.
+        scsi if scsi == "orion-scsi" => "orion-virtio".into(),
         own => own,
     }
 }

@@ -17,10 +17,11 @@ const END: &str = "shared/layer/src/node/end.rs";
 const SPLIT: &str = "shared/layer/src/split.rs";
 const GATEKEEPER: &str = "shared/caps/src/gatekeeper.rs";
 const GPT: &str = "shared/gpt/src/engine.rs";
+const SCSI_PORT: &str = "shared/virtio/src/scsi/port.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 62] = [
+pub const BUGS: [Bug; 71] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -267,5 +268,44 @@ pub const BUGS: [Bug; 62] = [
         "sensing && self.able && !self.refuses && self.agreement != Agreement::ASYNCHRONOUS",
         "false",
         "a target that lost its power is spoken to as was agreed before",
+    ),
+    bug(SCSI_PORT, "data.len.saturating_sub(payload)", "0", "a SCSI read that the device has not done succeeds"),
+    bug(
+        "shared/scsi/src/initiator/ended.rs",
+        "record.done == record.req.blocks && !record.req.fua && !record.syncing",
+        "record.done == record.req.blocks && !record.syncing",
+        "a write with FUA is answered while the SCSI disk may lose it",
+    ),
+    bug(
+        "shared/scsi/src/initiator/admit.rs",
+        "req.end().is_none_or(|end| end > traits.capacity)",
+        "false",
+        "blocks beyond a logical unit are asked for",
+    ),
+    bug("shared/scsi/src/unit/facts.rs", "self.volatile()", "false", "no cache of a SCSI disk is flushed"),
+    bug(
+        "shared/scsi/src/initiator/admit.rs",
+        "most.len >> traits.shift",
+        "left",
+        "more zeroes are said to be written than there is memory for",
+    ),
+    bug(
+        "shared/ahci/src/port/admit.rs",
+        "req.end().is_none_or(|end| end > self.capacity)",
+        "false",
+        "blocks beyond a SATA drive are asked for",
+    ),
+    bug("shared/ahci/src/wire/log.rs", "sum == 0", "true", "a damaged log says which SATA command has failed"),
+    bug(
+        "shared/ahci/src/port/issue.rs",
+        "self.held & !active",
+        "self.held",
+        "SATA commands end before the drive has done them",
+    ),
+    bug(
+        "shared/ahci/src/engine/behind.rs",
+        "ports.get(now).is_none_or(|port| port.rests())",
+        "true",
+        "two drives behind a port multiplier have commands at a time",
     ),
 ];

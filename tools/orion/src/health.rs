@@ -80,6 +80,7 @@ fn disk(state: &State, drive: &Drive) -> String {
     line("model", &[health.model.to_string()]);
     line("serial", &[health.serial.to_string()]);
     line("identity", &[health.identity.to_string()]);
+    line("size", &[health.size.to_string()]);
     line("firmware", &[health.firmware.to_string()]);
     line("temperature", &[some(health.temperature, |degrees| format!("{degrees} \u{b0}C"))]);
     line(
@@ -207,7 +208,7 @@ fn as_json(state: &State) -> Value {
             .map(|pd| FAULTS.map(|counter| (counter.name().to_owned(), Value::from(pd.figures.get(counter)))));
         json!({
             "name": drive.name.as_str(), "driver": drive.pd, "model": health.model.as_str(),
-            "serial": health.serial.as_str(), "firmware": health.firmware.as_str(), "identity": health.identity.as_str(), "power_state": health.power.as_str(),
+            "serial": health.serial.as_str(), "firmware": health.firmware.as_str(), "identity": health.identity.as_str(), "power_state": health.power.as_str(), "size": health.size.as_str(),
             "failing": health.failing,
             "temperature_c": number(health.temperature), "used_percent": number(health.used_percent),
             "spare_percent": number(health.spare_percent), "power_on_hours": number(health.power_on_hours),

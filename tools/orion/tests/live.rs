@@ -122,7 +122,8 @@ fn disks_say_who_they_are() {
         assert_eq!((&disk["name"], &disk["driver"], &disk["serial"]), (&"d0".into(), &"blk_d0".into(), &"d0".into()));
         assert_eq!((&disk["counted_by_driver"]["timeouts"], &disk["temperature_c"]), (&0.into(), &Value::Null));
     }
-    assert!(live.done(&["health"]).contains("serial       d0\n"));
+    let said = live.done(&["health"]);
+    assert!(said.contains("serial       d0\n") && said.contains(" blocks of 512 bytes\n"), "{said}");
 }
 
 /// A namespace as a disk: what is destroyed is asked for twice, is recorded, and needs the right to `admin`.

@@ -71,7 +71,7 @@ impl Model {
             }
             Mischief::BadLog => {
                 self.fail(taken, 0x40);
-                self.drive_for(taken).into_iter().for_each(|drive| drive.log[511] ^= 1);
+                self.drive_for(taken).into_iter().for_each(|drive| drive.log[0] ^= 1);
             }
             Mischief::NoLog => {
                 self.fail(taken, 0x40);

@@ -3,22 +3,27 @@
 use super::{ATTRIBUTES_MAX, Attribute, Health, Text};
 use orion_metrics::{DiskAttributes, DiskState, DiskText, PER_ROW, Row};
 
-/// Rows that a disk takes at most: six texts, its state, its attributes.
-pub const HEALTH_ROWS: usize = 7 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
+/// Rows that a disk takes at most: seven texts, its state, its attributes.
+pub const HEALTH_ROWS: usize = 8 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
 
 /// The text that is about power.
 const POWER: u8 = 5;
+/// The one about its size.
+const SIZE: u8 = 6;
 
 impl Health {
-    /// It as rows, of the disk `unit` that the system calls `name`, and that says `identity` of itself.
-    pub fn rows<'a>(&'a self, unit: u8, name: &'a str, identity: Text) -> impl Iterator<Item = Row> + 'a {
+    /// It as rows, of the disk `unit` that the system calls `name`, and that says `identity` of itself, and is of this
+    /// `size` now.
+    pub fn rows<'a>(&'a self, unit: u8, name: &'a str, identity: Text, size: Text) -> impl Iterator<Item = Row> + 'a {
         let texts = [name, self.model.as_str(), self.serial.as_str(), self.firmware.as_str()];
         let power = Some(self.power).filter(|power| !power.as_str().is_empty());
         let power = power.map(|power| Row::DiskText(DiskText::new(unit, POWER, power.as_str())));
         let texts = (0..).zip(texts).map(move |(what, text)| Row::DiskText(DiskText::new(unit, what, text)));
         let identity = Some(identity).filter(|identity| *identity != Text::default());
         let identity = identity.map(|identity| Row::DiskText(DiskText::new(unit, 4, identity.as_str())));
-        let texts = texts.chain(identity);
+        let size = Some(size).filter(|size| *size != Text::default());
+        let size = size.map(|size| Row::DiskText(DiskText::new(unit, SIZE, size.as_str())));
+        let texts = texts.chain(identity).chain(size);
         let attributes = self.attributes.chunks(PER_ROW).filter(|some| some.iter().any(|one| one.id != 0));
         let attributes = attributes.map(move |some| Row::DiskAttributes(row_of(unit, some)));
         texts.chain(power).chain([Row::DiskState(self.state(unit))]).chain(attributes)
@@ -57,6 +62,7 @@ impl Health {
             Row::DiskText(DiskText { what: 3, text, .. }) => self.firmware = Text::new(text),
             Row::DiskText(DiskText { what: 4, text, .. }) => self.identity = Text::new(text),
             Row::DiskText(DiskText { what: POWER, text, .. }) => self.power = Text::new(text),
+            Row::DiskText(DiskText { what: SIZE, text, .. }) => self.size = Text::new(text),
             Row::DiskState(state) => self.take_state(state),
             Row::DiskAttributes(row) => row.list.iter().for_each(|one| self.take_attribute(*one)),
             _ => {}
@@ -116,8 +122,13 @@ mod tests {
             prop::option::of(0u8..255),
             prop::option::of(0u8..=100),
         );
-        (["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"], state, counts, attributes)
-            .prop_map(|([model, serial, firmware, identity, power], state, counts, list)| {
+        (
+            ["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"],
+            state,
+            counts,
+            attributes,
+        )
+            .prop_map(|([model, serial, firmware, identity, power, size], state, counts, list)| {
                 let mut attributes = [Attribute::default(); ATTRIBUTES_MAX];
                 for (to, (id, [value, worst, threshold], raw)) in attributes.iter_mut().zip(list) {
                     *to = Attribute { id, value, worst, threshold, raw };
@@ -128,6 +139,7 @@ mod tests {
                     firmware: Text::new(firmware.as_bytes()),
                     identity: Text::new(identity.as_bytes()),
                     power: Text::new(power.as_bytes()),
+                    size: Text::new(size.as_bytes()),
                     failing: state.0,
                     temperature: state.1,
                     used_percent: state.2,
@@ -147,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn health_comes_back_as_it_went(health in health(), unit: u8) {
-            let rows: Vec<Row> = health.rows(unit, "d0", health.identity).collect();
+            let rows: Vec<Row> = health.rows(unit, "d0", health.identity, health.size).collect();
             prop_assert!(rows.len() <= HEALTH_ROWS);
             let mut back = Health::default();
             rows.iter().map(|row| Row::parse(&row.bytes()).unwrap()).for_each(|row| back.take(&row));
