@@ -273,7 +273,11 @@ mod tests {
         for (cdb, bytes) in [
             (Cdb::test_unit_ready(), "00 00 00 00 00 00"),
             (Cdb::inquiry(None, 36), "12 00 00 00 24 00"),
+            (Cdb::inquiry(Some(0x80), 252), "12 01 80 00 fc 00"),
+            (Cdb::inquiry(Some(0x83), 252), "12 01 83 00 fc 00"),
             (Cdb::inquiry(Some(0xb0), 64), "12 01 b0 00 40 00"),
+            (Cdb::inquiry(Some(0xb1), 64), "12 01 b1 00 40 00"),
+            (Cdb::inquiry(Some(0xb2), 64), "12 01 b2 00 40 00"),
             (Cdb::mode_sense(8, 192), "1a 08 08 00 c0 00"),
             (Cdb::mode_select(24, true), "15 11 00 00 18 00"),
             (Cdb::start_stop(true), "1b 00 00 00 01 00"),
@@ -284,6 +288,7 @@ mod tests {
             (Cdb::report_luns(8192), "a0 00 00 00 00 00 00 00 20 00 00 00"),
             (Cdb::transfer(false, Width::Ten, 0x1234_5678, 8, false), "28 00 12 34 56 78 00 00 08 00"),
             (Cdb::transfer(true, Width::Ten, 1, 0x102, true), "2a 08 00 00 00 01 00 01 02 00"),
+            (Cdb::transfer(false, Width::Twelve, 0x1234_5678, 0x1_0000, false), "a8 00 12 34 56 78 00 01 00 00 00 00"),
             (Cdb::transfer(true, Width::Twelve, 1, 0x1_0002, true), "aa 08 00 00 00 01 00 01 00 02 00 00"),
             (
                 Cdb::transfer(false, Width::Sixteen, 0x1_0203_0405, 16, false),
