@@ -3,6 +3,7 @@
 use crate::disk::{Attached, DiskShape};
 use crate::random::Random;
 use orion_ahci::model::Abar;
+use orion_am53c974::model::{Manners, Ports, Switch};
 use orion_driver::model::Hardware;
 use orion_nvme::model::ModelRegisters;
 use orion_pci::model::{Shape, Side, function};
@@ -33,9 +34,11 @@ pub enum Registers {
     Ahci(Side<Abar>),
     /// virtio-mmio registers of a SCSI host.
     Scsi(ScsiMmio),
+    /// Either side of a parallel SCSI adapter's function.
+    Parallel(Side<Ports>),
 }
 
-registers!(Registers: BlkConfig, BlkBars, Nvme, Ahci, Scsi);
+registers!(Registers: BlkConfig, BlkBars, Nvme, Ahci, Scsi, Parallel);
 
 /// A controller.
 #[derive(Clone, Debug)]
@@ -48,14 +51,13 @@ pub enum Controller {
     Ahci(orion_ahci::model::Shared),
     /// A virtio SCSI host with one disk.
     Scsi(SharedScsi),
+    /// A parallel SCSI adapter with one disk.
+    Parallel(orion_am53c974::model::Shared),
 }
 
 impl Controller {
     /// A controller of this kind whose disk is `attached`, that reaches `memory`: bus addresses and bytes. Its queues can be as
     /// `options` say, as its driver is told.
-    ///
-    /// # Panics
-    /// Where there is no model of its kind.
     pub fn new(
         bus: Bus,
         shape: DiskShape,
@@ -69,7 +71,7 @@ impl Controller {
             Bus::Nvme => Self::Nvme(nvme(shape, attached, memory, random)),
             Bus::Ahci => Self::Ahci(ahci(shape, attached, memory, random)),
             Bus::VirtioScsi => Self::Scsi(scsi(shape, attached, memory, random)),
-            Bus::Am53c974 => panic!("the simulated world has no parallel SCSI bus"),
+            Bus::Am53c974 => Self::Parallel(parallel(shape, attached, memory, random)),
         }
     }
 
@@ -80,6 +82,7 @@ impl Controller {
             Self::Nvme(model) => model.clone(),
             Self::Ahci(model) => model.clone(),
             Self::Scsi(model) => model.clone(),
+            Self::Parallel(model) => model.clone(),
         }
     }
 
@@ -108,6 +111,14 @@ impl Controller {
                 [at, behind].into_iter().zip(sides.map(Registers::Ahci)).collect()
             }
             Self::Scsi(model) => vec![(at, Registers::Scsi(ScsiMmio(model.clone())))],
+            Self::Parallel(model) => {
+                let mut shape = Shape::new([0x1022, 0x2020], [1, 0, 0], 0);
+                // 128 ports.
+                shape.masks[0] = 0xffff_ff81;
+                let (sides, master) = sides(shape, Ports(model.clone()), bus, len);
+                model.borrow_mut().switch = Some(Switch(master));
+                [at, behind].into_iter().zip(sides.map(Registers::Parallel)).collect()
+            }
         }
     }
 }
@@ -189,8 +200,23 @@ fn ahci(
     Model::new(Shape::default(), vec![(0, drive)], memory)
 }
 
-fn scsi(disk: DiskShape, attached: Attached, memory: Vec<(u64, Window)>, random: &mut Random) -> SharedScsi {
+fn unit(disk: DiskShape, attached: Attached, random: &mut Random) -> Disk {
     let found = Disk::over(disk.blocks as u64, disk.block, Box::new(attached));
-    let found = Disk { write_cache: disk.cache, fua: random.below(2) == 0, ..found };
-    ScsiModel::new(ScsiShape::new(ring_features(random) | 6), ScsiBus::of(found), memory)
+    Disk { write_cache: disk.cache, fua: random.below(2) == 0, ..found }
+}
+
+fn scsi(disk: DiskShape, attached: Attached, memory: Vec<(u64, Window)>, random: &mut Random) -> SharedScsi {
+    let shape = ScsiShape::new(ring_features(random) | 6);
+    ScsiModel::new(shape, ScsiBus::of(unit(disk, attached, random)), memory)
+}
+
+/// As often as not its target behaves as QEMU's, else it uses all that the bus has.
+fn parallel(
+    disk: DiskShape,
+    attached: Attached,
+    memory: Vec<(u64, Window)>,
+    random: &mut Random,
+) -> orion_am53c974::model::Shared {
+    let manners = if random.below(2) == 0 { Manners::PLAIN } else { Manners::lively(random.number()) };
+    orion_am53c974::model::Model::new(ScsiBus::of(unit(disk, attached, random)), manners, memory)
 }

@@ -72,7 +72,8 @@ impl SimDevice {
         let model = self.model.borrow();
         // After a reset there is nothing to be done of what was there before.
         let due = self.due.iter().take(model.held()).min().copied();
-        let news = model.is_notified().then_some(0);
+        // Targets on a bus of their own begin to be busy when they please.
+        let news = (model.is_notified() || model.held() > self.due.len()).then_some(0);
         due.into_iter().chain(news).min().map(|at| at.max(self.stalled)).filter(|at| *at != u64::MAX)
     }
 
@@ -85,10 +86,10 @@ impl SimDevice {
         self.count_resets(model.resets());
         if model.is_notified() {
             model.take();
-            while self.due.len() < model.held() {
-                let due = if self.serial_ns > 0 { self.queued(now) } else { now + self.duration() };
-                self.due.push(due);
-            }
+        }
+        while self.due.len() < model.held() {
+            let due = if self.serial_ns > 0 { self.queued(now) } else { now + self.duration() };
+            self.due.push(due);
         }
         self.misbehave(now, model);
         if now < self.stalled {

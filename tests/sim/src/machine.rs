@@ -13,6 +13,7 @@ use crate::random::Random;
 use crate::system::System;
 use crate::world::{Common, SimWorld};
 use orion_ahci_pd::AhciPd;
+use orion_am53c974_pd::Am53c974Pd;
 use orion_auditor::Auditor;
 use orion_contract::Contract;
 use orion_demo::{Demo, Reader};
@@ -191,6 +192,7 @@ impl Machine {
             "nvme" => Box::new(NvmePd::<SimWorld>::init(world)?),
             "ahci" => Box::new(AhciPd::<SimWorld>::init(world)?),
             "virtio-scsi" => Box::new(VirtioScsiPd::<SimWorld>::init(world)?),
+            "am53c974" => Box::new(Am53c974Pd::<SimWorld>::init(world)?),
             "virtio-blk-gpt" => Box::new(VirtioBlkGpt::<SimWorld>::init(world)?),
             "gpt" => Box::new(GptPd::init(world)?),
             "auditor" => Box::new(Auditor::init(world)?),
@@ -219,7 +221,7 @@ impl Machine {
     /// The PDs that may die, each with what happens then.
     pub fn mortals(&self) -> impl Iterator<Item = (usize, Event)> {
         let event = |program: &str| match program {
-            "virtio-blk" | "virtio-blk-gpt" | "nvme" | "ahci" | "virtio-scsi" => Some(Event::DriverDied),
+            "virtio-blk" | "virtio-blk-gpt" | "nvme" | "ahci" | "virtio-scsi" | "am53c974" => Some(Event::DriverDied),
             "gpt" => Some(Event::LayerDied),
             "gatekeeper" => Some(Event::GatekeeperDied),
             "client" => Some(Event::ClientDied),

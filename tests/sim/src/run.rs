@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// How many systems there are.
-pub const SYSTEMS: usize = 13;
+pub const SYSTEMS: usize = 14;
 /// Steps after which a life is said to hang.
 const STEPS_MAX: u64 = 4_000_000;
 
@@ -240,8 +240,9 @@ fn plan(number: usize) -> Setting {
             let shape = DiskShape { block: 4096, blocks: 64, ..shape };
             Setting { shape, ..setting(xml(1, D0, one), vec![("a", vec![part(0, 1, 8)])]) }
         }
-        9..=12 => {
-            let buses = [["nvme"; 2], ["ahci"; 2], ["virtio-scsi"; 2], ["nvme", "ahci"]][number - 9];
+        9..=13 => {
+            let buses =
+                [["nvme"; 2], ["ahci"; 2], ["virtio-scsi"; 2], ["nvme", "ahci"], ["am53c974", "nvme"]][number - 9];
             let grants: &[&str] =
                 &["disk=\"d0\" blocks=\"0..4\" window=\"0\"", "disk=\"d1\" blocks=\"3..8\" window=\"1\""];
             let clients: [Client; 2] = [("a", "client", grants), ("b", "client", &["disk=\"d0\" blocks=\"4..8\""])];

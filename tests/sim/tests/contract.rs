@@ -40,7 +40,7 @@ fn a_disk_behind_a_gatekeeper() {
 #[test]
 fn a_disk_on_every_bus() {
     // SATA has no command that writes zeroes.
-    for (bus, least) in [("nvme", 18), ("ahci", 17), ("virtio-scsi", 18)] {
+    for (bus, least) in [("nvme", 18), ("ahci", 17), ("virtio-scsi", 18), ("am53c974", 18)] {
         holds_on(&format!("bus=\"{bus}\""), WHOLE, ("8..264", ALL), &[], least);
     }
 }
@@ -72,8 +72,8 @@ fn a_restart_below_is_a_delay() {
     table[458..462].copy_from_slice(&2048u32.to_le_bytes());
     table[510..].copy_from_slice(&[0x55, 0xaa]);
     let volume = format!("<orion:partition number=\"1\">{WHOLE}</orion:partition>");
-    for seed in 0..40 {
-        let bus = ["virtio-blk", "nvme", "ahci", "virtio-scsi"][seed as usize % 4];
+    for seed in 0..50 {
+        let bus = ["virtio-blk", "nvme", "ahci", "virtio-scsi", "am53c974"][seed as usize % 5];
         let xml = xml(&format!("bus=\"{bus}\""), &volume, "all", ALL);
         let settings = [("denies", 1), ("restarts", 1)];
         let mut machine = Machine::with_media(&xml, seed, &settings, &[("d0", &table)]);
