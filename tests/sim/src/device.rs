@@ -86,6 +86,8 @@ impl SimDevice {
         self.count_resets(model.resets());
         if model.is_notified() {
             model.take();
+            // Among what it was told may be to give up what it has.
+            self.due.truncate(model.held());
         }
         while self.due.len() < model.held() {
             let due = if self.serial_ns > 0 { self.queued(now) } else { now + self.duration() };
