@@ -14,11 +14,13 @@ mod function;
 pub mod model;
 mod relay;
 mod setup;
+mod twice;
 
 pub use above::{Above, Whole};
 pub use function::{Site, function, site};
 pub use relay::Origin;
 pub use setup::UNMAPPED;
+pub use twice::{Twice, Wishing};
 
 use core::fmt::Debug;
 use orion_block::{Instant, Limits};

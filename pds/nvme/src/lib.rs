@@ -9,13 +9,12 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
-use orion_block::Instant;
 use orion_driver::Setup;
-use orion_driver_pd::{Above, Driver, DriverPd, Whole, function};
+use orion_driver_pd::{Driver, Twice, Whole, Wishing, function};
 use orion_nvme::{Fault, Many, Place, Queues, UNITS, Wishes};
 use orion_pci::BarRegisters;
 use orion_pd::config::Device;
-use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_pd::{InitError, World};
 
 /// Class, subclass and interface of an NVMe controller (NVMe 1.4, section 2.1.5).
 const CLASS: [u8; 3] = [1, 8, 2];
@@ -30,37 +29,16 @@ pub struct Nvme;
 #[derive(Debug)]
 pub struct NvmeQueues;
 
-/// The PD of either, with `A` between its clients and the controller. Which it is is asked once for each time that the PD is woken,
-/// so that a request in the one queue costs nothing for there being more.
-#[derive(Debug)]
-pub enum NvmePd<W: World, A: Above<W> = Whole>
+/// The PD of either, with `A` between its clients and the controller.
+pub type NvmePd<W, A = Whole> = Twice<W, Nvme, NvmeQueues, A>;
+
+impl<W: World> Wishing<W> for NvmeQueues
 where
     W::Mmio: Debug,
 {
-    /// One pair of queues.
-    One(DriverPd<W, Nvme, A>),
-    /// Several.
-    Queues(DriverPd<W, NvmeQueues, A>),
-}
-
-impl<W: World, A: Above<W>> ProtectionDomain<W> for NvmePd<W, A>
-where
-    W::Mmio: Debug,
-{
-    fn init(world: &mut W) -> Result<Self, InitError> {
-        let wishes = world.config().devices.first().map(wishes).unwrap_or_default();
-        if wishes.queues > 1 || wishes.weighted {
-            return DriverPd::init(world).map(Self::Queues);
-        }
-        DriverPd::init(world).map(Self::One)
-    }
-
-    #[inline]
-    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
-        match self {
-            Self::One(pd) => pd.notified(from, world),
-            Self::Queues(pd) => pd.notified(from, world),
-        }
+    fn is_wished(device: &Device) -> bool {
+        let wishes = wishes(device);
+        wishes.queues > 1 || wishes.weighted
     }
 }
 

@@ -9,11 +9,10 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
-use orion_block::Instant;
 use orion_driver::Setup;
-use orion_driver_pd::{Above, Driver, DriverPd, Site, Whole, site};
+use orion_driver_pd::{Driver, Site, Twice, Whole, Wishing, site};
 use orion_pd::config::Device;
-use orion_pd::{ChannelSet, InitError, ProtectionDomain, World};
+use orion_pd::{InitError, World};
 use orion_virtio::{AnyBus, Fault, Many, MmioTransport, PciTransport, Wishes};
 
 /// The driver of a virtio block device that has one split ring.
@@ -24,37 +23,15 @@ pub struct VirtioBlk;
 #[derive(Debug)]
 pub struct VirtioBlkQueues;
 
-/// The PD of either, with `A` between its clients and the device. Which it is is said by the configuration and asked once for
-/// each time that the PD is woken, so that a request in a split ring costs nothing for the others being there.
-#[derive(Debug)]
-pub enum VirtioBlkPd<W: World, A: Above<W> = Whole>
+/// The PD of either, with `A` between its clients and the device.
+pub type VirtioBlkPd<W, A = Whole> = Twice<W, VirtioBlk, VirtioBlkQueues, A>;
+
+impl<W: World> Wishing<W> for VirtioBlkQueues
 where
     W::Mmio: Debug,
 {
-    /// One split ring.
-    Split(DriverPd<W, VirtioBlk, A>),
-    /// As the configuration wishes.
-    Queues(DriverPd<W, VirtioBlkQueues, A>),
-}
-
-impl<W: World, A: Above<W>> ProtectionDomain<W> for VirtioBlkPd<W, A>
-where
-    W::Mmio: Debug,
-{
-    fn init(world: &mut W) -> Result<Self, InitError> {
-        let options = world.config().devices.first().map(|device| device.options.get());
-        if options.is_some_and(|options| wishes(options) != Wishes::default()) {
-            return DriverPd::init(world).map(Self::Queues);
-        }
-        DriverPd::init(world).map(Self::Split)
-    }
-
-    #[inline]
-    fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
-        match self {
-            Self::Split(pd) => pd.notified(from, world),
-            Self::Queues(pd) => pd.notified(from, world),
-        }
+    fn is_wished(device: &Device) -> bool {
+        wishes(device.options.get()) != Wishes::default()
     }
 }
 
