@@ -11,17 +11,19 @@
 extern crate std;
 
 mod disk;
+mod disk_work;
 mod figures;
 mod histogram;
 mod orders;
 mod page;
 mod rows;
-mod work;
 
 pub use disk::{DiskAttributes, DiskState, DiskText, PER_ROW};
+pub use disk_work::{
+    DiskSpace, DiskWork, DiskZones, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize,
+};
 pub use figures::{Counter, Figures, Kind};
 pub use histogram::{BUCKETS, Histogram, UNIT_NS};
 pub use orders::{ORDERS_BYTES, Order, give, given};
 pub use page::{FIGURES_BYTES, Page, ROWS_MAX, Unreadable, VERSION, acknowledged, copies, read, read_row};
 pub use rows::{Client, Holding, ROW, Row, Volume};
-pub use work::{DiskSpace, DiskWork, DiskZones, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize};

@@ -5,7 +5,7 @@
 //! Each PD has a slot of 64 bytes, little-endian: u32 sequence, u16 version, u16 kind, and, of kind 2, the 24 bytes of a
 //! [`Work`]; zeroes. One that has another sequence than the PD acknowledged last is new. The manager writes the next when the one
 //! before is acknowledged, or was given up.
-use crate::work::Work;
+use crate::disk_work::Work;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use orion_region::Window;
 

@@ -4,9 +4,9 @@
 //! Layout, little-endian: u32 magic at 0, u32 version at 4, u32 copies begun at 8, u32 copies complete at 12, u32 rows at
 //! 16, u32 sequence of the last order that was taken at 20, and what was answered ([`Reply`]) at 24; the figures from 64; rows of 64 bytes from 4096, as far as the region goes. A reader whose two looks at the counts of
 //! copies differ has read something torn, and tries again (a sequence lock, without the lock: the writer never waits).
+use crate::disk_work::Reply;
 use crate::figures::Figures;
 use crate::rows::{ROW, Row};
-use crate::work::Reply;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::fence;
 use orion_region::Window;

@@ -2,7 +2,7 @@
 //! Rows after a page's figures: what the gatekeeper holds, and what disks say of themselves. Names are numbers here: the manager knows them from its own
 //! configuration.
 use crate::disk::{self, DiskAttributes, DiskState, DiskText};
-use crate::work::{self, DiskSpace, DiskWork, DiskZones};
+use crate::disk_work::{self, DiskSpace, DiskWork, DiskZones};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -201,9 +201,9 @@ impl Row {
             disk::TEXTS => Some(Self::DiskText(zerocopy::transmute!(*bytes))),
             disk::STATE => Some(Self::DiskState(zerocopy::transmute!(*bytes))),
             disk::ATTRIBUTES => Some(Self::DiskAttributes(zerocopy::transmute!(*bytes))),
-            work::WORKS => Some(Self::DiskWork(zerocopy::transmute!(*bytes))),
-            work::SPACES => Some(Self::DiskSpace(zerocopy::transmute!(*bytes))),
-            work::ZONES => Some(Self::DiskZones(zerocopy::transmute!(*bytes))),
+            disk_work::WORKS => Some(Self::DiskWork(zerocopy::transmute!(*bytes))),
+            disk_work::SPACES => Some(Self::DiskSpace(zerocopy::transmute!(*bytes))),
+            disk_work::ZONES => Some(Self::DiskZones(zerocopy::transmute!(*bytes))),
             _ => None,
         }
     }

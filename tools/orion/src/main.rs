@@ -49,7 +49,7 @@ enum Command {
     Image(image::Args),
     /// Boot that image in QEMU; ends with the demo's verdict
     Qemu(qemu::Args),
-    /// Look at disk images: their partition tables and RAID superblocks
+    /// Look at disk images: their partition tables and RAID superblocks; without one, at the disks of a running system
     Inspect(inspect::Args),
     /// Put together the volume that lies on some disk images, such as Linux's RAID, and write it to standard output
     Cat(cat::Args),
