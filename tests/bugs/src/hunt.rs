@@ -45,6 +45,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-driver-pd", "orion_driver_pd", ""),
             ("orion-nvme", "orion_nvme", ""),
             ("orion-am53c974", "orion_am53c974", ""),
+            ("orion-raid", "orion_raid", ""),
         ],
     ),
 ];

@@ -21,7 +21,7 @@ const SCSI_PORT: &str = "shared/virtio/src/scsi/port.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 71] = [
+pub const BUGS: [Bug; 73] = [
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -307,5 +307,17 @@ pub const BUGS: [Bug; 71] = [
         "ports.get(now).is_none_or(|port| port.rests())",
         "true",
         "two drives behind a port multiplier have commands at a time",
+    ),
+    bug(
+        "shared/raid/src/engine/flush.rs",
+        "ctx.changed || ctx.refused != 0 || self.meta.owes()",
+        "false",
+        "a mirror's write is answered before the superblocks say which member missed it",
+    ),
+    bug(
+        "shared/raid/src/engine/stripe.rs",
+        "changed || self.meta.owes()",
+        "false",
+        "a stripe's write is answered before the superblocks say which member missed it",
     ),
 ];

@@ -56,6 +56,8 @@ pub struct Disk {
     pub bad: BTreeSet<usize>,
     /// Writes fail.
     pub worn: bool,
+    /// Writes are refused, as something that the disk does not do.
+    pub refuses: bool,
     pub dead: bool,
     pub reads: u64,
     pub writes: u64,
@@ -122,6 +124,7 @@ impl Disk {
             match req.op {
                 Op::Read if self.bad.contains(&at) => return Completion { status: Err(Error::Medium), blocks },
                 Op::Read => assert!(ram.write(buf, &self.sector(at)), "{req:?}"),
+                Op::Write if self.refuses => return Completion { status: Err(Error::Unsupported), blocks },
                 Op::Write if self.worn => return Completion { status: Err(Error::Io), blocks },
                 Op::Write => {
                     let mut bytes = [0; 512];

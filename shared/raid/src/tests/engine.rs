@@ -254,6 +254,37 @@ fn a_member_that_was_missing_while_others_were_written_is_never_taken_for_good()
     assert!(matches!(rig.array().standing(&supers[0]), Standing::Stale { .. }));
 }
 
+#[test]
+fn a_write_that_a_member_missed_is_answered_when_all_superblocks_say_so() {
+    let logged = super::rig::logged(2, 8);
+    let plain = |(level, layout, chunk)| new(level, layout, chunk);
+    for (made, members) in [(plain(RAID1), 2), (plain(NEAR2), 4), (logged, 3)] {
+        for (seed, refuses) in (0..16u64).flat_map(|seed| [(seed, false), (seed, true)]) {
+            for missed in 0..members {
+                let mut rig = Rig::new(&made, &vec![64 + 96; members], 0, !seed.is_multiple_of(4), seed);
+                rig.start();
+                assert!(rig.write(1, 0, 16).status.is_ok());
+                rig.settle();
+                let disk = &mut rig.disks.disks[missed];
+                (disk.worn, disk.refuses) = (!refuses, refuses);
+                rig.send(7, Op::Write, true, 0, 16, 0);
+                let bytes: Vec<u8> = (0..16).flat_map(|at| super::rig::content(at, 2)).collect();
+                rig.put(0, &bytes);
+                while rig.top.answered.is_empty() {
+                    rig.step();
+                }
+                assert!(rig.top.answered.pop_front().is_some_and(|(_, done)| done.status.is_ok()));
+                // The power goes at once, and then the member is as good as it ever was.
+                rig.crash();
+                let disk = &mut rig.disks.disks[missed];
+                (disk.worn, disk.refuses) = (false, false);
+                rig.start();
+                assert_eq!(rig.versions(0, 16), [2; 16], "{members} {missed} {refuses} {seed}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
