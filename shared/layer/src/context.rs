@@ -166,4 +166,16 @@ impl<C> Io<'_, C> {
     pub fn write_payload(&mut self, to: Buf, from: &[u8]) -> bool {
         self.payload.write(to, from)
     }
+
+    /// Copies payload from one place to another, each byte read once; whether both are mapped, and the second writable.
+    pub fn copy_payload(&mut self, from: Buf, to: Buf, len: usize) -> bool {
+        self.payload.copy(from, to, len)
+    }
+
+    /// Has `f` compute in the layer's own memory; `None` where a peer maps it too, or nothing is there.
+    pub fn lend<R>(&mut self, at: Buf, len: usize, f: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let (mut f, mut result) = (Some(f), None);
+        self.payload.lend(at, len, &mut |bytes| result = f.take().map(|f| f(bytes)));
+        result
+    }
 }

@@ -126,6 +126,15 @@ impl Window {
         true
     }
 
+    /// Lends bytes of a window that no peer maps; `None` where they do not lie within it. A device that writes here though it was
+    /// not asked to changes these bytes, and what is computed from them: nothing may depend on them but data.
+    pub fn lend(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
+        // SAFETY: the range lies in the window, which `new`'s caller vouched to be mapped; any bits are bytes; nobody on this side
+        // uses the window while it is borrowed, and no other side maps it.
+        self.contains(offset, len)
+            .then(|| unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr().add(offset), len) })
+    }
+
     fn contains(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
     }

@@ -56,6 +56,11 @@ impl Payload for Ram {
         }
         self.0.copy_in(at, from)
     }
+    fn lend(&mut self, at: Buf, len: usize, f: &mut dyn FnMut(&mut [u8])) -> bool {
+        let mut own = self.1.borrow_mut();
+        let bytes = usize::try_from(at.offset).ok().and_then(|at| own.get_mut(at..at.checked_add(len)?));
+        at.region == OWN.region && bytes.map(f).is_some()
+    }
 }
 
 /// A disk below all floors.

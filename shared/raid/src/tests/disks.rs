@@ -44,6 +44,11 @@ impl Payload for Ram {
             true
         })
     }
+    fn lend(&mut self, at: Buf, len: usize, f: &mut dyn FnMut(&mut [u8])) -> bool {
+        let mut all = self.0.borrow_mut();
+        let bytes = all[1].get_mut(at.offset as usize..).and_then(|bytes| bytes.get_mut(..len));
+        at.region.0 == 1 && bytes.map(f).is_some()
+    }
 }
 
 /// One disk.

@@ -37,6 +37,9 @@ impl Payload for Memory {
     fn write(&mut self, to: Buf, from: &[u8]) -> bool {
         self.part(to, from.len()).map(|own| own.copy_from_slice(from)).is_some()
     }
+    fn lend(&mut self, at: Buf, len: usize, f: &mut dyn FnMut(&mut [u8])) -> bool {
+        self.part(at, len).map(f).is_some()
+    }
 }
 
 /// The images, each a device below the layer.
