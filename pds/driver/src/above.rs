@@ -2,7 +2,7 @@
 //! What stands between a driver's clients and its device, in the driver's own PD.
 use crate::relay::{Origin, Relay};
 use core::fmt::Debug;
-use orion_block::{Instant, Limits};
+use orion_block::{Instant, Limits, Route};
 use orion_driver::{Engine, Unit};
 use orion_pd::links::UpperRings;
 use orion_pd::{InitError, World};
@@ -35,6 +35,11 @@ pub trait Above<W: World>: Debug + Sized {
     /// What is offered to the client `upper`; `None` while nothing is.
     fn offer<E: Engine<Self::Tag>>(&self, upper: u8, disk: &E) -> Option<Limits>;
 
+    /// Which disk it is that the client `upper` has a part of, where it may be reached in several ways: only the whole of one may.
+    fn route<E: Engine<Self::Tag>>(&self, _upper: u8, _disk: &E) -> Route {
+        Route::default()
+    }
+
     /// Says on the console what was found, before the clients are told.
     fn report(&self, world: &mut W);
 }
@@ -66,6 +71,10 @@ impl<W: World> Above<W> for Whole {
 
     fn offer<E: Engine<Origin>>(&self, upper: u8, disk: &E) -> Option<Limits> {
         disk.limits(self.0.unit(upper, E::UNITS))
+    }
+
+    fn route<E: Engine<Origin>>(&self, upper: u8, disk: &E) -> Route {
+        disk.route(self.0.unit(upper, E::UNITS))
     }
 
     fn report(&self, _: &mut W) {}

@@ -23,11 +23,11 @@ pub use setup::UNMAPPED;
 pub use twice::{Twice, Wishing};
 
 use core::fmt::Debug;
-use orion_block::{Instant, Limits};
+use orion_block::{Instant, Limits, Route};
 use orion_driver::{CHANGED, Counters, Describe, Engine, REGIONS_MAX, Setup, Span, Text, Unit};
 use orion_metrics::{Counter, Reply};
 use orion_pd::config::Device;
-use orion_pd::links::{UpperRings, whole};
+use orion_pd::links::{Offer, UpperRings, whole};
 use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Reporter, World};
 
 /// Nanoseconds between two questions to the device how it is.
@@ -181,7 +181,7 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
             self.describe(world);
         }
         let Self { above, disk, uppers, .. } = self;
-        uppers.announce_each(|upper| above.offer(upper, disk).map(|limits| (limits, whole(&limits, rights(&limits)))));
+        uppers.announce_each(|upper| offered(above.offer(upper, disk)?, above.route(upper, disk)));
         uppers.settle(world, true, |upper| above.has_room(upper, disk));
     }
 
@@ -279,7 +279,7 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
             above.report(world);
         }
         self.described = describe(disk, self.devices, self.described, world);
-        uppers.announce_each(|upper| above.offer(upper, disk).map(|limits| (limits, whole(&limits, rights(&limits)))));
+        uppers.announce_each(|upper| offered(above.offer(upper, disk)?, above.route(upper, disk)));
         true
     }
 
@@ -337,6 +337,11 @@ fn describe<T, E: Engine<T>, W: World>(disk: &E, devices: &[Device], described: 
         world.print(format_args!("{}: {}", device.name.as_str(), Describe::new(disk, unit)));
         described | 1 << unit.0
     })
+}
+
+/// What a client is offered of a disk.
+fn offered(limits: Limits, route: Route) -> Option<Offer> {
+    Some(Offer { limits, windows: whole(&limits, rights(&limits)), route })
 }
 
 fn rights(limits: &Limits) -> u16 {

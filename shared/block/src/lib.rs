@@ -7,11 +7,13 @@
 
 mod limits;
 mod request;
+mod route;
 mod status;
 mod time;
 
 pub use limits::{DiscardReads, Limits};
 pub use request::{Buf, Completion, Op, RegionId, Request};
+pub use route::{Access, Route};
 pub use status::{Error, Status};
 pub use time::Instant;
 

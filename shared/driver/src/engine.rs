@@ -2,7 +2,7 @@
 //! A driver's engine, as the PD around it sees it.
 use crate::{Counters, Health, Text};
 use core::fmt;
-use orion_block::{Completion, Instant, Limits, Request};
+use orion_block::{Completion, Instant, Limits, Request, Route};
 use orion_metrics::{Figures, Reply, Row, Work};
 
 /// One of the disks that an engine drives: a namespace, a port's drive, a logical unit. Counted from 0, and fixed at init.
@@ -105,6 +105,11 @@ pub trait Engine<T> {
     /// What the disk is called, wherever it is attached: unlike its serial number, which several behind one controller share.
     fn identity(&self, _unit: Unit) -> Text {
         Text::default()
+    }
+
+    /// Which disk it is, and what the way to it over this device is worth, where it may have several.
+    fn route(&self, _unit: Unit) -> Route {
+        Route::default()
     }
 
     /// One line about a disk for people: what it is, and how it is driven.

@@ -36,6 +36,11 @@ impl Text {
         Self::new(line.bytes.get(..line.len).unwrap_or_default())
     }
 
+    /// Its bytes, then zeroes.
+    pub const fn padded(&self) -> [[u8; 8]; 5] {
+        self.bytes
+    }
+
     /// It as a string.
     pub fn as_str(&self) -> &str {
         let bytes = self.bytes.as_flattened().get(..usize::from(self.len)).unwrap_or_default();

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
+mod access;
 mod admin;
 mod manage;
 mod power;
@@ -138,6 +139,8 @@ pub struct Model {
     pub bus: Option<Bus>,
     /// What it does beside requests.
     pub manage: Manage,
+    /// What it is worth as a way to each group of namespaces, as the log page has it.
+    pub access: BTreeMap<u32, u8>,
     /// How it rests.
     pub power: Power,
     /// Namespaces that were made.
@@ -185,6 +188,7 @@ impl Model {
             master: false,
             bus: None,
             manage: Manage::default(),
+            access: BTreeMap::new(),
             power: Power::default(),
             manage_serial: 0,
             memory: BusMemory::new(memory),

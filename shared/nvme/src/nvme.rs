@@ -15,6 +15,7 @@ use orion_driver::{Counters, Done, Free, Health, REGIONS_MAX, Registers, Setup, 
 use orion_metrics::Figures;
 use slots::Slot;
 
+mod access;
 mod admin;
 mod admit;
 mod answer;
@@ -113,6 +114,8 @@ pub struct Nvme<R, T = u32, Q = One> {
     /// Disks that are configured.
     units: u8,
     controller: wire::Controller,
+    /// A digest of the name of the controller's subsystem.
+    family: u64,
     admin: Admin,
     orders: Orders,
     power: Power,
@@ -187,6 +190,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             capabilities,
             units: u8::try_from(places.len()).unwrap_or(UNITS),
             controller: zerocopy::FromZeros::new_zeroed(),
+            family: 0,
             orders: Orders::EMPTY,
             power: Power::new(places.iter().map(|place| place.power_us).min().unwrap_or(0)),
             health: Health::default(),

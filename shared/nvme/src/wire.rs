@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Numbers and structures of NVM Express 1.4.
+pub mod access;
 pub mod command;
 pub mod controller;
 pub mod log;

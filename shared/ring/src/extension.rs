@@ -6,7 +6,7 @@
 use crate::info::RIGHTS;
 use crate::{PeerMisbehaved, ServerInfo, WINDOWS, WindowInfo, wire};
 use core::mem::offset_of;
-use orion_block::{BlockSize, DiscardReads, Limits, POLICY_BLOCK};
+use orion_block::{Access, BlockSize, DiscardReads, Limits, POLICY_BLOCK, Route};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Byte offset of [`Server`] in the server's page. [`Client`] is at byte 0 of the client's.
@@ -96,8 +96,14 @@ pub struct Server {
     pub awake: u32,
     /// The client's life that is served; 0: none.
     pub client: u32,
+    /// The disk's own name, as in [`Route`]; zeroes: it has none.
+    pub identity: [[u8; 8]; 5],
+    /// The digest of its subsystem's name; 0: it has none.
+    pub family: u64,
+    /// What this way to it is worth: [`Access::code`].
+    pub access: u32,
     /// Zero.
-    pub pad: [u32; 14],
+    pub pad: u32,
     /// The windows.
     pub windows: [Window; WINDOWS],
 }
@@ -131,6 +137,9 @@ const _: () = {
     assert!(size_of::<wire::StorageInfo>() <= SERVER);
     assert!(offset_of!(Server, capacity) == 32);
     assert!(offset_of!(Server, epoch) == 12 && offset_of!(Server, awake) == 64 && offset_of!(Server, client) == 68);
+    assert!(
+        offset_of!(Server, identity) == 72 && offset_of!(Server, family) == 112 && offset_of!(Server, access) == 120
+    );
     assert!(offset_of!(Server, windows) == 128);
     assert!(size_of::<Client>() == 128 && offset_of!(Client, awake) == 64);
     assert!(offset_of!(Client, epoch) == 8 && offset_of!(Client, life) == 16 && offset_of!(Client, start) == 20);
@@ -163,7 +172,10 @@ impl Server {
             queue_depth: u32::from(limits.queue_depth),
             awake: 0,
             client: 0,
-            pad: [0; 14],
+            identity: info.route.identity,
+            family: info.route.family,
+            access: info.route.access.code(),
+            pad: 0,
             windows: info.windows.map(|window| Window {
                 blocks: window.blocks,
                 rights: u32::from(window.rights & RIGHTS),
@@ -213,7 +225,9 @@ impl Server {
             write_zeroes: offered(operations::WRITE_ZEROES),
             read_only,
         };
-        Ok(ServerInfo { limits, epoch: self.epoch, windows: self.windows.map(decode_window) })
+        let access = Access::from_code(self.access).ok_or(ODD)?;
+        let route = Route { identity: self.identity, family: self.family, access };
+        Ok(ServerInfo { limits, epoch: self.epoch, windows: self.windows.map(decode_window), route })
     }
 }
 
@@ -308,5 +322,5 @@ pub fn decode_storage_info(info: &wire::StorageInfo) -> Result<ServerInfo, PeerM
         read_only,
         ..Limits::default()
     };
-    Ok(ServerInfo { limits, epoch: 0, windows })
+    Ok(ServerInfo { limits, epoch: 0, windows, route: Route::default() })
 }

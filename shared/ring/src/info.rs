@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What a server tells its client about itself.
-use orion_block::Limits;
+use orion_block::{Limits, Route};
 
 /// Windows of a connection.
 pub const WINDOWS: usize = 16;
@@ -28,4 +28,6 @@ pub struct ServerInfo {
     pub epoch: u32,
     /// The windows. A plain sDDF server has one, of its whole capacity.
     pub windows: [WindowInfo; WINDOWS],
+    /// Which disk it is, and what this way to it is worth. A plain sDDF server does not say.
+    pub route: Route,
 }

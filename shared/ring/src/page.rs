@@ -91,6 +91,11 @@ pub fn read<M: Shared>(memory: &M) -> Option<Page> {
         .then(|| Page { info: zerocopy::transmute!(info), server: zerocopy::transmute!(server) })
 }
 
+/// The number of the announcement that the page holds, or of the one that is being written.
+pub fn sequence<M: Shared>(memory: &M) -> u32 {
+    memory.load(SEQUENCE, Acquire)
+}
+
 /// Whether the word of the extension is part of an announcement.
 fn announced(at: usize) -> bool {
     at != SEQUENCE_WORD && at != AWAKE_WORD && at != CLIENT_WORD

@@ -124,6 +124,7 @@ impl Model {
             1 => {
                 let mut page = self.shape.controller.as_bytes().to_vec();
                 page.resize(4096, 0);
+                page[768..1024].copy_from_slice(&self.shape.subsystem);
                 self.power_states(&mut page);
                 page
             }
@@ -170,6 +171,7 @@ impl Model {
             2 => self.shape.health.to_vec(),
             3 => [&[1, 0, 0, 0, 0, 0, 0, 0][..], &self.shape.controller.firmware].concat(),
             1 | 4 => Vec::new(),
+            0x0c => self.access_log(command),
             0x81 => self.sanitize_log(),
             _ => return 0x109,
         };

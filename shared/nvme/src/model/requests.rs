@@ -19,6 +19,9 @@ impl Model {
         if let Some(status) = self.unready(command.namespace()) {
             return status;
         }
+        if let Some(status) = self.way(command.namespace()) {
+            return status;
+        }
         let (lba, blocks) = (command.long(10), (command.dwords[12] & 0xffff) + 1);
         match command.opcode() {
             0x79 | 0x7a => self.manage_zones(command),

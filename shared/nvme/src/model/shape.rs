@@ -14,6 +14,8 @@ pub struct Shape {
     pub version: u32,
     /// What it says of itself.
     pub controller: Controller,
+    /// What its subsystem is called.
+    pub subsystem: [u8; 256],
     /// Its health log page.
     pub health: [u8; 512],
     /// Its power states beyond the first: microwatts are not told, whether requests are done in it, microseconds in and out.
@@ -62,6 +64,7 @@ impl Shape {
             capabilities: 1023 | 1 << 16 | 20 << 24 | 1 << 37,
             version: 0x0001_0400,
             controller,
+            subsystem: [0; 256],
             health,
             power: Vec::new(),
             slow: 0,

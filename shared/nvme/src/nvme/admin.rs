@@ -31,8 +31,8 @@ pub struct Wanted {
     pub abort: Option<u16>,
     /// Events are to be turned on.
     pub events: bool,
-    /// Log pages below 8, by their numbers' bits.
-    pub logs: u8,
+    /// Log pages below 16, by their numbers' bits.
+    pub logs: u16,
     /// Another log page, whose reading clears an event.
     pub page: Option<u8>,
     /// Units to be identified again, by their numbers' bits.
@@ -141,7 +141,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             return;
         }
         match log {
-            page::ERRORS | page::HEALTH | page::FIRMWARE | page::CHANGED => self.admin.wanted.logs |= 1 << log,
+            page::ERRORS | page::HEALTH | page::FIRMWARE | page::CHANGED | page::ACCESS => {
+                self.admin.wanted.logs |= 1 << log
+            }
             0 => {}
             other => self.admin.wanted.page = Some(other),
         }
@@ -163,7 +165,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             return self.ask(Job::Events);
         }
         // Which namespaces changed comes before they are looked at.
-        if let Some(log) = [page::CHANGED, page::ERRORS, page::FIRMWARE, page::HEALTH]
+        if let Some(log) = [page::CHANGED, page::ACCESS, page::ERRORS, page::FIRMWARE, page::HEALTH]
             .into_iter()
             .find(|log| wanted.logs >> log & 1 != 0)
         {

@@ -101,6 +101,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             self.resets = 0;
         } else {
             self.failed();
+            self.refused_by_way(answer.status());
         }
         self.ended(slot);
         Some((tag, Completion { status: outcome, blocks: if outcome.is_ok() { req.blocks } else { sent } }))

@@ -5,7 +5,7 @@ use super::memory::PRP_BYTES;
 use crate::wire::controller::oncs;
 use crate::wire::namespace::{Promise, Protection};
 use crate::wire::{Controller, Names, Namespace};
-use orion_block::Limits;
+use orion_block::{Access, Limits};
 
 /// A namespace as a disk. What requests need comes first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,8 @@ pub struct Disk {
     pub boundary: u16,
     /// What it is called.
     pub names: Names,
+    /// What the way to it is worth.
+    pub access: Access,
     /// What it said of itself when it was first found.
     pub found: Option<Namespace>,
 }

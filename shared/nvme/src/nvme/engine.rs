@@ -4,7 +4,7 @@ use super::{Nvme, UNITS};
 use crate::queues::Queues;
 use crate::wire::command::page;
 use core::fmt;
-use orion_block::{Completion, Instant, Limits, Request};
+use orion_block::{Completion, Instant, Limits, Request, Route};
 use orion_driver::{Counters, Engine, Health, Registers, Text, Unit};
 use orion_metrics::{Figures, Reply, Row, Work};
 
@@ -140,6 +140,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
 
     fn identity(&self, Unit(unit): Unit) -> Text {
         self.disks.get(usize::from(unit)).map_or(Text::default(), |disk| disk.names.text())
+    }
+
+    fn route(&self, unit: Unit) -> Route {
+        self.route_of(unit)
     }
 
     fn describe(&self, Unit(unit): Unit, f: &mut fmt::Formatter<'_>) -> fmt::Result {

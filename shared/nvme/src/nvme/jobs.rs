@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What the controller is asked, one thing after the other: to learn what it is when it starts, and later how it is.
-use super::disk::Around;
+use super::disk::{Around, Disk};
 use super::orders::Ask;
 use super::{FIRST, Nvme};
 use crate::Fault;
@@ -16,6 +16,8 @@ const WEIGHTS: u32 = (16 - 1) << 24 | (4 - 1) << 16 | 3;
 /// Asynchronous event configuration (5.21.1.11): all critical warnings; and, where offered, changes of namespaces.
 const WARNINGS: u32 = 0x1f;
 const NAMESPACE_CHANGES: u32 = 1 << 8;
+/// Of the log page of access states (5.14.1.12): groups alone.
+const GROUPS_ONLY: u32 = 1 << 8;
 
 /// The version from which on namespaces have descriptors of their names.
 const NAMES_SINCE: u32 = 0x0001_0300;
@@ -45,6 +47,8 @@ pub enum Job {
     Namespace(u8),
     /// What it is called.
     Names(u8),
+    /// What the ways to namespaces are worth, before it serves.
+    Access,
     /// To rest when idle.
     Rest,
     /// In which power state it is.
@@ -111,20 +115,22 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::NAMES, 0)
             }
+            Job::Access => self.command(Job::Log(page::ACCESS)),
             Job::Rest => self.rest_command(),
             Job::PowerState => Command::admin(admin::GET_FEATURES, 0, 0).with(feature::POWER, 0),
             Job::Events => {
-                let changes = self.controller.oaes.get() & NAMESPACE_CHANGES;
+                let changes = self.controller.oaes.get() & NAMESPACE_CHANGES | self.access_notices();
                 Command::admin(admin::SET_FEATURES, 0, 0).with(feature::EVENTS, WARNINGS | changes)
             }
             Job::Log(log) => {
                 let bytes: u32 = match log {
                     page::ERRORS => 64,
-                    page::CHANGED => 4096,
+                    page::CHANGED | page::ACCESS => 4096,
                     _ => 512,
                 };
                 // Dwords, less one. Reading it clears its event.
-                Command::admin(admin::GET_LOG, ALL, data).with(u32::from(log) | (bytes / 4 - 1) << 16, 0)
+                let groups = if log == page::ACCESS { GROUPS_ONLY } else { 0 };
+                Command::admin(admin::GET_LOG, ALL, data).with(u32::from(log) | groups | (bytes / 4 - 1) << 16, 0)
             }
             Job::Abort(slot) => {
                 Command::admin(admin::ABORT, 0, 0).with(u32::from(slot) << 16 | u32::from(self.queues.pair_of(slot)), 0)
@@ -200,6 +206,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };
                 None
             }
+            Job::Access => {
+                self.access_logged(done);
+                self.ready();
+                None
+            }
             Job::Rest => {
                 self.power.agreed(done);
                 None
@@ -259,6 +270,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
         self.controller = now;
         self.sgl = now.sgl();
+        self.family_found();
         self.power_found();
         self.health.model = Text::new(&now.model);
         self.health.serial = Text::new(&now.serial);
@@ -283,10 +295,16 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// What a unit's namespace says of itself: one that is not there is all zeroes.
     fn found(&mut self, unit: u8, done: bool) {
         let now: Namespace = if done { self.memory.load() } else { zerocopy::FromZeros::new_zeroed() };
+        let access = if self.reports_access() { 1 << page::ACCESS } else { 0 };
         let around = Around { controller: &self.controller, volatile_cache: self.volatile_cache };
         if let Some(disk) = self.disks.get_mut(usize::from(unit)) {
             let before = (disk.present, disk.limits);
+            let group = |disk: &Disk| disk.found.map(|found| found.ana_group);
+            let group_before = group(disk);
             disk.become_what(&now, around);
+            if self.open && group(disk) != group_before {
+                self.admin.wanted.logs |= access;
+            }
             self.changed |= before != (disk.present, disk.limits);
         }
     }
@@ -298,6 +316,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             None
         } else if next < self.units {
             Some(Job::Namespace(next))
+        } else if self.reports_access() {
+            Some(Job::Access)
         } else {
             self.ready();
             None
@@ -328,7 +348,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             }
             // Which ones is not looked at: there are few.
             page::SANITIZE => self.sanitize_looked(done),
-            page::CHANGED => self.admin.wanted.units = u16::try_from((1u32 << self.units) - 1).unwrap_or(u16::MAX),
+            page::CHANGED => {
+                self.admin.wanted.units = u16::try_from((1u32 << self.units) - 1).unwrap_or(u16::MAX);
+            }
+            page::ACCESS => self.access_logged(done),
             _ => {}
         }
     }

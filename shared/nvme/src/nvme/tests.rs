@@ -9,6 +9,7 @@ use orion_region::Window;
 use std::vec;
 use std::vec::Vec;
 
+mod access;
 mod data;
 mod hostile;
 mod orders;

@@ -155,6 +155,8 @@ pub mod page {
     pub const FIRMWARE: u8 = 0x03;
     /// Changed namespace list.
     pub const CHANGED: u8 = 0x04;
+    /// Asymmetric namespace access.
+    pub const ACCESS: u8 = 0x0c;
     /// Sanitize status.
     pub const SANITIZE: u8 = 0x81;
 }

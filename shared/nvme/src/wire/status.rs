@@ -68,6 +68,15 @@ pub const ACCESS_DENIED: u16 = 0x286;
 /// Media: the block was never written, or deallocated.
 pub const DEALLOCATED: u16 = 0x287;
 
+/// Path related, in the status code's type: any of those says that the way is to blame.
+pub const PATH: u16 = 0x300;
+/// Path related: the namespace will never again be reached over this controller (ANA).
+pub const WAY_LOST: u16 = 0x301;
+/// Path related: it cannot be reached over this controller now.
+pub const WAY_CLOSED: u16 = 0x302;
+/// Path related: the access state changes.
+pub const WAY_CHANGING: u16 = 0x303;
+
 /// What a status means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -88,6 +97,9 @@ pub const fn meaning(status: u16) -> Meaning {
         NOT_READY | FORMATTING | SANITIZING => Error::Again,
         INVALID_OPCODE => return Meaning::Failed(Error::Unsupported),
         ABORTED => return Meaning::Failed(Error::TimedOut),
+        // Whoever knows another way takes that; one that changes is worth waiting for, not asking again at once.
+        WAY_LOST | WAY_CLOSED => return Meaning::Failed(Error::Offline),
+        WAY_CHANGING => return Meaning::Failed(Error::Again),
         INVALID_NAMESPACE | SANITIZE_FAILED => return Meaning::Failed(Error::Offline),
         WRITE_PROTECTED | READ_ONLY_RANGE => return Meaning::Failed(Error::ReadOnly),
         ZONE_BOUNDARY | ZONE_INVALID_WRITE => return Meaning::Failed(Error::Invalid),

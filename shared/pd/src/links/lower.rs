@@ -6,7 +6,7 @@ use crate::config::{NONE, Role};
 use crate::supervision::{State, Supervised};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
-use orion_block::{BlockSize, Completion, Instant, Limits, Op};
+use orion_block::{BlockSize, Completion, Instant, Limits, Op, Route};
 use orion_layer::{Interrupted, Lowers, PeerMisbehaved, Submission};
 use orion_ring::Client;
 
@@ -137,6 +137,18 @@ impl LowerRings {
     #[cold]
     pub fn awaits_plain(&self) -> bool {
         self.lowers.iter().any(|l| l.plain && l.limits.is_none() && l.ring.misbehaved().is_none())
+    }
+
+    /// Which disk the one of this port is, and what the way to it is worth; `None` while it is not ready or is restarted. Not for
+    /// the data path: it reads a page.
+    #[cold]
+    pub fn route(&mut self, port: u8) -> Option<Route> {
+        self.lowers.get_mut(usize::from(port))?.ring.server().map(|info| info.route)
+    }
+
+    /// Whether the one of this port has announced something since this was last asked.
+    pub fn announced(&mut self, port: u8) -> bool {
+        self.lowers.get_mut(usize::from(port)).is_some_and(|lower| lower.ring.announced())
     }
 
     /// Says to those who notified that we are awake. The others are not looked at before they do.

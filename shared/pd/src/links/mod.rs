@@ -15,7 +15,7 @@ mod tests;
 pub use lower::{LowerRings, Waiting};
 pub use regions::Regions;
 pub use replay::ReplayClient;
-pub use upper::{UpperRings, whole};
+pub use upper::{Offer, UpperRings, whole};
 
 use crate::config::{Link, Role};
 use crate::{InitError, Instant, World};

@@ -6,7 +6,7 @@ use super::{Regions, WINDOW_BLOCKS, server};
 use crate::config::{NONE, Role};
 use crate::{Channel, ChannelSet, InitError, World};
 use heapless::Vec;
-use orion_block::{Buf, Completion, Error, Lba, Limits, RegionId, Request};
+use orion_block::{Buf, Completion, Error, Lba, Limits, RegionId, Request, Route};
 use orion_layer::{Submission, Uppers};
 use orion_ring::{Answer, Incoming, Server, ServerInfo, WindowInfo};
 
@@ -35,6 +35,17 @@ struct Upper {
     scale: u8,
     closed: bool,
     malformed: u64,
+}
+
+/// What a client is offered.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// The device.
+    pub limits: Limits,
+    /// The windows on it.
+    pub windows: [WindowInfo; 16],
+    /// Which disk it is, and what this way to it is worth.
+    pub route: Route,
 }
 
 /// The clients above a node.
@@ -104,20 +115,20 @@ impl UpperRings {
     /// Tells every client what it is offered; `windows` gives the windows of a client, by its number. Requests are
     /// taken from then on. A client whose only window is the whole device needs none: see [`whole`].
     pub fn announce(&mut self, limits: Limits, windows: impl Fn(u8) -> [WindowInfo; 16]) {
-        self.announce_each(|number| Some((limits, windows(number))));
+        self.announce_each(|number| Some(Offer { limits, windows: windows(number), route: Route::default() }));
     }
 
     /// The same where clients are offered different devices: what each is offered, by its number. Who is offered nothing is told
     /// nothing; what it asks all the same is for whoever takes requests to refuse.
-    pub fn announce_each(&mut self, offer: impl Fn(u8) -> Option<(Limits, [WindowInfo; 16])>) {
+    pub fn announce_each(&mut self, offer: impl Fn(u8) -> Option<Offer>) {
         self.announced = true;
         for (number, upper) in (0..).zip(self.uppers.iter_mut()) {
-            let Some((limits, windows)) = offer(number) else { continue };
+            let Some(Offer { limits, windows, route }) = offer(number) else { continue };
             upper.shift = limits.block.shift();
             let WindowInfo { blocks: capacity, rights } = windows[0];
             let read_only = limits.read_only || rights & WRITE == 0;
             let limits = Limits { capacity, read_only, ..limits };
-            upper.ring.announce(&ServerInfo { limits, windows, ..ServerInfo::default() });
+            upper.ring.announce(&ServerInfo { limits, windows, route, ..ServerInfo::default() });
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Lives {
     began: u32,
     /// Lives of the server in a row without an answer.
     restless: u32,
+    /// The announcement that was told last: [`Client::announced`].
+    told: u32,
 }
 
 impl<M: Shared> Client<M> {
@@ -190,6 +192,13 @@ impl<M: Shared> Client<M> {
                 None
             }
         }
+    }
+
+    /// Whether the server has announced something since this was last asked: [`server`](Self::server) may say something else now.
+    /// One load; a server that announces notifies.
+    pub fn announced(&mut self) -> bool {
+        let sequence = page::sequence(&self.memory);
+        core::mem::replace(&mut self.lives.told, sequence) != sequence
     }
 
     /// Whether the server takes our requests. While it doesn't, [`push`](Self::push) is refused.
