@@ -24,13 +24,29 @@ fn store(lane: Lane) -> [u8; N] {
     unsafe { transmute(lane) }
 }
 
-/// The matrix of a product with `factor`: row `i` in byte `7 - i` says which bits make bit `i` (GF2P8AFFINEQB in Intel's
+/// The matrices of products with all factors: row `i` in byte `7 - i` says which bits make bit `i` (GF2P8AFFINEQB in Intel's
 /// manual, volume 2).
+static MATRICES: [u64; 256] = matrices();
+
+const fn matrices() -> [u64; 256] {
+    let mut all = [0; 256];
+    let (mut factor, mut rest) = (0u8, all.as_mut_slice());
+    while let [matrix, others @ ..] = rest {
+        let mut place = 0;
+        while place < 64 {
+            let (i, j) = (7 - place / 8, place % 8);
+            *matrix |= ((multiply(factor, 1 << j) >> i & 1) as u64) << place;
+            place += 1;
+        }
+        (factor, rest) = (factor.wrapping_add(1), others);
+    }
+    all
+}
+
+/// The matrix of a product with `factor`.
 #[target_feature(enable = "avx512f")]
 fn matrix(factor: u8) -> __m512i {
-    let row = |i: u32| (0..8).fold(0u64, |row, j| row | u64::from(multiply(factor, 1 << j) >> i & 1) << j);
-    let bits = (0..8).fold(0, |bits, i| bits | row(i) << (8 * (7 - i)));
-    _mm512_set1_epi64(bits.cast_signed())
+    _mm512_set1_epi64(MATRICES.get(usize::from(factor)).map_or(0, |bits| bits.cast_signed()))
 }
 
 #[target_feature(enable = "avx512f")]
@@ -88,6 +104,24 @@ pub fn add_product(sum: &mut [u8], data: &[u8], factor: u8) {
     }
     if !sum_rest.is_empty() {
         plain::add_product(sum_rest, data_rest, factor);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub fn exchange(sum: &mut [u8], old: &mut [u8], new: &[u8]) {
+    lanes::exchange::<N>(sum, old, new);
+}
+
+#[target_feature(enable = "avx512f,gfni")]
+pub fn add_difference(sum: &mut [u8], old: &[u8], new: &[u8], factor: u8) {
+    let ((sums, sum_rest), (olds, old_rest)) = (sum.as_chunks_mut::<N>(), old.as_chunks::<N>());
+    let (news, new_rest) = new.as_chunks::<N>();
+    let by = matrix(factor);
+    for ((sum, old), new) in sums.iter_mut().zip(olds).zip(news) {
+        *sum = store(xor(load(sum), product(xor(load(old), load(new)), by)));
+    }
+    if !sum_rest.is_empty() {
+        plain::add_difference(sum_rest, old_rest, new_rest, factor);
     }
 }
 

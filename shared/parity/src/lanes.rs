@@ -111,6 +111,31 @@ pub fn add_product<const N: usize>(sum: &mut [u8], data: &[u8], factor: u8) {
     }
 }
 
+/// Has `old` become `new`, and `sum`, of which it is a part, what it then is.
+#[inline(always)]
+pub fn exchange<const N: usize>(sum: &mut [u8], old: &mut [u8], new: &[u8]) {
+    let ((sums, sum_rest), (olds, old_rest)) = (sum.as_chunks_mut::<N>(), old.as_chunks_mut::<N>());
+    let (news, new_rest) = new.as_chunks::<N>();
+    for ((sum, old), new) in sums.iter_mut().zip(olds).zip(news) {
+        *sum = xor(xor(*sum, old), new);
+        *old = *new;
+    }
+    plain::exchange(sum_rest, old_rest, new_rest);
+}
+
+/// Adds the difference of `old` and `new`, times `factor`, to `sum`.
+#[inline(always)]
+pub fn add_difference<const N: usize>(sum: &mut [u8], old: &[u8], new: &[u8], factor: u8) {
+    let ((sums, sum_rest), (olds, old_rest)) = (sum.as_chunks_mut::<N>(), old.as_chunks::<N>());
+    let (news, new_rest) = new.as_chunks::<N>();
+    for ((sum, old), new) in sums.iter_mut().zip(olds).zip(news) {
+        *sum = xor(*sum, &product(&xor(*old, new), factor));
+    }
+    if !sum_rest.is_empty() {
+        plain::add_difference(sum_rest, old_rest, new_rest, factor);
+    }
+}
+
 /// Multiplies all of `bytes` by `factor`.
 #[inline(always)]
 pub fn scale<const N: usize>(bytes: &mut [u8], factor: u8) {

@@ -74,6 +74,10 @@ methods! {
     add(sum: &mut [u8], data: &[u8]);
     /// Adds `data` times `factor` to `sum`, as far as both go.
     add_product(sum: &mut [u8], data: &[u8], factor: u8);
+    /// Has `old` become `new`, and `sum`, of which it is a part, what it then is. All are as long.
+    exchange(sum: &mut [u8], old: &mut [u8], new: &[u8]);
+    /// Adds the difference of `old` and `new`, times `factor`, to `sum`. All are as long.
+    add_difference(sum: &mut [u8], old: &[u8], new: &[u8], factor: u8);
     /// Multiplies all of `bytes` by `factor`.
     scale(bytes: &mut [u8], factor: u8);
 }

@@ -41,6 +41,19 @@ pub fn add_product(sum: &mut [u8], data: &[u8], factor: u8) {
     sum.iter_mut().zip(data).for_each(|(sum, data)| *sum ^= product(&products, *data));
 }
 
+/// Has `old` become `new`, and `sum`, of which it is a part, what it then is.
+pub fn exchange(sum: &mut [u8], old: &mut [u8], new: &[u8]) {
+    add(sum, old);
+    add(sum, new);
+    old.iter_mut().zip(new).for_each(|(old, new)| *old = *new);
+}
+
+/// Adds the difference of `old` and `new`, times `factor`, to `sum`.
+pub fn add_difference(sum: &mut [u8], old: &[u8], new: &[u8], factor: u8) {
+    add_product(sum, old, factor);
+    add_product(sum, new, factor);
+}
+
 /// Multiplies all of `bytes` by `factor`.
 pub fn scale(bytes: &mut [u8], factor: u8) {
     let products = products(factor);

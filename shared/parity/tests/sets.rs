@@ -45,21 +45,25 @@ proptest! {
     fn any_blocks_have_the_same_parity_in_each_set(data in blocks(), factor: u8) {
         let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
         let len = data[0].len();
-        let mut expected = [vec![1; len], vec![2; len], vec![3; len], vec![4; len]];
+        let mut expected = [vec![1; len], vec![2; len], vec![3; len], vec![4; len], vec![5; len], vec![6; len]];
         {
-            let [p, q, alone, sum] = &mut expected;
+            let [p, q, alone, sum, all, part] = &mut expected;
             plain::pq(&data, p, q);
             plain::p(&data, alone);
             plain::add(sum, p);
             plain::add_product(sum, q, factor);
+            plain::add_difference(all, q, p, factor);
+            plain::exchange(all, part, q);
         }
         for parity in Parity::all() {
-            let mut found = [vec![0; len], vec![0; len], vec![0; len], vec![4; len]];
-            let [p, q, alone, sum] = &mut found;
+            let mut found = [vec![0; len], vec![0; len], vec![0; len], vec![4; len], vec![5; len], vec![6; len]];
+            let [p, q, alone, sum, all, part] = &mut found;
             parity.pq(&data, p, q);
             parity.p(&data, alone);
             parity.add(sum, p);
             parity.add_product(sum, q, factor);
+            parity.add_difference(all, q, p, factor);
+            parity.exchange(all, part, q);
             prop_assert_eq!(&found, &expected, "{}", parity.name());
         }
     }

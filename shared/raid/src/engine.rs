@@ -9,6 +9,7 @@ mod combine;
 mod copying;
 mod find;
 mod flush;
+mod line;
 mod lines;
 mod locks;
 mod log;
@@ -66,8 +67,9 @@ pub struct Ctx {
     left: u8,
     /// The member that was asked; of one in a line, none.
     role: u8,
-    /// The line.
+    /// The line, and where in it.
     line: u8,
+    spot: lines::Spot,
     /// At least one member did it.
     did: bool,
     /// Members that failed to read it.
@@ -381,7 +383,7 @@ impl Layer for Raid {
     }
 
     fn tick(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
-        if self.lines.gathering > 0 {
+        if self.lines.gathering() > 0 {
             self.begin_lines(io);
         }
         let quiet = self.locks.is_empty() && self.lines.is_idle() && self.log.is_idle() && self.background.is_idle();

@@ -86,18 +86,19 @@ fn recover(side: &Side<'_>, from: &mut impl Read, sector: u64, to: &mut [u8], sc
     let q = scratch.get_mut(..to.len())?;
     to.fill(0);
     q.fill(0);
+    let machine = orion_parity::Parity::new();
     let mut sums = Sums { other: None, p: false, q: false };
     for role in stripe.members().filter(|&role| role != place.member) {
         let power = stripe.power(role);
         if read_member(side, from, role, place.sector, piece) {
-            parity::add(to, piece);
-            parity::add_product(q, piece, parity::power(power));
+            machine.add(to, piece);
+            machine.add_product(q, piece, parity::power(power));
         } else if sums.other.replace(power).is_some() {
             return None;
         }
     }
     if read_member(side, from, stripe.p, place.sector, piece) {
-        parity::add(to, piece);
+        machine.add(to, piece);
         sums.p = true;
     }
     // Q is only needed where P is not enough.
@@ -105,17 +106,17 @@ fn recover(side: &Side<'_>, from: &mut impl Read, sector: u64, to: &mut [u8], sc
         && let Some(role) = stripe.q
         && read_member(side, from, role, place.sector, piece)
     {
-        parity::add(q, piece);
+        machine.add(q, piece);
         sums.q = true;
     }
     let own = stripe.power(place.member);
     match sums {
         Sums { other: None, p: true, .. } => {}
         Sums { other: None, q: true, .. } => {
-            parity::from_q(q, own);
+            parity::from_q(machine, q, own);
             to.copy_from_slice(q);
         }
-        Sums { other: Some(other), p: true, q: true } => parity::from_p_and_q(to, q, own, other),
+        Sums { other: Some(other), p: true, q: true } => parity::from_p_and_q(machine, to, q, own, other),
         _ => return None,
     }
     Some(())

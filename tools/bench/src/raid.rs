@@ -42,6 +42,19 @@ impl Payload for Memory {
         let at = usize::try_from(to.offset).unwrap_or(usize::MAX);
         self.0.get_mut(at..at.saturating_add(from.len())).map(|own| own.copy_from_slice(from)).is_some()
     }
+    fn copy(&mut self, from: Buf, to: Buf, len: usize) -> bool {
+        let at = |buf: Buf| usize::try_from(buf.offset).unwrap_or(usize::MAX);
+        let (from, to) = (at(from), at(to));
+        let there = from.saturating_add(len).max(to.saturating_add(len)) <= self.0.len();
+        if there {
+            self.0.copy_within(from..from + len, to);
+        }
+        there
+    }
+    fn lend(&mut self, at: Buf, len: usize, f: &mut dyn FnMut(&mut [u8])) -> bool {
+        let at = usize::try_from(at.offset).unwrap_or(usize::MAX);
+        self.0.get_mut(at..at.saturating_add(len)).map(f).is_some()
+    }
 }
 
 /// A client that only writes, in turns all over the array.

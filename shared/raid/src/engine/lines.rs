@@ -3,8 +3,9 @@
 //! a band is gathered while others are under way, and done together.
 use super::locks::Parked;
 use super::members::Roles;
-use super::{Ctx, SLOTS};
-use heapless::Vec;
+use super::{Ctx, PORTS_MAX, SLOTS};
+use crate::geometry::Stripe;
+use heapless::{Deque, Vec};
 use orion_block::{Buf, Error};
 use orion_layer::{Id, Io};
 
@@ -12,8 +13,12 @@ use orion_layer::{Id, Io};
 const LINES_MAX: usize = 64;
 /// Bytes of memory for lines.
 pub(super) const LINES_BYTES: usize = 4 << 20;
-/// Most sectors of a band.
+/// Most sectors of a band: a bit each.
 const HEIGHT: u64 = 32;
+/// Entries of the table that finds lines, as a power of two.
+const TABLE_SHIFT: u32 = 7;
+/// No line.
+const NONE: u8 = u8::MAX;
 
 /// What a line is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +57,32 @@ pub(super) enum Given {
     Starved,
 }
 
+/// Where the sectors of a request are: on which member, and where in its band. That of the background work has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub role: u8,
+    pub at: u8,
+    pub sectors: u8,
+}
+
+impl Spot {
+    /// The member, the first sector in the band, and the sectors; `None` of the background work's.
+    pub fn piece(self) -> Option<(u32, u64, u64)> {
+        (self.sectors > 0).then_some((self.role.into(), self.at.into(), self.sectors.into()))
+    }
+
+    /// Its sectors, a bit each.
+    pub fn mask(self) -> u32 {
+        mask(self.at.into(), self.sectors.into())
+    }
+}
+
+/// The bits of `sectors` sectors from `at` on.
+pub(super) fn mask(at: u64, sectors: u64) -> u32 {
+    let bits = if sectors >= HEIGHT { u32::MAX } else { (1 << sectors) - 1 };
+    bits.checked_shl(u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0)
+}
+
 /// A list of requests, through the table of links.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct List {
@@ -64,6 +95,8 @@ pub(super) struct List {
 pub(super) struct Line {
     /// The band: a sector of the members, over the sectors of a band.
     pub band: u64,
+    /// The stripe that it is a part of, once it is begun.
+    pub stripe: Option<Stripe>,
     pub phase: Phase,
     /// What is being done.
     pub list: List,
@@ -77,6 +110,8 @@ pub(super) struct Line {
     pub writes: Roles,
     pub wants: Roles,
     pub lost: Roles,
+    /// Members that are written all over, where the line is touched, and of which nobody reads.
+    pub covered: Roles,
     /// Members to be read or written, that have been, and that refused.
     pub todo: Roles,
     pub have: Roles,
@@ -100,20 +135,45 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Lines {
     pub all: Vec<Line, LINES_MAX>,
+    /// The sectors that are written of each member that a line writes, a bit each.
+    covers: [[u32; PORTS_MAX]; LINES_MAX],
     /// What follows each request in its list.
     links: [Option<Id>; SLOTS],
-    /// Sectors of a band.
+    /// Sectors of a band, and their binary logarithm where they are a power of two, as they are with parity.
     pub height: u64,
+    shift: u32,
     members: u64,
     pub starved: Parked,
-    /// Lines that gather.
-    pub gathering: usize,
+    /// Lines that gather, and those that are free: the last one is used first, whose memory is likely at hand.
+    gathering: Deque<u8, LINES_MAX>,
+    free: Vec<u8, LINES_MAX>,
+    /// The first line of each entry, and what follows each line there.
+    table: [u8; 1 << TABLE_SHIFT],
+    next: [u8; LINES_MAX],
 }
 
 impl Default for Lines {
     fn default() -> Self {
-        Self { all: Vec::new(), links: [None; SLOTS], height: 1, members: 0, starved: Parked::default(), gathering: 0 }
+        Self {
+            all: Vec::new(),
+            covers: [[0; PORTS_MAX]; LINES_MAX],
+            links: [None; SLOTS],
+            height: 1,
+            shift: 0,
+            members: 0,
+            starved: Parked::default(),
+            gathering: Deque::new(),
+            free: Vec::new(),
+            table: [NONE; 1 << TABLE_SHIFT],
+            next: [NONE; LINES_MAX],
+        }
     }
+}
+
+/// The entry of a band in the table.
+fn entry(band: u64) -> usize {
+    // Fibonacci hashing: bands at any stride are spread.
+    usize::try_from(band.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE_SHIFT)).unwrap_or(0)
 }
 
 impl Lines {
@@ -123,9 +183,10 @@ impl Lines {
         let members = u64::from(members);
         let bytes = height.saturating_mul(512).saturating_mul(members).max(1);
         let count = usize::try_from(LINES_BYTES as u64 / bytes).unwrap_or(0).min(LINES_MAX);
-        let mut all = Vec::new();
+        let (mut all, shift) = (Vec::new(), height.trailing_zeros());
         let _ = all.resize(count, Line::default());
-        Self { all, height, members, ..Self::default() }
+        let free = (0..count).rev().filter_map(|n| u8::try_from(n).ok()).collect();
+        Self { all, height, shift, members, free, ..Self::default() }
     }
 
     pub fn get(&self, n: usize) -> Option<&Line> {
@@ -138,7 +199,12 @@ impl Lines {
 
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.all.iter().all(|line| line.phase == Phase::Free)
+        self.free.len() == self.all.len()
+    }
+
+    /// The band of a member's sector, and where that is in it.
+    pub fn band(&self, sector: u64) -> (u64, u64) {
+        (sector >> self.shift, sector & (self.height - 1))
     }
 
     /// Where a member's sector `at` of the band lies in memory.
@@ -148,41 +214,94 @@ impl Lines {
         Buf { offset: work.offset.saturating_add(super::meta::STAGE_BYTES as u64 + sector * 512), ..work }
     }
 
+    /// Bytes of a member in a line, and of all members.
+    pub fn bytes(&self) -> (usize, usize) {
+        let one = usize::try_from(self.height * 512).unwrap_or(0);
+        (one, usize::try_from(self.members).unwrap_or(0).saturating_mul(one))
+    }
+
+    /// The line of a band, if one is in use for it.
+    fn find(&self, band: u64) -> Option<usize> {
+        let line = |n: u8| self.all.get(usize::from(n)).map(|line| (usize::from(n), line));
+        let first = line(*self.table.get(entry(band))?);
+        let mut chain = core::iter::successors(first, |(n, _)| line(*self.next.get(*n)?));
+        chain.find(|(_, line)| line.band == band).map(|(n, _)| n)
+    }
+
+    /// Puts a line into the table.
+    fn enter(&mut self, n: u8, band: u64) {
+        if let (Some(head), Some(next)) = (self.table.get_mut(entry(band)), self.next.get_mut(usize::from(n))) {
+            (*next, *head) = (*head, n);
+        }
+    }
+
+    /// Takes a line out of the table.
+    fn leave(&mut self, n: u8, band: u64) {
+        let behind = self.next.get(usize::from(n)).copied().unwrap_or(NONE);
+        let Some(mut at) = self.table.get_mut(entry(band)) else { return };
+        // No chain is longer than there are lines.
+        for _ in 0..LINES_MAX {
+            if *at == n {
+                *at = behind;
+                return;
+            }
+            let follows = usize::from(*at);
+            let Some(next) = self.next.get_mut(follows) else { return };
+            at = next;
+        }
+    }
+
     /// Gives a request to the line of a band. Where none is free, it waits.
     pub fn give(&mut self, id: Id, band: u64) -> Given {
-        let mut free = None;
-        for (n, line) in self.all.iter_mut().enumerate() {
-            match line.phase {
-                Phase::Free => free = free.or(Some(n)),
-                Phase::Gather if line.band == band => {
-                    append(&mut line.list, &mut self.links, id);
-                    return Given::More;
-                }
-                _ if line.band == band => {
-                    append(&mut line.queue, &mut self.links, id);
-                    return Given::More;
-                }
-                _ => {}
-            }
+        if let Some(line) = self.find(band).and_then(|n| self.all.get_mut(n)) {
+            let list = if line.phase == Phase::Gather { &mut line.list } else { &mut line.queue };
+            append(list, &mut self.links, id);
+            return Given::More;
         }
-        let Some(line) = free.and_then(|n| self.all.get_mut(n)) else {
+        let Some(n) = self.free.pop() else {
             self.starved.push(id);
             return Given::Starved;
         };
-        *line = Line { band, phase: Phase::Gather, ..Line::default() };
-        append(&mut line.list, &mut self.links, id);
-        self.gathering += 1;
+        if let Some(line) = self.all.get_mut(usize::from(n)) {
+            *line = Line { band, phase: Phase::Gather, ..Line::default() };
+            append(&mut line.list, &mut self.links, id);
+        }
+        self.enter(n, band);
+        self.gather(n);
         Given::First
     }
 
-    /// The requests of a list.
-    pub fn each(&self, list: List) -> impl Iterator<Item = Id> + '_ {
-        core::iter::successors(list.first, |id| self.next(*id))
+    fn gather(&mut self, n: u8) {
+        let fits = self.gathering.push_back(n);
+        debug_assert!(fits.is_ok(), "a line gathers once");
+    }
+
+    /// Lines that gather.
+    pub fn gathering(&self) -> usize {
+        self.gathering.len()
+    }
+
+    /// The first line that gathers, to be begun.
+    pub fn gathered(&mut self) -> Option<usize> {
+        self.gathering.pop_front().map(usize::from)
     }
 
     /// What follows in its list.
     pub fn next(&self, id: Id) -> Option<Id> {
         self.links.get(id.index()).copied().flatten()
+    }
+
+    /// The sectors of a member that a line writes.
+    pub fn cover(&self, n: usize, role: u32) -> u32 {
+        let own = usize::try_from(role).ok().and_then(|role| self.covers.get(n)?.get(role));
+        own.copied().unwrap_or(0)
+    }
+
+    /// A member of a line is written there: `first` says that it was not before.
+    pub fn write(&mut self, n: usize, spot: Spot, first: bool) {
+        if let Some(cover) = self.covers.get_mut(n).and_then(|all| all.get_mut(usize::from(spot.role))) {
+            *cover = spot.mask() | if first { 0 } else { *cover };
+        }
     }
 
     /// Leaves only the first request of a line; the others come before those that wait.
@@ -201,16 +320,18 @@ impl Lines {
 
     /// The line has done all of its list: it gathers what waited, or is free.
     pub fn done(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
-        let Some(line) = self.all.get_mut(n) else { return };
+        let (Some(line), Ok(own)) = (self.all.get_mut(n), u8::try_from(n)) else { return };
         let (band, queue) = (line.band, line.queue);
-        *line = Line { band, list: queue, ..Line::default() };
         if queue.first.is_some() {
-            line.phase = Phase::Gather;
-            self.gathering += 1;
-            io.alarm(io.now());
-        } else {
-            self.starved.wake(io);
+            *line = Line { band, list: queue, phase: Phase::Gather, ..Line::default() };
+            self.gather(own);
+            return io.alarm(io.now());
         }
+        line.phase = Phase::Free;
+        self.leave(own, band);
+        let fits = self.free.push(own);
+        debug_assert!(fits.is_ok(), "a line is freed once");
+        self.starved.wake(io);
     }
 }
 

@@ -242,7 +242,7 @@ impl Raid {
         for n in Self::lines_of(self.log.batch) {
             let stripe = self.stripe_of(n).filter(|stripe| stripe.p == role);
             let Some(stripe) = stripe else { continue };
-            for rows in self.rows(n, &stripe, io)? {
+            for rows in self.rows(n, &stripe)? {
                 let to = Buf { offset: buf.offset.saturating_add((HEADER_BYTES + bytes) as u64), ..buf };
                 let entry = self.stage_entry(n, &stripe, rows, to, io)?;
                 bytes += usize::try_from(entry.parity_bytes).ok()?;
@@ -261,11 +261,11 @@ impl Raid {
 
     /// The sectors of a line that are written, with the members that are written there; `None` where that is too much for
     /// a log, or where members between these are not written: their data would depend on whether all of it is.
-    pub(super) fn rows(&self, n: usize, stripe: &Stripe, io: &Io<'_, Ctx>) -> Option<Vec<Rows, { ENTRIES / LINES }>> {
+    pub(super) fn rows(&self, n: usize, stripe: &Stripe) -> Option<Vec<Rows, { ENTRIES / LINES }>> {
         let mut all: Vec<Rows, { ENTRIES / LINES }> = Vec::new();
         let line = self.lines.get(n)?;
         for row in line.low..line.high {
-            let set = each(line.writes).filter(|role| self.cover(line, *role, io) >> row & 1 != 0).map(bit).sum();
+            let set = each(line.writes).filter(|role| self.lines.cover(n, *role) >> row & 1 != 0).map(bit).sum();
             if self.closure(set, stripe) != set {
                 return None;
             }
@@ -292,8 +292,7 @@ impl Raid {
         let whole = u64::from(closure.count_ones()) == data;
         let mut sum = 0;
         for (at, len) in pieces(low, high).filter(|_| !whole) {
-            self.load(n, stripe, (at, len), io);
-            self.add_up(n, stripe, closure, (at, len), io);
+            self.partial(n, stripe, closure, (at, len), io);
             let piece = self.sums.p.get(..len.min(PIECE))?;
             sum = ppl::crc32c(sum, piece);
             let to = Buf { offset: to.offset.saturating_add((at - low) * 512), ..to };

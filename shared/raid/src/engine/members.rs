@@ -14,7 +14,9 @@ pub(super) const fn bit(role: u32) -> Roles {
 
 /// The roles of a set, from the first.
 pub(super) fn each(set: Roles) -> impl Iterator<Item = u32> {
-    (0..64u32).filter(move |role| set & bit(*role) != 0)
+    core::iter::successors(Some(set), |rest| Some(rest & rest.wrapping_sub(1)))
+        .take_while(|rest| *rest != 0)
+        .map(Roles::trailing_zeros)
 }
 
 /// A member.
@@ -82,6 +84,12 @@ impl Members {
     pub fn holds(&self, role: u32, end: u64) -> bool {
         let filled = || self.filling & bit(role) != 0 && self.get(role).is_some_and(|member| end <= member.place);
         self.is_whole(role) || filled()
+    }
+
+    /// Those that can be read up to this sector of their data.
+    pub fn that_hold(&self, end: u64) -> Roles {
+        let filled = each(self.filling).filter(|role| self.holds(*role, end));
+        filled.fold(self.whole, |all, role| all | bit(role))
     }
 
     /// Uses it no more.

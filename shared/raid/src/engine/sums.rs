@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
-//! Parity of what is in a line's memory. Bytes are copied into private memory, computed there, and copied back.
-use super::lines::Way;
+//! Parity of what is in a line's memory, computed where it lies. What clients write is copied once, before anything is computed
+//! from it: who changes it meanwhile harms only himself.
+use super::line::{data_of, parity_of};
+use super::lines::{Spot, Way};
 use super::members::{Roles, bit, each};
-use super::{Ctx, Raid};
+use super::{Ctx, PORTS_MAX, Raid};
 use crate::geometry::Stripe;
 use crate::parity;
-use orion_block::{Buf, Op};
-use orion_layer::Io;
+use core::mem::take;
+use core::ops::Range;
+use heapless::Vec;
+use orion_block::{Buf, Error, Op, Request};
+use orion_layer::{Id, Io};
 use orion_parity::Parity;
 
-/// Bytes that are computed at a time.
+/// Bytes that are computed at a time where that takes private memory.
 pub(super) const PIECE: usize = 4096;
+
+/// What data are that are not there.
+static ZEROES: [u8; PIECE] = [0; PIECE];
 
 /// Private memory.
 #[derive(Debug)]
@@ -38,83 +46,221 @@ pub(super) fn pieces(low: u64, high: u64) -> impl Iterator<Item = (u64, usize)> 
     (low..high).step_by(PIECE / 512).map(move |at| (at, usize::try_from((high - at).min(step)).unwrap_or(0) * 512))
 }
 
+/// The bytes of sectors.
+fn bytes_of(low: u64, high: u64) -> Range<usize> {
+    let byte = |sector: u64| usize::try_from(sector * 512).unwrap_or(0);
+    byte(low)..byte(high)
+}
+
+/// The bytes of a buffer from so many sectors on.
+fn from_sector(buf: Buf, skip: u64) -> Buf {
+    Buf { offset: buf.offset.saturating_add(skip * 512), ..buf }
+}
+
+/// What all members hold in a line, by role.
+struct Rows<'a>(Vec<&'a mut [u8], PORTS_MAX>);
+
+impl<'a> Rows<'a> {
+    /// The line's memory, with `one` byte of each member after the other.
+    fn new(bytes: &'a mut [u8], one: usize) -> Self {
+        Self(bytes.chunks_exact_mut(one.max(1)).take(PORTS_MAX).collect())
+    }
+
+    /// What a member holds.
+    fn get(&self, role: u32, within: Range<usize>) -> &[u8] {
+        usize::try_from(role).ok().and_then(|role| self.0.get(role)?.get(within)).unwrap_or_default()
+    }
+
+    fn get_mut(&mut self, role: u32, within: Range<usize>) -> &mut [u8] {
+        usize::try_from(role).ok().and_then(|role| self.0.get_mut(role)?.get_mut(within)).unwrap_or_default()
+    }
+
+    /// Takes what a member holds, so that the others can be read while it is written.
+    fn take(&mut self, role: u32) -> &'a mut [u8] {
+        usize::try_from(role).ok().and_then(|role| self.0.get_mut(role)).map(take).unwrap_or_default()
+    }
+
+    /// What some members hold.
+    fn of(&self, set: Roles, within: &Range<usize>) -> Vec<&[u8], PORTS_MAX> {
+        each(set).take(PORTS_MAX).map(|role| self.get(role, within.clone())).collect()
+    }
+
+    /// What the members with data hold, by the powers by which Q multiplies it: nothing, for those of `missing`.
+    fn by_power(&self, stripe: &Stripe, missing: Roles, within: &Range<usize>) -> Vec<&[u8], PORTS_MAX> {
+        let there = |role: &u32| missing & bit(*role) == 0;
+        let zeroes = ZEROES.get(..within.len()).unwrap_or_default();
+        let row = |role: Option<u32>| role.filter(there).map_or(zeroes, |role| self.get(role, within.clone()));
+        stripe.powers().take(PORTS_MAX).map(row).collect()
+    }
+
+    /// Computes P and Q of all data but those of `missing` into private memory; at most a piece.
+    fn sums(&self, sums: &mut Sums, stripe: &Stripe, missing: Roles, within: &Range<usize>) {
+        let Sums { p, q, machine, .. } = sums;
+        let (p, q) = (part(p, within.len()), part(q, within.len()));
+        match stripe.q {
+            Some(_) => machine.pq(&self.by_power(stripe, missing, within), p, q),
+            None => machine.p(&self.of(data_of(stripe) & !missing, within), p),
+        }
+    }
+}
+
 impl Raid {
-    /// Adds what the members of `set` hold in a piece to both sums.
-    pub(super) fn add_up(&mut self, n: usize, stripe: &Stripe, set: Roles, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
-        let Sums { machine, p, q, data } = &mut self.sums;
-        let (p, q, data) = (part(p, len), part(q, len), part(data, len));
-        for role in stripe.members().filter(|role| set & bit(*role) != 0) {
-            let read = io.read_payload(self.lines.buf(self.work, n, role, at), data);
-            debug_assert!(read, "the layer's own memory is mapped");
-            machine.add(p, data);
-            if stripe.q.is_some() {
-                machine.add_product(q, data, parity::power(stripe.power(role)));
+    /// Computes in a line's memory; `None` where that is not the layer's own.
+    fn lend<R>(&mut self, n: usize, io: &mut Io<'_, Ctx>, f: impl FnOnce(&mut Sums, Rows<'_>) -> R) -> Option<R> {
+        let (one, all) = self.lines.bytes();
+        let (buf, sums) = (self.lines.buf(self.work, n, 0, 0), &mut self.sums);
+        io.lend(buf, all, |bytes| f(sums, Rows::new(bytes, one)))
+    }
+
+    /// The sectors of a line that are touched.
+    fn touched(&self, n: usize) -> (u64, u64) {
+        self.lines.get(n).map_or((0, 0), |line| (line.low, line.high))
+    }
+
+    /// What is to be in the line's memory before anything is written: data that clients wrote, and parity. Readers get what
+    /// they asked for. Whether that was possible.
+    pub(super) fn compute(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> bool {
+        let Some(line) = self.lines.get(n) else { return false };
+        if line.way == Way::Modify {
+            return self.each_request(n, io, |raid, (req, spot), _, io| raid.modify(n, stripe, &req, spot, io));
+        }
+        let &super::lines::Line { have, covered, sync, wants, .. } = line;
+        let data = data_of(stripe);
+        // What is written all over need not be known, but where something else is to be recovered.
+        if data & !have & !covered != 0 && !self.recover(n, stripe, data & !have, io) {
+            return false;
+        }
+        if sync {
+            let Some(differing) = self.differing(n, stripe, io) else { return false };
+            self.background.mismatches += differing;
+            if let Some(line) = self.lines.get_mut(n) {
+                line.differs = differing > 0;
             }
         }
+        if wants != 0 {
+            self.each_request(n, io, |raid, (req, spot), id, io| raid.hand_over(n, &req, spot, id, io));
+        }
+        let all = self.each_request(n, io, |raid, (req, spot), _, io| raid.overlay(n, &req, spot, io));
+        if self.to_write(n, stripe) & parity_of(stripe) == 0 {
+            return all;
+        }
+        self.construct(n, stripe, io) && all
     }
 
-    pub(super) fn load(&mut self, n: usize, stripe: &Stripe, (at, len): (u64, usize), io: &Io<'_, Ctx>) {
-        let Sums { p, q, .. } = &mut self.sums;
-        io.read_payload(self.lines.buf(self.work, n, stripe.p, at), part(p, len));
-        if let Some(role) = stripe.q {
-            io.read_payload(self.lines.buf(self.work, n, role, at), part(q, len));
+    /// Calls `f` for each request of a line but the background work's; whether it was always true.
+    fn each_request<'b>(
+        &mut self,
+        n: usize,
+        io: &mut Io<'b, Ctx>,
+        mut f: impl FnMut(&mut Self, (Request, Spot), Id, &mut Io<'b, Ctx>) -> bool,
+    ) -> bool {
+        let mut all = true;
+        let mut next = self.lines.get(n).and_then(|line| line.list.first);
+        while let Some(id) = next {
+            next = self.lines.next(id);
+            let req = io.request(id);
+            let Some(spot) = io.ctx(id).map(|ctx| ctx.spot).filter(|spot| spot.sectors > 0) else { continue };
+            all &= f(self, (req, spot), id, io);
+        }
+        all
+    }
+
+    /// Has the old data in a line become what a client writes, and parity what it then is.
+    fn modify(&mut self, n: usize, stripe: &Stripe, req: &Request, spot: Spot, io: &mut Io<'_, Ctx>) -> bool {
+        let (role, at) = (u32::from(spot.role), u64::from(spot.at));
+        pieces(0, spot.sectors.into()).all(|(skip, len)| {
+            let new = part(&mut self.sums.data, len);
+            let read = if req.op == Op::Write {
+                io.read_payload(from_sector(req.buf, skip), new)
+            } else {
+                new.fill(0);
+                true
+            };
+            let start = bytes_of(at + skip, at + skip).start;
+            let done = self.lend(n, io, |sums, mut rows| {
+                let (old, p) = (rows.take(role), rows.take(stripe.p));
+                let within = start..start + len;
+                let new = part(&mut sums.data, len);
+                let (Some(old), Some(p)) = (old.get_mut(within.clone()), p.get_mut(within.clone())) else {
+                    return false;
+                };
+                if let Some(q) = stripe.q {
+                    let factor = parity::power(stripe.power(role));
+                    sums.machine.add_difference(rows.get_mut(q, within), old, new, factor);
+                }
+                sums.machine.exchange(p, old, new);
+                true
+            });
+            read && done == Some(true)
+        })
+    }
+
+    /// Copies what a client writes into the line; whether it could be read.
+    fn overlay(&self, n: usize, req: &Request, spot: Spot, io: &mut Io<'_, Ctx>) -> bool {
+        let to = self.lines.buf(self.work, n, spot.role.into(), spot.at.into());
+        let len = usize::from(spot.sectors) * 512;
+        match req.op {
+            Op::Read => true,
+            Op::Write => io.copy_payload(req.buf, to, len),
+            _ => io.lend(to, len, |bytes| bytes.fill(0)).is_some(),
         }
     }
 
-    fn store(&mut self, n: usize, stripe: &Stripe, (at, len): (u64, usize), io: &mut Io<'_, Ctx>) {
-        let Sums { p, q, .. } = &mut self.sums;
-        io.write_payload(self.lines.buf(self.work, n, stripe.p, at), part(p, len));
-        if let Some(role) = stripe.q {
-            io.write_payload(self.lines.buf(self.work, n, role, at), part(q, len));
+    /// Copies what a reader asked for into his memory.
+    fn hand_over(&self, n: usize, req: &Request, spot: Spot, id: Id, io: &mut Io<'_, Ctx>) -> bool {
+        let from = self.lines.buf(self.work, n, spot.role.into(), spot.at.into());
+        if req.op == Op::Read
+            && !io.copy_payload(from, req.buf, usize::from(spot.sectors) * 512)
+            && let Some(ctx) = io.ctx(id)
+        {
+            ctx.error = Some(Error::Invalid);
         }
-    }
-
-    /// Adds what the members of `writes` hold to the parity in memory: once with the old data and once with the new.
-    fn fold(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) {
-        let Some(line) = self.lines.get(n).copied() else { return };
-        for piece in pieces(line.low, line.high) {
-            self.load(n, stripe, piece, io);
-            self.add_up(n, stripe, line.writes, piece, io);
-            self.store(n, stripe, piece, io);
-        }
+        true
     }
 
     /// Computes parity from all data.
-    fn construct(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) {
-        let Some(line) = self.lines.get(n).copied() else { return };
-        for piece in pieces(line.low, line.high) {
-            part(&mut self.sums.p, piece.1).fill(0);
-            part(&mut self.sums.q, piece.1).fill(0);
-            self.add_up(n, stripe, Roles::MAX, piece, io);
-            self.store(n, stripe, piece, io);
-        }
+    fn construct(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> bool {
+        let (low, high) = self.touched(n);
+        let made = self.lend(n, io, |sums, mut rows| {
+            let (p, mut q) = (rows.take(stripe.p), stripe.q.map(|q| rows.take(q)));
+            for (at, len) in pieces(low, high) {
+                let start = bytes_of(at, at).start;
+                let within = start..start + len;
+                let Some(p) = p.get_mut(within.clone()) else { continue };
+                match q.as_mut().and_then(|q| q.get_mut(within.clone())) {
+                    Some(q) => sums.machine.pq(&rows.by_power(stripe, 0, &within), p, q),
+                    None => sums.machine.p(&rows.of(data_of(stripe), &within), p),
+                }
+            }
+        });
+        made.is_some()
     }
 
     /// Sectors of the parity in memory that are not what the data say.
-    fn differing(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> u64 {
-        let Some(line) = self.lines.get(n).copied() else { return 0 };
-        let mut found = 0;
-        for (at, len) in pieces(line.low, line.high) {
-            part(&mut self.sums.p, len).fill(0);
-            part(&mut self.sums.q, len).fill(0);
-            self.add_up(n, stripe, Roles::MAX, (at, len), io);
-            let mut sectors = 0u64;
-            for (role, is_q) in [(Some(stripe.p), false), (stripe.q, true)] {
-                let Some(role) = role.filter(|role| line.have & bit(*role) != 0) else { continue };
-                let Sums { p, q, data, .. } = &mut self.sums;
-                io.read_payload(self.lines.buf(self.work, n, role, at), part(data, len));
-                let sum = part(if is_q { q } else { p }, len);
-                let pairs = (0u32..).zip(sum.chunks(512).zip(data.chunks(512)));
-                sectors |= pairs.filter(|(_, (a, b))| a != b).fold(0, |all, (nth, _)| all | 1 << nth);
+    fn differing(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> Option<u64> {
+        let have = self.lines.get(n)?.have;
+        let (low, high) = self.touched(n);
+        self.lend(n, io, |sums, rows| {
+            let mut found = 0;
+            for (at, len) in pieces(low, high) {
+                let start = bytes_of(at, at).start;
+                let within = start..start + len;
+                rows.sums(sums, stripe, 0, &within);
+                let mut sectors = 0u64;
+                for (role, sum) in [(Some(stripe.p), &sums.p), (stripe.q, &sums.q)] {
+                    let Some(role) = role.filter(|role| have & bit(*role) != 0) else { continue };
+                    let pairs = (0u32..).zip(sum.chunks(512).zip(rows.get(role, within.clone()).chunks(512)));
+                    sectors |= pairs.filter(|(_, (a, b))| a != b).fold(0, |all, (nth, _)| all | 1 << nth);
+                }
+                found += u64::from(sectors.count_ones());
             }
-            found += u64::from(sectors.count_ones());
-        }
-        found
+            found
+        })
     }
 
     /// Recovers the data of the members in `missing` from those in memory; whether enough of them are.
     fn recover(&mut self, n: usize, stripe: &Stripe, missing: Roles, io: &mut Io<'_, Ctx>) -> bool {
-        let Some(line) = self.lines.get(n).copied() else { return false };
+        let Some(line) = self.lines.get(n) else { return false };
         let mut lost = each(missing);
         let (first, second) = (lost.next(), lost.next());
         let (p, q) = (line.have & bit(stripe.p) != 0, stripe.q.is_some_and(|q| line.have & bit(q) != 0));
@@ -124,98 +270,64 @@ impl Raid {
             (Some(_), Some(_), None) => p && q,
             _ => false,
         };
+        let (low, high) = self.touched(n);
         let Some(first) = first.filter(|_| enough) else { return false };
-        for (at, len) in pieces(line.low, line.high) {
-            self.load(n, stripe, (at, len), io);
-            self.add_up(n, stripe, !missing, (at, len), io);
-            let Sums { p: sum, q: other, .. } = &mut self.sums;
-            let (sum, other) = (part(sum, len), part(other, len));
-            match second {
-                Some(second) => {
-                    parity::from_p_and_q(sum, other, stripe.power(first), stripe.power(second));
-                    io.write_payload(self.lines.buf(self.work, n, second, at), other);
-                }
-                None if !p => {
-                    parity::from_q(other, stripe.power(first));
-                    sum.copy_from_slice(other);
-                }
-                None => {}
+        let done = self.lend(n, io, |sums, mut rows| {
+            if second.is_none() && p {
+                let (own, within) = (rows.take(first), bytes_of(low, high));
+                let others = data_of(stripe) & !bit(first) | bit(stripe.p);
+                let Some(own) = own.get_mut(within.clone()) else { return };
+                return sums.machine.p(&rows.of(others, &within), own);
             }
-            io.write_payload(self.lines.buf(self.work, n, first, at), sum);
-        }
-        true
+            for (at, len) in pieces(low, high) {
+                let start = bytes_of(at, at).start;
+                recover_by_q(sums, &mut rows, stripe, (first, second), start..start + len);
+            }
+        });
+        done.is_some()
     }
 
-    /// What is to be in the line's memory before anything is written: data that clients wrote, and parity. Readers get what
-    /// they asked for. Whether that was possible.
-    pub(super) fn compute(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> bool {
-        let Some(line) = self.lines.get(n).copied() else { return false };
-        if line.way == Way::Modify {
-            self.fold(n, stripe, io);
-            let all = self.overlay(n, io);
-            self.fold(n, stripe, io);
-            return all;
-        }
-        let data: Roles = stripe.members().map(bit).sum();
-        // What is written all over need not be known, but where something else is to be recovered.
-        let unknown = data & !line.have & !self.covered(n, io);
-        if unknown != 0 && !self.recover(n, stripe, data & !line.have, io) {
-            return false;
-        }
-        if line.sync {
-            let differing = self.differing(n, stripe, io);
-            self.background.mismatches += differing;
-            if let Some(line) = self.lines.get_mut(n) {
-                line.differs = differing > 0;
-            }
-        }
-        self.hand_over(n, io);
-        let all = self.overlay(n, io);
-        self.construct(n, stripe, io);
-        all
+    /// Puts the parity of a piece without the data of the members of `set` into private memory: what a log keeps.
+    pub(super) fn partial(
+        &mut self,
+        n: usize,
+        stripe: &Stripe,
+        set: Roles,
+        (at, len): (u64, usize),
+        io: &mut Io<'_, Ctx>,
+    ) {
+        let start = bytes_of(at, at).start;
+        let within = start..start + len;
+        let lent = self.lend(n, io, |sums, rows| {
+            sums.machine.p(&rows.of(set | bit(stripe.p), &within), part(&mut sums.p, len));
+        });
+        debug_assert!(lent.is_some(), "the layer's own memory is lent");
     }
+}
 
-    /// Copies what clients write into the line; whether all of it could be read.
-    fn overlay(&mut self, n: usize, io: &mut Io<'_, Ctx>) -> bool {
-        let Some(line) = self.lines.get(n).copied() else { return false };
-        let mut all = true;
-        let mut next = line.list.first;
-        while let Some(id) = next {
-            next = self.lines.next(id);
-            let req = io.request(id);
-            let Some((role, at, sectors)) = self.piece_of(&req).filter(|_| req.op.modifies()) else { continue };
-            for (skip, len) in pieces(0, sectors) {
-                let data = part(&mut self.sums.data, len);
-                if req.op == Op::Write {
-                    let from = Buf { offset: req.buf.offset.saturating_add(skip * 512), ..req.buf };
-                    all &= io.read_payload(from, data);
-                } else {
-                    data.fill(0);
-                }
-                io.write_payload(self.lines.buf(self.work, n, role, at + skip), data);
-            }
+/// Recovers one or two members' data of a piece with Q.
+fn recover_by_q(
+    sums: &mut Sums,
+    rows: &mut Rows<'_>,
+    stripe: &Stripe,
+    (first, second): (u32, Option<u32>),
+    within: Range<usize>,
+) {
+    let missing = bit(first) | second.map_or(0, bit);
+    rows.sums(sums, stripe, missing, &within);
+    let Sums { p, q, machine, .. } = sums;
+    let (p, q) = (part(p, within.len()), part(q, within.len()));
+    machine.add(p, rows.get(stripe.p, within.clone()));
+    machine.add(q, stripe.q.map_or(&[], |role| rows.get(role, within.clone())));
+    match second {
+        Some(second) => {
+            parity::from_p_and_q(*machine, p, q, stripe.power(first), stripe.power(second));
+            rows.get_mut(first, within.clone()).copy_from_slice(p);
+            rows.get_mut(second, within).copy_from_slice(q);
         }
-        all
-    }
-
-    /// Copies what readers asked for into their memory.
-    fn hand_over(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
-        let Some(line) = self.lines.get(n).copied() else { return };
-        let mut next = line.list.first;
-        while let Some(id) = next {
-            next = self.lines.next(id);
-            let req = io.request(id);
-            let Some((role, at, sectors)) = self.piece_of(&req).filter(|_| req.op == Op::Read) else { continue };
-            for (skip, len) in pieces(0, sectors) {
-                let data = part(&mut self.sums.data, len);
-                io.read_payload(self.lines.buf(self.work, n, role, at + skip), data);
-                let to = Buf { offset: req.buf.offset.saturating_add(skip * 512), ..req.buf };
-                if !io.write_payload(to, data)
-                    && let Some(ctx) = io.ctx(id)
-                {
-                    ctx.error = Some(orion_block::Error::Invalid);
-                }
-            }
+        None => {
+            parity::from_q(*machine, q, stripe.power(first));
+            rows.get_mut(first, within).copy_from_slice(q);
         }
     }
 }

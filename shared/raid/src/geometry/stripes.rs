@@ -137,7 +137,26 @@ impl Stripe {
 
     /// The members that hold data, in the order of the data.
     pub fn members(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.members).map(|n| (self.first + n) % self.members).filter(|&member| !self.is_parity(member))
+        (self.first..self.members).chain(0..self.first).filter(|&member| !self.is_parity(member))
+    }
+
+    /// The first 64 members, a bit each.
+    pub fn all(&self) -> u64 {
+        if self.members < 64 { (1 << self.members) - 1 } else { u64::MAX }
+    }
+
+    /// The members that hold data, by the powers of the generator by which Q multiplies it; none has a power that is not used.
+    pub fn powers(&self) -> impl Iterator<Item = Option<u32>> + '_ {
+        let start = if self.ddf { 0 } else { self.behind_q() };
+        let turned = (start..self.members).chain(0..start);
+        turned
+            .filter(|&member| self.ddf || !self.is_parity(member))
+            .map(|member| (!self.is_parity(member)).then_some(member))
+    }
+
+    /// The member behind Q; the first where there is none.
+    fn behind_q(&self) -> u32 {
+        self.q.map_or(0, |q| if q + 1 < self.members { q + 1 } else { 0 })
     }
 
     /// The member that holds the data chunk `index` of the stripe.
@@ -151,9 +170,10 @@ impl Stripe {
         if self.ddf {
             return member;
         }
-        let start = self.q.map_or(0, |q| (q + 1) % self.members);
-        let turned = (0..self.members).map(|n| (start + n) % self.members);
-        let before = turned.take_while(|&other| other != member).filter(|&other| !self.is_parity(other)).count();
-        u32::try_from(before).unwrap_or(0)
+        let start = self.behind_q();
+        let turned = |member: u32| if member >= start { member - start } else { member + self.members - start };
+        let at = turned(member);
+        // Q is the last; P may be before.
+        at - u32::from(turned(self.p) < at)
     }
 }

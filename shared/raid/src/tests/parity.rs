@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Arithmetic and recovery against the definition.
 use crate::parity::{add, add_product, from_p_and_q, from_q, inverse, power};
+use orion_parity::Parity;
 use orion_parity::field::multiply;
 use proptest::prelude::*;
 use std::vec;
@@ -47,10 +48,10 @@ proptest! {
         }
         if x == y {
             prop_assert_eq!(&p, &data[x]);
-            from_q(&mut q, x as u32);
+            from_q(Parity::new(), &mut q, x as u32);
             prop_assert_eq!(&q, &data[x]);
         } else {
-            from_p_and_q(&mut p, &mut q, x as u32, y as u32);
+            from_p_and_q(Parity::new(), &mut p, &mut q, x as u32, y as u32);
             prop_assert_eq!((&p, &q), (&data[x], &data[y]));
         }
     }
