@@ -6,6 +6,8 @@ use orion_block::Instant;
 pub const PATHS_MAX: usize = 4;
 /// Nanoseconds after which a way that failed is tried again where none is better, though nobody said that it is back.
 const AGAIN_NS: u64 = 5_000_000_000;
+/// Nanoseconds after which a way that said "not now" is asked again, where nobody says more of it.
+const STALL_NS: u64 = 1_000_000_000;
 
 /// What a way is worth (8.20.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub enum Access {
 pub enum Choice {
     /// This one.
     Path(u8),
-    /// None yet: one changes, until then at the latest.
+    /// None yet: one changes, or is to be asked again, until then at the latest.
     Wait(Instant),
     /// There is none.
     None,
@@ -39,6 +41,8 @@ struct Path {
     access: Access,
     /// It failed, and is not taken before, unless there is no other.
     failed: Option<Instant>,
+    /// It said "not now", and is not asked before.
+    stalled: Option<Instant>,
     /// It has left, and is not taken before somebody says that it is back.
     gone: bool,
 }
@@ -59,7 +63,7 @@ impl Paths {
     /// What the way `path` is worth from now on.
     pub fn set(&mut self, path: u8, access: Access) {
         if let Some(path) = self.paths.get_mut(usize::from(path)) {
-            path.access = access;
+            (path.access, path.stalled) = (access, None);
         }
     }
 
@@ -68,6 +72,20 @@ impl Paths {
         if let Some(path) = self.paths.get_mut(usize::from(path)) {
             path.failed = Some(now.after(AGAIN_NS));
         }
+    }
+
+    /// A request over the way `path` was not taken, and may be later: it may be changing.
+    pub fn stalled(&mut self, path: u8, now: Instant) {
+        if let Some(path) = self.paths.get_mut(usize::from(path)) {
+            path.stalled = Some(now.after(STALL_NS));
+        }
+    }
+
+    /// Whether a way that cannot be taken now may be one day, without anybody mending it: one becomes better as another becomes
+    /// worse, and the news of the worse may come first.
+    pub fn may_open(&self) -> bool {
+        let open = |path: &Path| !path.gone && matches!(path.access, Access::Inaccessible | Access::Changing(_));
+        self.paths.iter().take(self.count).any(|path| open(path) || !path.gone && path.stalled.is_some())
     }
 
     /// The way `path` has left.
@@ -80,7 +98,7 @@ impl Paths {
     /// The way `path` is there again.
     pub fn back(&mut self, path: u8) {
         if let Some(path) = self.paths.get_mut(usize::from(path)) {
-            (path.failed, path.gone) = (None, false);
+            (path.failed, path.stalled, path.gone) = (None, None, false);
         }
     }
 
@@ -90,11 +108,16 @@ impl Paths {
         let mut best: Option<(u8, u8)> = None;
         let mut wait: Option<Instant> = None;
         for (number, path) in open.filter(|(_, path)| !path.gone) {
+            let mut later = |until: Instant| wait = Some(wait.map_or(until, |other| other.min(until)));
+            if let Some(until) = path.stalled.filter(|until| *until > now) {
+                later(until);
+                continue;
+            }
             let worth = match path.access {
                 Access::Optimised => 0,
                 Access::NonOptimised => 1,
                 Access::Changing(until) if until > now => {
-                    wait = Some(wait.map_or(until, |other| other.max(until)));
+                    later(until);
                     continue;
                 }
                 Access::Changing(_) | Access::Inaccessible | Access::Lost => continue,

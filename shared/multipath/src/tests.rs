@@ -161,10 +161,56 @@ fn optimised_ways_come_before_others_and_inaccessible_ones_are_not_taken() {
     rig.ways.answers[1] = Err(Error::Offline);
     assert_eq!(rig.one(), (vec![1, 0], Some(Ok(()))));
     rig.access(0, Access::Inaccessible);
+    // What failed over the one is kept for the other: as one gets worse another gets better.
     let (seen, end) = rig.one();
-    assert!(seen.iter().all(|path| *path == 1) && end == Some(Err(Error::Offline)), "{seen:?}");
+    assert!(seen.iter().all(|path| *path == 1) && end.is_none(), "{seen:?} {end:?}");
+    rig.access(0, Access::Optimised);
+    assert_eq!(rig.top.answered.last(), Some(&(rig.asked, Ok(()))));
+    rig.access(0, Access::Inaccessible);
     rig.access(1, Access::Lost);
+    assert_eq!(rig.one(), (vec![], None));
+    rig.now += 31 * SECOND;
+    rig.run();
+    assert_eq!(rig.top.answered.last(), Some(&(rig.asked, Err(Error::Offline))), "not for ever");
+    rig.access(0, Access::Lost);
     assert_eq!(rig.one(), (vec![], Some(Err(Error::Offline))));
+}
+
+#[test]
+fn a_way_that_says_not_now_is_asked_again_and_not_for_ever() {
+    let mut rig = Rig::new(&[64, 64]);
+    rig.run();
+    rig.ways.answers = vec![Err(Error::Again), Ok(())];
+    assert_eq!(rig.one(), (vec![0, 1], Some(Ok(()))));
+    rig.event(1, Event::Gone);
+    assert_eq!(rig.one(), (vec![], None), "it is not asked at once");
+    rig.now += SECOND;
+    rig.ways.answers[0] = Ok(());
+    rig.run();
+    assert_eq!(rig.top.answered.last(), Some(&(rig.asked, Ok(()))));
+    rig.ways.answers[0] = Err(Error::Again);
+    rig.ask();
+    for _ in 0..32 {
+        rig.run();
+        rig.now += SECOND;
+    }
+    assert_eq!(rig.top.answered.len(), rig.asked as usize, "{:?}", rig.top.answered);
+    assert!(rig.ways.seen.len() < 40, "{:?}", rig.ways.seen);
+}
+
+#[test]
+fn one_that_never_came_is_left_out() {
+    let mut rig = Rig::new(&[0, 64, 64]);
+    assert_eq!(rig.one(), (vec![1], Some(Ok(()))));
+    assert_eq!(rig.node.limits().map(|limits| limits.capacity), Some(64));
+    assert_eq!(Rig::new(&[0, 0]).one().1, Some(Err(Error::Invalid)), "nothing is there");
+}
+
+#[test]
+fn ways_that_are_refused_serve_nothing() {
+    let mut rig = Rig::new(&[64, 64]);
+    rig.around(|node, around| node.control(around, |layer, _| layer.refuse()));
+    assert_eq!(rig.one(), (vec![], Some(Err(Error::Invalid))));
 }
 
 #[test]
@@ -179,7 +225,19 @@ fn a_way_that_changes_is_waited_for_and_no_longer_than_it_may_take() {
     assert_eq!(rig.one(), (vec![], None));
     rig.now = 3 * SECOND;
     rig.run();
+    assert_eq!(rig.top.answered, [(1, Ok(()))], "it is late, and may still come");
+    rig.now = 32 * SECOND;
+    rig.run();
     assert_eq!(rig.top.answered, [(1, Ok(())), (2, Err(Error::Offline))]);
+    // Who says that it takes longer than that is believed.
+    rig.access(1, Access::Changing(Instant(132 * SECOND)));
+    assert_eq!(rig.one(), (vec![], None));
+    rig.now = 131 * SECOND;
+    rig.run();
+    assert_eq!(rig.top.answered.len(), 2);
+    rig.now = 133 * SECOND;
+    rig.run();
+    assert_eq!(rig.top.answered.last(), Some(&(3, Err(Error::Offline))));
 }
 
 #[test]
@@ -196,7 +254,7 @@ proptest! {
     ) {
         let mut rig = Rig::new(&[64; 3]);
         for (what, path, how) in steps {
-            let fails = [Error::Offline, Error::TimedOut, Error::Io][usize::from(how % 3)];
+            let fails = [Error::Offline, Error::TimedOut, Error::Io, Error::Again][usize::from(how % 4)];
             match what {
                 0 if path != good => rig.ways.answers[usize::from(path)] = Err(fails),
                 1 => rig.ways.answers[usize::from(path)] = Ok(()),
@@ -213,6 +271,9 @@ proptest! {
             }
             rig.run();
         }
+        // What waits where one said "not now" is asked again.
+        rig.now += 2 * SECOND;
+        rig.run();
         let mut tags: Vec<u32> = rig.top.answered.iter().map(|(tag, _)| *tag).collect();
         tags.sort_unstable();
         prop_assert_eq!(tags, (1..=rig.asked).collect::<Vec<_>>());

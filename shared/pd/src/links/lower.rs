@@ -146,6 +146,11 @@ impl LowerRings {
         self.lowers.get_mut(usize::from(port))?.ring.server().map(|info| info.route)
     }
 
+    /// Whether the one of this port still lives the life that we know.
+    pub fn lives_on(&self, port: u8) -> bool {
+        self.lowers.get(usize::from(port)).is_some_and(|lower| lower.ring.lives_on())
+    }
+
     /// Whether the one of this port has announced something since this was last asked.
     pub fn announced(&mut self, port: u8) -> bool {
         self.lowers.get_mut(usize::from(port)).is_some_and(|lower| lower.ring.announced())

@@ -201,6 +201,11 @@ impl<M: Shared> Client<M> {
         core::mem::replace(&mut self.lives.told, sequence) != sequence
     }
 
+    /// Whether the server still lives the life that was agreed to: what is pushed now no other life of it takes.
+    pub fn lives_on(&self) -> bool {
+        self.memory.load(EPOCH, Acquire) == self.lives.server
+    }
+
     /// Whether the server takes our requests. While it doesn't, [`push`](Self::push) is refused.
     pub fn is_open(&self) -> bool {
         self.dead.is_none() && (self.lives.open || !self.halted)
