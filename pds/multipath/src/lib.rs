@@ -5,7 +5,11 @@
 //! Ways are joined only where their drivers say that they lead to the same disk. It maps no payload.
 #![no_std]
 #![forbid(unsafe_code)]
+#[cfg(test)]
+extern crate std;
 
+#[cfg(test)]
+mod tests;
 mod ways;
 
 use orion_block::{Access, Instant, Limits};
