@@ -16,7 +16,7 @@ pub type Program = (&'static str, &'static str, &'static str);
 
 /// What is run, by name.
 pub const GROUPS: [(&str, &[Program]); 4] = [
-    ("contract", &[("orion-contract", "devices", ""), ("orion-sim", "contract", "")]),
+    ("contract", &[("orion-contract", "devices", ""), ("orion-contract", "raid", ""), ("orion-sim", "contract", "")]),
     (
         "simulator",
         &[
@@ -44,6 +44,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
             ("orion-nvme", "orion_nvme", ""),
+            ("orion-raid", "orion_raid", ""),
             ("orion-am53c974", "orion_am53c974", ""),
             ("orion-raid", "orion_raid", ""),
         ],

@@ -21,7 +21,7 @@ const SCSI_PORT: &str = "shared/virtio/src/scsi/port.rs";
 const DRIVER: &str = "shared/virtio/src/blk/admit.rs";
 
 /// Every bug, by its number.
-pub const BUGS: [Bug; 73] = [
+pub const BUGS: &[Bug] = &[
     bug(SERVER, "self.memory.load(CLIENT_AWAKE, Relaxed) != 1", "false", "a sleeping client is not woken"),
     bug(SERVER, "self.room -= taken", "()", "answers that the client has not taken are forgotten"),
     bug(
@@ -319,5 +319,25 @@ pub const BUGS: [Bug; 73] = [
         "changed || self.meta.owes()",
         "false",
         "a stripe's write is answered before the superblocks say which member missed it",
+    ),
+    bug(
+        "shared/raid/src/engine/mirror.rs",
+        "self.members.is_used(place.member)",
+        "child == 0 && self.members.is_used(place.member)",
+        "of several copies only the first is written",
+    ),
+    bug("shared/raid/src/engine/mirror.rs", "!synced", "false", "copies that may differ are read from any member"),
+    bug("shared/raid/src/engine/sums.rs", "stripe.q.is_some()", "false", "Q is not brought up to date"),
+    bug(
+        "shared/raid/src/engine/log.rs",
+        "self.log.there && self.meta.sync.is_none()",
+        "false",
+        "nothing is in the partial parity log",
+    ),
+    bug(
+        "shared/raid/src/engine/log.rs",
+        "limits.volatile_cache && !(forced && limits.fua)",
+        "false",
+        "what is logged is written before the log is durable",
     ),
 ];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Plants the bugs in a copy of the tree, runs the tests on each, and prints who catches it first. Fails where nobody does.
-//! `orion-bugs --write` asks all the tests, and puts the table into docs/testing.md; `orion-bugs 36 41` tries only the bugs of these numbers.
+//! See [`USAGE`].
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a command line for tests")]
 use orion_bugs::{BUGS, copy, hunt, root};
@@ -10,6 +10,11 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+const USAGE: &str = "\
+usage: orion-bugs [--write] [NUMBER...]
+Plants bugs in a copy of the tree, and prints which tests catch them; the bugs of these numbers, or all.
+  --write  ask all tests, not only until one catches it, and renew the rows of docs/testing.md";
 
 /// Around the table in docs/testing.md.
 const MARKS: [&str; 2] = ["<!-- bugs: made by `make bugs` -->\n", "<!-- end of bugs -->"];
@@ -64,31 +69,41 @@ fn hunt_all() -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
-fn table(found: &[Found]) -> String {
+/// The table with what was found; of bugs that were not tried, with the rows that are there.
+fn table(found: &[Found], old: &str) -> String {
     let mut text =
         String::from("| Bug | In | contract | simulator | fuzz corpus | own tests |\n|---|---|---|---|---|---|\n");
-    for (number, by) in found {
-        let bug = &BUGS[*number];
-        let cell = |group: &str| if by.contains(&group) { "caught" } else { "" };
-        let cells = hunt::GROUPS.map(|(group, _)| cell(group));
-        text += &format!("| {} | `{}` | {} |\n", bug.what, bug.file, cells.join(" | "));
+    for (number, bug) in BUGS.iter().enumerate() {
+        let head = format!("| {} | `{}` |", bug.what, bug.file);
+        let kept = || old.lines().find(|row| row.starts_with(&head)).unwrap_or_default();
+        let tried = found.iter().find(|(of, _)| *of == number);
+        let row = tried.map(|(_, by)| {
+            let cell = |(group, _)| if by.contains(&group) { "caught" } else { "" };
+            format!("{head} {} |", hunt::GROUPS.map(cell).join(" | "))
+        });
+        text += row.as_deref().unwrap_or_else(kept);
+        text += "\n";
     }
     text
 }
 
-fn write(table: &str) -> Result<(), String> {
+fn write(found: &[Found]) -> Result<(), String> {
     let path = root().join("docs/testing.md");
     let text = fs::read_to_string(&path).map_err(|error| format!("docs/testing.md: {error}"))?;
     let lost = || "docs/testing.md has lost the marks around its table of bugs".to_owned();
     let (before, rest) = text.split_once(MARKS[0]).ok_or_else(lost)?;
-    let (_, after) = rest.split_once(MARKS[1]).ok_or_else(lost)?;
-    fs::write(&path, format!("{before}{}{table}{}{after}", MARKS[0], MARKS[1])).map_err(|error| error.to_string())
+    let (old, after) = rest.split_once(MARKS[1]).ok_or_else(lost)?;
+    fs::write(&path, format!("{before}{}{}{}{after}", MARKS[0], table(found, old), MARKS[1]))
+        .map_err(|error| error.to_string())
 }
 
 fn run() -> Result<bool, String> {
+    if std::env::args().skip(1).any(|word| word != "--write" && word.parse::<usize>().is_err()) {
+        return Err(USAGE.into());
+    }
     let found = hunt_all()?;
-    if writes() && found.len() == BUGS.len() {
-        write(&table(&found))?;
+    if writes() {
+        write(&found)?;
     }
     let missed = found.iter().filter(|(_, by)| by.is_empty()).count();
     println!("{} of {} bugs caught", found.len() - missed, found.len());
