@@ -7,6 +7,8 @@
     clippy::unwrap_used,
     reason = "a test's small numbers and certain values"
 )]
+pub mod scsi;
+
 use orion_block::{Buf, Completion, Error, Instant, Lba, Op, RegionId, Request};
 use orion_driver::{Engine, Setup, Span, Unit};
 use orion_host::ivshmem::Kick;
@@ -40,8 +42,8 @@ pub const BYTES: u64 = 512 * BLOCKS as u64;
 const ECAM: u64 = 0xb000_0000;
 const BARS_LEN: u64 = 0x10_0000;
 const SLOT: u8 = 4;
-const DMA_BUS: u64 = 0x1_4000_0000;
-const DATA_BUS: u64 = 0x1_5000_0000;
+/// Where a device's ports are placed that has some instead of registers in memory.
+const PORTS: u64 = 0xc000;
 const PIN: ChannelSet = ChannelSet(4);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,6 +79,18 @@ impl Default for Shape<'_> {
     }
 }
 
+impl Shape<'_> {
+    /// Whether all is done through ports, which are older than addresses of more than 32 bits.
+    fn has_ports(&self) -> bool {
+        self.bus == Bus::Am53c974
+    }
+
+    /// Where the device finds the driver's memory, and the payload.
+    fn places(&self) -> [u64; 2] {
+        if self.has_ports() { [0x0100_0000, 0x0200_0000] } else { [0x1_4000_0000, 0x1_5000_0000] }
+    }
+}
+
 /// A device that runs.
 pub struct Rig {
     device: Rc<RefCell<Device>>,
@@ -86,6 +100,9 @@ pub struct Rig {
     /// Payload memory.
     pub data: File,
     data_len: u64,
+    /// Where the device finds both.
+    places: [u64; 2],
+    has_ports: bool,
     /// The disks' files.
     pub images: Vec<File>,
     _qemu: Qemu,
@@ -109,7 +126,8 @@ fn image(name: &str, len: u64, inject: Option<&Path>) -> (Image, File) {
 impl Rig {
     /// Starts QEMU with such a device.
     pub fn new(shape: &Shape<'_>) -> Self {
-        let event = sys::event().unwrap();
+        let (event, has_ports, places) = (sys::event().unwrap(), shape.has_ports(), shape.places());
+        let [dma_bus, data_bus] = places;
         let (dma, data) = (sys::memory("dma", shape.dma).unwrap(), sys::memory("data", shape.data).unwrap());
         let rules = (!shape.rules.is_empty()).then(|| temporary(&format!("{}.rules", shape.name)));
         rules.iter().for_each(|path| std::fs::write(path, shape.rules).unwrap());
@@ -128,7 +146,7 @@ impl Rig {
             slot: SLOT,
             ecam: ECAM,
             media,
-            dimms: vec![dimm(&dma, shape.dma, DMA_BUS), dimm(&data, shape.data, DATA_BUS)],
+            dimms: vec![dimm(&dma, shape.dma, dma_bus), dimm(&data, shape.data, data_bus)],
             cpus: Cpus::ours().unwrap(),
         };
         let (qemu, line) = machine.start_monitored(&event, shape.monitor).unwrap();
@@ -141,20 +159,27 @@ impl Rig {
         let kick = matches!(shape.bus, Bus::VirtioBlk | Bus::VirtioScsi).then(|| Kick::new(line.kick, BRIDGE_TABLE));
         let device = Rc::new(RefCell::new(Device::new(qtest, kick).unwrap()));
         let pin = shape.pin.then(|| Pin::new(Rc::clone(&device), PIN));
-        Self { device, event, pin, dma: (dma, shape.dma), data, data_len: shape.data, images, _qemu: qemu }
+        let (dma, data_len) = ((dma, shape.dma), shape.data);
+        Self { device, event, pin, dma, data, data_len, places, has_ports, images, _qemu: qemu }
     }
 
-    /// Its configuration space, and the window for its BARs.
+    /// Its configuration space, and the window for its BARs or ports.
     pub fn registers(&self) -> [Registers; 2] {
         let registers = |base, len| Registers::new(Rc::clone(&self.device), base, len);
-        [registers(ECAM + (u64::from(SLOT) << 15), 4096), registers(BARS, BARS_LEN as usize)]
+        let window = if self.has_ports { registers(PORTS, 0x100) } else { registers(BARS, BARS_LEN as usize) };
+        [registers(ECAM + (u64::from(SLOT) << 15), 4096), window]
     }
 
     /// Its function, with the interrupt that it was made with.
     pub fn function(&self) -> Function<Registers> {
         let message = self.pin.is_none().then_some(Message { address: MESSAGE.0, data: MESSAGE.1 });
-        let [config, bars] = self.registers();
-        Function::new(config, bars, BARS, message).unwrap()
+        let [config, window] = self.registers();
+        let made = if self.has_ports {
+            Function::with_ports(config, window, PORTS, message)
+        } else {
+            Function::new(config, window, BARS, message)
+        };
+        made.unwrap()
     }
 
     /// What each of a driver's lives begins with.
@@ -162,8 +187,8 @@ impl Rig {
         let (dma, len) = &self.dma;
         Setup {
             dma: Mapped::new(dma, None, *len, true).unwrap().window(),
-            dma_bus: DMA_BUS,
-            regions: Box::leak(Box::new([Span { bus: DATA_BUS, size: self.data_len }])),
+            dma_bus: self.places[0],
+            regions: Box::leak(Box::new([Span { bus: self.places[1], size: self.data_len }])),
             iommu: false,
             read_only: false,
             timeout_ns,
@@ -185,7 +210,7 @@ impl Rig {
             if start.elapsed() > patience {
                 return false;
             }
-            pin.sleep(&self.event, Some(Duration::from_secs(1)));
+            pin.sleep(&self.event, Some(patience.min(Duration::from_secs(1))));
         }
         true
     }
