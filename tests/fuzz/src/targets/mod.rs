@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The targets.
 mod ahci;
+mod am53c974;
 mod control;
 mod nbd;
 mod nvme;
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "ring-server", run: ring::server, most: 2048 },
     Target { name: "ring-client", run: ring::client, most: 2048 },
     Target { name: "scsi", run: scsi::scsi, most: 1024 },
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "raid", run: raid::raid, most: 16_384 },
     Target { name: "nvme", run: nvme::nvme, most: nvme::MOST },
     Target { name: "ahci", run: ahci::ahci, most: ahci::MOST },
+    Target { name: "am53c974", run: am53c974::am53c974, most: am53c974::MOST },
 ];
 
 /// Takes numbers from an input; zeroes after its end.
