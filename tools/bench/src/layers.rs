@@ -194,11 +194,6 @@ pub fn run() -> Result<(), Box<dyn std::error::Error>> {
     measure("passthrough", || one_layer(Passthrough));
     measure("gatekeeper check (one layer)", || one_layer(gatekeeper()));
     measure("linear over a two-way mirror", linear_over_mirror);
-    measure("RAID 0 of two", || crate::raid::run(crate::raid::RAID0));
-    measure("RAID 1 of two", || crate::raid::run(crate::raid::RAID1));
-    measure("RAID 10 of two, near copies", || crate::raid::run(crate::raid::RAID10));
-    let mut memory = crate::raid::Memory::new();
-    measure("RAID 5 of four, writes of 4 KiB", || crate::raid::small_writes(&mut memory));
     measure("gatekeeper refuses", crate::refusals::refuse);
     measure("audit record of a refusal", crate::refusals::record()?);
     Ok(())

@@ -16,6 +16,8 @@ use clap::Parser;
 enum Command {
     /// Nanoseconds and allocations of one request through a ring, the gatekeeper and layers, on one thread.
     Layers,
+    /// What a request costs in RAID of each level, on one thread.
+    Raid(raid::Select),
     /// P and Q of RAID on one processor, beside ISA-L.
     Parity,
     /// The host world's whole chain beside `qemu-img bench`, on the same file and the same processor.
@@ -27,6 +29,10 @@ enum Command {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Command::parse() {
         Command::Layers => layers::run(),
+        Command::Raid(select) => {
+            raid::run(&select);
+            Ok(())
+        }
         Command::Parity => parity::run(),
         Command::Host(host) => host.run(),
         Command::Sel4(sel4) => sel4.run(),

@@ -102,9 +102,10 @@ pub(super) struct Line {
     pub list: List,
     /// What waits until that is done.
     pub queue: List,
-    /// The sectors of the band that are touched.
+    /// The sectors of the band that are touched, and where in the line's memory they begin, in sectors.
     pub low: u64,
     pub high: u64,
+    pub place: u64,
     pub way: Way,
     /// Members that are written, that hold what a reader asks for and does not have, and that could not be read.
     pub writes: Roles,
@@ -129,6 +130,13 @@ pub(super) struct Line {
     /// Lower requests that are out, and which member each is for.
     pub out: u8,
     pub asked: [u8; 8],
+}
+
+impl Line {
+    /// The sectors of each member that are touched.
+    pub fn span(&self) -> u64 {
+        self.high.saturating_sub(self.low)
+    }
 }
 
 /// All lines.
@@ -207,17 +215,28 @@ impl Lines {
         (sector >> self.shift, sector & (self.height - 1))
     }
 
-    /// Where a member's sector `at` of the band lies in memory.
+    /// Where a member's sector `at` of the band lies in memory, one of those that the line touches.
     pub fn buf(&self, work: Buf, n: usize, role: u32, at: u64) -> Buf {
-        let line = u64::try_from(n).unwrap_or(0);
-        let sector = (line * self.members + u64::from(role)) * self.height + at;
+        let sector =
+            self.get(n).map_or(0, |line| line.place + u64::from(role) * line.span() + at.saturating_sub(line.low));
         Buf { offset: work.offset.saturating_add(super::meta::STAGE_BYTES as u64 + sector * 512), ..work }
     }
 
-    /// Bytes of a member in a line, and of all members.
-    pub fn bytes(&self) -> (usize, usize) {
-        let one = usize::try_from(self.height * 512).unwrap_or(0);
+    /// Bytes of each member in a line, and of all members.
+    pub fn bytes(&self, n: usize) -> (usize, usize) {
+        let one = usize::try_from(self.get(n).map_or(0, Line::span) * 512).unwrap_or(0);
         (one, usize::try_from(self.members).unwrap_or(0).saturating_mul(one))
+    }
+
+    /// Begins a line: what it touches is known.
+    pub fn begin(&mut self, n: usize, mut line: Line) {
+        // What is touched lies close together, and that of each line elsewhere in it, so that it does not share its places in
+        // the processor's caches with all others.
+        let (number, used) = (u64::try_from(n).unwrap_or(0), line.span().max(1));
+        line.place = (number * self.height + number % (self.height / used).max(1) * used) * self.members;
+        if let Some(own) = self.all.get_mut(n) {
+            *own = line;
+        }
     }
 
     /// The line of a band, if one is in use for it.

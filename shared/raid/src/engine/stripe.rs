@@ -118,9 +118,7 @@ impl Raid {
             }
         }
         line.covered = self.covered(n, &line);
-        if let Some(own) = self.lines.get_mut(n) {
-            *own = line;
-        }
+        self.lines.begin(n, line);
         if line.writes != 0 && self.logs() && stripe.is_some_and(|stripe| self.rows(n, &stripe).is_none()) {
             self.lines.keep_first(n);
             return self.begin_line(n, io);

@@ -46,18 +46,12 @@ pub(super) fn pieces(low: u64, high: u64) -> impl Iterator<Item = (u64, usize)> 
     (low..high).step_by(PIECE / 512).map(move |at| (at, usize::try_from((high - at).min(step)).unwrap_or(0) * 512))
 }
 
-/// The bytes of sectors.
-fn bytes_of(low: u64, high: u64) -> Range<usize> {
-    let byte = |sector: u64| usize::try_from(sector * 512).unwrap_or(0);
-    byte(low)..byte(high)
+/// Pieces of so many bytes.
+fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..bytes).step_by(PIECE).map(move |at| at..bytes.min(at + PIECE))
 }
 
-/// The bytes of a buffer from so many sectors on.
-fn from_sector(buf: Buf, skip: u64) -> Buf {
-    Buf { offset: buf.offset.saturating_add(skip * 512), ..buf }
-}
-
-/// What all members hold in a line, by role.
+/// What all members hold in a line, by role, where it is touched.
 struct Rows<'a>(Vec<&'a mut [u8], PORTS_MAX>);
 
 impl<'a> Rows<'a> {
@@ -107,14 +101,15 @@ impl<'a> Rows<'a> {
 impl Raid {
     /// Computes in a line's memory; `None` where that is not the layer's own.
     fn lend<R>(&mut self, n: usize, io: &mut Io<'_, Ctx>, f: impl FnOnce(&mut Sums, Rows<'_>) -> R) -> Option<R> {
-        let (one, all) = self.lines.bytes();
+        let (one, all) = self.lines.bytes(n);
         let (buf, sums) = (self.lines.buf(self.work, n, 0, 0), &mut self.sums);
         io.lend(buf, all, |bytes| f(sums, Rows::new(bytes, one)))
     }
 
-    /// The sectors of a line that are touched.
-    fn touched(&self, n: usize) -> (u64, u64) {
-        self.lines.get(n).map_or((0, 0), |line| (line.low, line.high))
+    /// Where a sector lies in what a line has of each member, in bytes.
+    fn offset(&self, n: usize, at: u64) -> usize {
+        let skip = self.lines.get(n).map_or(0, |line| at.saturating_sub(line.low));
+        usize::try_from(skip * 512).unwrap_or(usize::MAX)
     }
 
     /// What is to be in the line's memory before anything is written: data that clients wrote, and parity. Readers get what
@@ -167,19 +162,20 @@ impl Raid {
 
     /// Has the old data in a line become what a client writes, and parity what it then is.
     fn modify(&mut self, n: usize, stripe: &Stripe, req: &Request, spot: Spot, io: &mut Io<'_, Ctx>) -> bool {
-        let (role, at) = (u32::from(spot.role), u64::from(spot.at));
-        pieces(0, spot.sectors.into()).all(|(skip, len)| {
+        let (role, start) = (u32::from(spot.role), self.offset(n, spot.at.into()));
+        parts(usize::from(spot.sectors) * 512).all(|piece| {
+            let len = piece.len();
             let new = part(&mut self.sums.data, len);
             let read = if req.op == Op::Write {
-                io.read_payload(from_sector(req.buf, skip), new)
+                let offset = req.buf.offset.saturating_add(piece.start as u64);
+                io.read_payload(Buf { offset, ..req.buf }, new)
             } else {
                 new.fill(0);
                 true
             };
-            let start = bytes_of(at + skip, at + skip).start;
+            let within = start + piece.start..start + piece.end;
             let done = self.lend(n, io, |sums, mut rows| {
                 let (old, p) = (rows.take(role), rows.take(stripe.p));
-                let within = start..start + len;
                 let new = part(&mut sums.data, len);
                 let (Some(old), Some(p)) = (old.get_mut(within.clone()), p.get_mut(within.clone())) else {
                     return false;
@@ -220,12 +216,9 @@ impl Raid {
 
     /// Computes parity from all data.
     fn construct(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> bool {
-        let (low, high) = self.touched(n);
         let made = self.lend(n, io, |sums, mut rows| {
             let (p, mut q) = (rows.take(stripe.p), stripe.q.map(|q| rows.take(q)));
-            for (at, len) in pieces(low, high) {
-                let start = bytes_of(at, at).start;
-                let within = start..start + len;
+            for within in parts(p.len()) {
                 let Some(p) = p.get_mut(within.clone()) else { continue };
                 match q.as_mut().and_then(|q| q.get_mut(within.clone())) {
                     Some(q) => sums.machine.pq(&rows.by_power(stripe, 0, &within), p, q),
@@ -239,12 +232,10 @@ impl Raid {
     /// Sectors of the parity in memory that are not what the data say.
     fn differing(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> Option<u64> {
         let have = self.lines.get(n)?.have;
-        let (low, high) = self.touched(n);
+        let one = self.lines.bytes(n).0;
         self.lend(n, io, |sums, rows| {
             let mut found = 0;
-            for (at, len) in pieces(low, high) {
-                let start = bytes_of(at, at).start;
-                let within = start..start + len;
+            for within in parts(one) {
                 rows.sums(sums, stripe, 0, &within);
                 let mut sectors = 0u64;
                 for (role, sum) in [(Some(stripe.p), &sums.p), (stripe.q, &sums.q)] {
@@ -270,18 +261,16 @@ impl Raid {
             (Some(_), Some(_), None) => p && q,
             _ => false,
         };
-        let (low, high) = self.touched(n);
+        let one = self.lines.bytes(n).0;
         let Some(first) = first.filter(|_| enough) else { return false };
         let done = self.lend(n, io, |sums, mut rows| {
             if second.is_none() && p {
-                let (own, within) = (rows.take(first), bytes_of(low, high));
                 let others = data_of(stripe) & !bit(first) | bit(stripe.p);
-                let Some(own) = own.get_mut(within.clone()) else { return };
-                return sums.machine.p(&rows.of(others, &within), own);
+                let own = rows.take(first);
+                return sums.machine.p(&rows.of(others, &(0..one)), own);
             }
-            for (at, len) in pieces(low, high) {
-                let start = bytes_of(at, at).start;
-                recover_by_q(sums, &mut rows, stripe, (first, second), start..start + len);
+            for within in parts(one) {
+                recover_by_q(sums, &mut rows, stripe, (first, second), within);
             }
         });
         done.is_some()
@@ -296,7 +285,7 @@ impl Raid {
         (at, len): (u64, usize),
         io: &mut Io<'_, Ctx>,
     ) {
-        let start = bytes_of(at, at).start;
+        let start = self.offset(n, at);
         let within = start..start + len;
         let lent = self.lend(n, io, |sums, rows| {
             sums.machine.p(&rows.of(set | bit(stripe.p), &within), part(&mut sums.p, len));
