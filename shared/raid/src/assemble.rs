@@ -31,6 +31,13 @@ pub enum Standing {
     Faulty,
     /// The write journal.
     Journal,
+    /// Was the write journal; the array went on without it.
+    StaleJournal {
+        /// Its events.
+        events: u64,
+        /// The array's.
+        newest: u64,
+    },
     /// Of another array.
     Stranger,
 }
@@ -59,6 +66,8 @@ pub struct Array {
     pub before: Option<(u64, Geometry)>,
     /// The devices, by role.
     pub slots: Vec<Option<Slot>, MEMBERS_MAX>,
+    /// The device with the write journal, of an array that has one.
+    pub journal: Option<usize>,
     /// Whether to recover also from parity that may be wrong, of an array that was not stopped cleanly.
     pub force: bool,
 }
@@ -84,6 +93,15 @@ fn short(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
+/// What a write journal is to it: of one that the array went on without, nothing is replayed.
+fn journal(device: &Super, newest: &Super) -> Standing {
+    let behind = device.events.saturating_add(BEHIND) < newest.events;
+    if behind || newest.role_of(device.number) != Role::Journal {
+        return Standing::StaleJournal { events: device.events, newest: newest.events };
+    }
+    Standing::Journal
+}
+
 /// What `device` is to the array whose newest superblock is given.
 fn standing(device: &Super, newest: &Super) -> Standing {
     if device.set != newest.set {
@@ -93,7 +111,7 @@ fn standing(device: &Super, newest: &Super) -> Standing {
         Role::Active(role) => role,
         Role::Spare => return Standing::Spare,
         Role::Faulty => return Standing::Faulty,
-        Role::Journal => return Standing::Journal,
+        Role::Journal => return journal(device, newest),
     };
     let behind = device.events.saturating_add(BEHIND) < newest.events;
     if behind || newest.role_of(device.number) != Role::Active(role) {
@@ -143,7 +161,12 @@ impl Array {
         allowed(newest).map_err(here)?;
         let geometry = geometry(newest, &slots, devices).map_err(here)?;
         let before = before(newest).map_err(here)?;
-        let array = Self { newest: newest.clone(), geometry, before, slots, force: false };
+        let mut journals = ours().filter(|(_, device)| standing(device, newest) == Standing::Journal);
+        let journal = journals.next().map(|(index, _)| index);
+        if let Some((first, (second, _))) = journal.zip(journals.next()) {
+            return Err(Error { kind: Kind::SameRole(crate::wire::JOURNAL, short(second)), at: number(first) });
+        }
+        let array = Self { newest: newest.clone(), geometry, before, slots, journal, force: false };
         array.enough().map_err(here)?;
         Ok(array)
     }
@@ -187,6 +210,11 @@ impl Array {
     pub fn is_doubtful(&self) -> bool {
         let parity = matches!(self.geometry.level(), Level::Parity(_));
         parity && self.is_degraded() && self.newest.is_dirty()
+    }
+
+    /// Whether its write journal, without which what was written last may be wrong, is not among the devices.
+    pub fn lacks_journal(&self) -> bool {
+        self.newest.has(feature::JOURNAL) && self.journal.is_none()
     }
 
     /// Whether every sector is on some member, or follows from others.
@@ -237,7 +265,9 @@ fn allowed(newest: &Super) -> Result<(), Kind> {
     if newest.has(feature::CLUSTERED) {
         return Err(Kind::Clustered);
     }
-    if newest.has(feature::JOURNAL) { Err(Kind::HasJournal) } else { Ok(()) }
+    let parity = matches!(newest.level, 4..=6);
+    let log = newest.has(feature::PPL) || newest.reshape.is_some();
+    if newest.has(feature::JOURNAL) && (!parity || log) { Err(Kind::JournalLevel) } else { Ok(()) }
 }
 
 fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result<Geometry, Kind> {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Superblocks of new arrays, as mdadm makes them.
+mod journal;
+
 use crate::superblock::Ppl;
 use crate::wire::{FAULTY, SPARE, SUPER_BYTES, feature};
 use crate::{Geometry, Kind, Level, MEMBERS_MAX, Role, Super, Uuid, Version};
 use heapless::Vec;
+pub use journal::{Journal, least};
 
 /// Roles that mdadm makes room for.
 const ROLES: usize = 128;

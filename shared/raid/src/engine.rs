@@ -9,6 +9,7 @@ mod combine;
 mod copying;
 mod find;
 mod flush;
+mod journal;
 mod line;
 mod lines;
 mod locks;
@@ -16,6 +17,7 @@ mod log;
 mod members;
 mod meta;
 mod mirror;
+mod recover;
 mod replay;
 mod spread;
 mod stripe;
@@ -40,6 +42,9 @@ pub const FANOUT: usize = 8;
 /// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
 pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES;
 const _: () = assert!(background::WINDOW_BYTES <= lines::LINES_BYTES, "mirrors have no lines, and windows instead");
+
+/// Sectors of a band at most.
+pub(crate) const BAND: u64 = lines::HEIGHT;
 
 /// The kept request that writes superblocks, and the one for what goes on in the background.
 const META: u16 = 0;
@@ -101,6 +106,8 @@ pub struct Raid {
     sums: sums::Sums,
     log: log::Log,
     replay: replay::Replay,
+    journal: journal::Journal,
+    recover: recover::Recover,
     /// It serves: what it asked on its own before is answered.
     started: bool,
     /// The layer's own memory.
@@ -127,6 +134,8 @@ impl Raid {
             sums: sums::Sums::default(),
             log: log::Log::default(),
             replay: replay::Replay::nothing(),
+            journal: journal::Journal::default(),
+            recover: recover::Recover::default(),
             started: false,
             work,
             scale: 0,
@@ -182,6 +191,10 @@ impl Raid {
     /// Leaves a member behind, if the array can bear that: it is neither read nor written any more, and the others'
     /// superblocks are to say so.
     fn fail(&mut self, role: u32) -> bool {
+        if role == journal::JOURNAL {
+            self.meta.breaks();
+            return false;
+        }
         if !self.members.is_used(role) {
             return true;
         }
@@ -295,6 +308,15 @@ impl Layer for Raid {
                 self.geometry = None;
             }
         }
+        if self.geometry.is_some() && self.journal.there && !self.started {
+            self.recover_on(io);
+            if !self.recover.is_done() {
+                return Start::Starting;
+            }
+            if let Some(fault) = self.recover_judged() {
+                (self.fault, self.geometry) = (Some(fault), None);
+            }
+        }
         self.started = self.geometry.is_some();
         match (&self.geometry, self.fault) {
             (Some(_), _) => Start::Ready,
@@ -349,8 +371,14 @@ impl Layer for Raid {
 
     fn complete(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
         if !self.started {
+            if self.geometry.is_some() && self.journal.there {
+                return self.recover_ended(done, io);
+            }
             let replays = self.geometry.is_some();
             return if replays { self.replay_ended(done, io) } else { self.found(done, io) };
+        }
+        if Some(id) == io.kept(LOG) && self.journal.there {
+            return self.journal_ended(id, child, done, io);
         }
         if Some(id) == io.kept(LOG) {
             return self.logged(child, done, io);
@@ -379,6 +407,9 @@ impl Layer for Raid {
         {
             self.fail(role);
             self.go_on(io);
+            if role == journal::JOURNAL {
+                self.journal_failed(io);
+            }
         }
     }
 

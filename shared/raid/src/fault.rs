@@ -87,8 +87,21 @@ pub enum Kind {
     NoCopy(u32),
     /// It is being reshaped, at this sector of the array.
     Reshaping(u64),
-    /// It has a write journal, which is not replayed.
+    /// It has a write journal, which has to be replayed, and the members cannot be written; or several kinds of logs.
     HasJournal,
+    /// Its write journal is missing, or older than the array.
+    NoJournal,
+    /// Its write journal holds data without parity, and a member is missing.
+    JournalCached,
+    /// A write journal with too few sectors.
+    JournalSmall {
+        /// Sectors that it has.
+        has: u64,
+        /// Sectors that it needs.
+        need: u64,
+    },
+    /// A level that has no write journal, or one beside a partial parity log.
+    JournalLevel,
     /// It is used by several machines.
     Clustered,
     /// It lacks members, and was not stopped cleanly.
@@ -176,6 +189,12 @@ impl fmt::Display for Kind {
             Self::TooMany => f.write_str("more devices than can be held"),
             Self::Reshaping(at) => write!(f, "it is being reshaped, and has come to sector {at}"),
             Self::HasJournal => f.write_str("it has a write journal, whose last writes are not in the members yet"),
+            Self::NoJournal => f.write_str("its write journal is missing, or not the one that was used last"),
+            Self::JournalCached => {
+                f.write_str("its write journal holds data whose parity was not written, and a member is missing")
+            }
+            Self::JournalSmall { has, need } => write!(f, "a write journal of {has} sectors, and it needs {need}"),
+            Self::JournalLevel => f.write_str("a write journal is for RAID 4, 5 and 6, without another log"),
             Self::Clustered => f.write_str("it is used by several machines at once"),
             Self::Dirty => f.write_str("it lacks members and was not stopped cleanly, so that parity may be wrong"),
             Self::Unsure => {
@@ -223,6 +242,12 @@ impl Kind {
             Self::Missing { .. } | Self::NoCopy(_) => "give the images of the missing members too",
             Self::Reshaping(_) => "let Linux finish the reshape on copies of the members first",
             Self::HasJournal => "let Linux assemble it with its journal once, on copies, and stop it",
+            Self::NoJournal => {
+                "give the journal's image too; --force reads the array without it, and what was written last may be wrong"
+            }
+            Self::JournalCached => "give the missing member too, or let Linux assemble it once; `orion cat` reads it",
+            Self::JournalSmall { .. } => "give it a larger device",
+            Self::JournalLevel => "leave the journal out",
             Self::Dirty | Self::Unsure => {
                 "--force reads it all the same; the last blocks that were written may be wrong"
             }
@@ -249,6 +274,9 @@ impl fmt::Display for Named<'_> {
         match kind {
             Kind::Disagree(other) => {
                 write!(f, "{} and {} are equally new and describe different arrays", device(at), device(other.into()))
+            }
+            Kind::SameRole(crate::wire::JOURNAL, other) => {
+                write!(f, "{} and {} both claim to be the write journal", device(at), device(other.into()))
             }
             Kind::SameRole(role, other) => {
                 write!(f, "{} and {} both claim to be member {role}", device(at), device(other.into()))

@@ -17,6 +17,7 @@ pub mod create;
 pub mod engine;
 mod fault;
 pub mod geometry;
+pub mod journal;
 pub mod old;
 pub mod parity;
 mod ppl;

@@ -120,7 +120,7 @@ pub struct Super {
     pub updated: u64,
     /// The array is in sync up to this sector of its members; `None`: everywhere.
     pub resync: Option<u64>,
-    /// The device is rebuilt up to this sector of its data; `None`: everywhere.
+    /// The device is rebuilt up to this sector of its data; `None`: everywhere. Of a journal: where its log begins.
     pub recovery: Option<u64>,
     /// The reshape that is under way.
     pub reshape: Option<Reshape>,
@@ -319,7 +319,7 @@ fn parse_1(bytes: &[u8], sector: u64, sectors: u64) -> Result<Super, Kind> {
         created: seconds(head.ctime.get()),
         updated: seconds(head.utime.get()),
         resync: Some(head.resync_offset.get()).filter(|&at| at != wire::ALL),
-        recovery: has(feature::RECOVERY).then(|| head.recovery_offset.get()),
+        recovery: (has(feature::RECOVERY) || role == Role::Journal).then(|| head.recovery_offset.get()),
         reshape: has(feature::RESHAPE).then(|| reshape(head)),
         bitmap: bitmap_at(head, sector, sectors)?,
         ppl: ppl_at(head, sector, sectors)?,

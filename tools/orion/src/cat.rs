@@ -80,6 +80,9 @@ impl Args {
                 array.force = self.force;
                 let doubtful = array.is_doubtful() && !self.force;
                 let at = array.slots.iter().flatten().next().map_or(0, |slot| slot.device as u64);
+                if array.newest.has(orion_raid::wire::feature::JOURNAL) {
+                    return Err(Error { kind: Kind::HasJournal, at });
+                }
                 if doubtful { Err(Error { kind: Kind::Dirty, at }) } else { Ok(array) }
             });
             Volume { set, array: sure }

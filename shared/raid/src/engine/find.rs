@@ -145,6 +145,7 @@ impl Raid {
             let member = member.map_or_else(Member::default, |member| Member { place, said, ..member });
             self.members.list.push(member).map_err(|_| here(Kind::TooMany))?;
         }
+        self.take_journal(&array, &found, io).map_err(here)?;
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
         self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array);

@@ -30,7 +30,7 @@ impl Raid {
         }
         let unknown = data & !line.covered;
         if unknown & !can == 0 && line.wants == 0 {
-            let modify = line.writes | parity & self.members.used();
+            let modify = line.writes | self.known(parity);
             let can_modify = modify & !can == 0 && self.meta.synced(end);
             let cheaper = modify.count_ones() < unknown.count_ones();
             return Some(if can_modify && cheaper { (Way::Modify, modify) } else { (Way::Construct, unknown) });
@@ -160,6 +160,9 @@ impl Raid {
         let writes = line.writes;
         if !self.compute(n, &stripe, io) {
             return self.line_failed(n, io);
+        }
+        if writes != 0 && self.journal.there {
+            return self.journal_line(n, io);
         }
         if writes != 0 && self.logs() && self.members.is_used(stripe.p) {
             return self.log_line(n, io);

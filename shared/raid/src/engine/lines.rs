@@ -14,7 +14,7 @@ const LINES_MAX: usize = 64;
 /// Bytes of memory for lines.
 pub(super) const LINES_BYTES: usize = 4 << 20;
 /// Most sectors of a band: a bit each.
-const HEIGHT: u64 = 32;
+pub(super) const HEIGHT: u64 = 32;
 /// Entries of the table that finds lines, as a power of two.
 const TABLE_SHIFT: u32 = 7;
 /// No line.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The members of an array by role: which device each is, and what it can be used for.
 use super::PORTS_MAX;
+use super::journal::JOURNAL;
 use heapless::Vec;
 use orion_block::{Lba, Limits, Request};
 
@@ -48,6 +49,8 @@ pub(super) struct Members {
     pub whole: Roles,
     /// Those that are being rebuilt: written, and read as far as they have come.
     pub filling: Roles,
+    /// The device with the write journal, which is at hand as [`JOURNAL`].
+    pub journal: Option<Member>,
     /// Each offers to write zeroes.
     pub write_zeroes: bool,
 }
@@ -58,7 +61,7 @@ fn index(role: u32) -> usize {
 
 impl Members {
     pub fn get(&self, role: u32) -> Option<&Member> {
-        self.list.get(index(role))
+        self.list.get(index(role)).or_else(|| self.journal.as_ref().filter(|_| role == JOURNAL))
     }
 
     pub fn get_mut(&mut self, role: u32) -> Option<&mut Member> {
@@ -108,7 +111,8 @@ impl Members {
 
     /// The role of the device that is used at this port.
     pub fn role_of(&self, port: u8) -> Option<u32> {
-        each(self.used()).find(|role| self.get(*role).is_some_and(|member| member.port == port))
+        let journal = self.journal.filter(|journal| journal.port == port).map(|_| JOURNAL);
+        each(self.used()).find(|role| self.get(*role).is_some_and(|member| member.port == port)).or(journal)
     }
 
     /// Binary logarithm of the member's blocks in a block of the array, which has `1 << scale` sectors.

@@ -211,6 +211,8 @@ impl Raid {
         (meta.writes_use, meta.writes_sync) = (meta.wants_use, meta.sync);
         meta.writes_roles.clone_from(&meta.roles);
         self.members.snapshot();
+        let tail = self.journal.snapshot();
+        self.members.journal.iter_mut().for_each(|journal| journal.said = Some(tail));
         // From now on some of them may say that it is not.
         meta.in_use &= meta.writes_use;
         self.enter(Phase::Before, io);
@@ -218,7 +220,7 @@ impl Raid {
 
     /// Begins a phase, or one behind it that has something to do.
     fn enter(&mut self, phase: Phase, io: &mut Io<'_, Ctx>) {
-        let all = self.members.used() & !self.meta.bad;
+        let all = (self.members.used() | self.journal.roles()) & !self.meta.bad;
         let caches = |role: &u32, forced: bool| {
             let limits = self.members.get(*role).and_then(|member| io.below(member.port));
             limits.is_some_and(|limits| limits.volatile_cache && !(forced && limits.fua))
@@ -279,13 +281,15 @@ impl Raid {
         own.events = meta.events;
         own.updated = own.updated.saturating_add(1);
         own.roles.clone_from(&meta.writes_roles);
-        own.role = crate::Role::Active(u16::try_from(role).ok()?);
+        let is_journal = role == super::journal::JOURNAL;
+        own.role = if is_journal { crate::Role::Journal } else { crate::Role::Active(u16::try_from(role).ok()?) };
         // An array in use is told from one that never was in sync, where a log makes the difference once a member is missing.
         let doubtful = own.ppl.is_some() && self.members.whole.count_ones() < own.raid_disks;
         let place = sync.filter(|_| doubtful).map_or(0, |place| place.max(8));
-        own.resync = if in_use { Some(place) } else { sync };
+        // Parity is right as soon as a journal is replayed.
+        own.resync = if in_use && !(self.journal.there && sync.is_none()) { Some(place) } else { sync };
         own.recovery = member.said;
-        let recovers = if member.said.is_some() { feature::RECOVERY } else { 0 };
+        let recovers = if member.said.is_some() && !is_journal { feature::RECOVERY } else { 0 };
         own.features = own.features & !feature::RECOVERY | recovers;
         let mut bytes = [0; SUPER_BYTES];
         let used = own.emit(&mut bytes)?;
@@ -322,6 +326,7 @@ impl Raid {
                 self.meta.breaks();
             }
         }
+        self.journal_said(io);
         self.wake_all(io);
         self.go_on(io);
         // A spare may be needed.

@@ -117,6 +117,7 @@ impl Raid {
                 line.writes |= bit(role);
             }
         }
+        self.round(&mut line);
         line.covered = self.covered(n, &line);
         self.lines.begin(n, line);
         if line.writes != 0 && self.logs() && stripe.is_some_and(|stripe| self.rows(n, &stripe).is_none()) {
@@ -160,6 +161,7 @@ impl Raid {
         }
         self.lines.done(n, io);
         self.log_done(n, io);
+        self.journal_done(n, io);
         if changed {
             self.go_on(io);
         }

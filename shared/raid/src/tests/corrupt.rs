@@ -116,7 +116,8 @@ fn sets_that_do_not_fit_together_are_refused_by_name() {
         }
     };
     refused(&dropped, Kind::Split(0), "b.img and a.img do not agree which of them failed");
-    refused(&|_, s| s.features |= feature::JOURNAL, Kind::HasJournal, "a.img: it has a write journal");
+    let both = feature::JOURNAL | feature::PPL;
+    refused(&|_, s| s.features |= both, Kind::JournalLevel, "a.img: a write journal is for RAID 4, 5 and 6, without");
     refused(&|_, s| s.level = 7, Kind::Level(7), "a.img: level 7; linear, 0, 1");
     let reshape = |_: usize, s: &mut Super| {
         let of = |position| crate::Reshape {

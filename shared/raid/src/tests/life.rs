@@ -210,6 +210,19 @@ impl Life {
         self.look();
     }
 
+    /// The same, with a log that knows of all that it covers what it should be.
+    pub fn crash_without(&mut self, after: u64, port: usize) {
+        self.rig.disks.left = Some(after);
+        self.live(20);
+        self.rig.run(50);
+        self.take();
+        self.rig.crash();
+        self.rig.disks.disks[port].dead = true;
+        self.out.clear();
+        self.rig.start();
+        self.look();
+    }
+
     /// Reads everything, twice: what is found is legal, and stays.
     fn look(&mut self) {
         let sectors = self.model.durable.len() as u64;

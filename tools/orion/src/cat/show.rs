@@ -41,6 +41,9 @@ fn standing(array: &Array, device: &Super) -> String {
         Standing::Spare => "spare".into(),
         Standing::Faulty => "failed: not used".into(),
         Standing::Journal => "write journal".into(),
+        Standing::StaleJournal { events, newest } => {
+            format!("was the write journal; the array went on without it (events {events} of {newest}): not used")
+        }
         Standing::Stranger => "of another array".into(),
     }
 }
