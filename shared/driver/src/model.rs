@@ -2,6 +2,8 @@
 //! Models of devices, for tests: what all of them have in common.
 use core::fmt::Debug;
 
+pub mod cost;
+
 /// What holds a device's blocks in place of its model's own bytes. Sectors are of 512 bytes; each answers whether it went well.
 pub trait Medium: Debug {
     /// Reads sectors.

@@ -5,7 +5,8 @@
 //!     cargo run --release -p orion-nvme --features model --example nvme_coalescing
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a program that prints a table")]
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, reason = "as above")]
-use orion_block::{Buf, Instant, Lba, Op, RegionId, Request};
+use orion_block::Instant;
+use orion_driver::model::cost;
 use orion_driver::{Engine, Setup, Span, Unit};
 use orion_nvme::model::{self, Model, ModelRegisters};
 use orion_nvme::{DMA_BYTES, Nvme, Place, Wishes};
@@ -49,9 +50,7 @@ fn run(depth: u32, wishes: Wishes) -> Seen {
     while seen.latencies.len() < REQUESTS {
         if now >= busy && !free.is_empty() {
             for tag in free.drain(..) {
-                let buf = Buf { region: RegionId(0), offset: u64::from(tag) << 12 };
-                let req = Request { op: Op::Read, fua: false, lba: Lba(u64::from(tag) * 8), blocks: 8, buf };
-                disk.start(Unit(0), tag, &req);
+                disk.start(Unit(0), tag, &cost::read(tag));
                 sent[tag as usize] = now;
                 last = (now + SERVICE_US).max(last + APART_US);
                 due.push_back(last);

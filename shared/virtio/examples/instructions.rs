@@ -1,38 +1,18 @@
 // SPDX-License-Identifier: MIT
-//! What a request costs in the driver, in instructions: run it under callgrind, which counts inside `driver_` only.
+//! What a request costs in the driver, in instructions: run it under callgrind.
 //!
 //!     cargo build --release -p orion-virtio --features model --example instructions
-//!     valgrind --tool=callgrind --toggle-collect='*driver_*' target/release/examples/instructions
+//!     valgrind --tool=callgrind --toggle-collect='*driver_submits*' --toggle-collect='*driver_drains*' \
+//!         target/release/examples/instructions
 #![allow(missing_docs, clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a program to be measured")]
-use orion_block::{Buf, Lba, Op, RegionId, Request};
-use orion_driver::{Engine, Setup, Span, Unit};
+use orion_driver::model::cost::measure;
+use orion_driver::{Setup, Span};
 use orion_region::Window;
 use orion_virtio::model::{self, MmioModel, Model, Shape};
 use orion_virtio::{MmioTransport, VirtioBlk};
-use std::hint::black_box;
 
 const DMA_BUS: u64 = 0x9000_0000;
 const DATA_BUS: u64 = 0xa000_0000;
-const ROUNDS: u32 = 10_000;
-
-type Disk = VirtioBlk<MmioTransport<MmioModel>>;
-
-#[inline(never)]
-fn driver_submits(disk: &mut Disk, depth: u32) {
-    for tag in 0..depth {
-        let buf = Buf { region: RegionId(0), offset: u64::from(tag) << 12 };
-        let req = Request { op: Op::Read, fua: false, lba: Lba(u64::from(tag) * 8), blocks: 8, buf };
-        disk.start(Unit(0), tag, &req);
-    }
-    disk.kick();
-}
-
-#[inline(never)]
-fn driver_drains(disk: &mut Disk) -> u32 {
-    let mut well = 0;
-    disk.drain(|_, done| well += u32::from(black_box(done).status.is_ok()));
-    well
-}
 
 /// A device that does nothing but answer: it knows the queue's shape, 128 entries with indirect tables.
 fn answer(dma: &Window, done: &mut u16, depth: u32) {
@@ -59,15 +39,6 @@ fn main() {
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: 1 << 40 };
         let mut disk = VirtioBlk::new(bus, setup).unwrap();
         let mut done = 0;
-        let mut total = 0;
-        let start = std::time::Instant::now();
-        for _ in 0..ROUNDS {
-            driver_submits(&mut disk, depth);
-            answer(&ours, &mut done, depth);
-            total += driver_drains(&mut disk);
-        }
-        let ns = start.elapsed().as_nanos() / u128::from(total);
-        assert_eq!(total, ROUNDS * depth);
-        println!("depth {depth}: {total} requests, {ns} ns each with a device that does nothing");
+        measure(&mut disk, depth, |depth| answer(&ours, &mut done, depth));
     }
 }
