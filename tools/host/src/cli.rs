@@ -11,7 +11,7 @@ use crate::start::Setup;
 use crate::sys::Cpus;
 use orion_system::AUDIT_RECORDS;
 use orion_system::model::AUDITOR;
-use orion_system::plan::{Board, Plan};
+use orion_system::plan::{Board, Disk, Plan};
 use orion_system::{Export, Options};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -156,7 +156,14 @@ impl RunArgs {
             }
         }
         let arg = |name: &str| self.disks.iter().find(|arg| arg.name == name);
-        plan.disks.iter().map(|disk| Ok((disk.name.clone(), disks::open(disk, arg(&disk.name))?))).collect()
+        let of_another = |disk: &&Disk| disk.file_of() != disk.name && arg(&disk.name).is_some();
+        if let Some(disk) = plan.disks.iter().find(of_another) {
+            let (name, first) = (&disk.name, disk.file_of());
+            return Err(format!(
+                "--disk: `{name}` is another way to `{first}`; name the file of that: --disk {first}=FILE"
+            ));
+        }
+        plan.disks.iter().map(|disk| Ok((disk.name.clone(), disks::open(disk, arg(disk.file_of()))?))).collect()
     }
 
     fn cpus(&self) -> Result<Cpus, String> {
@@ -200,7 +207,7 @@ impl RunArgs {
     fn summary(&self, plan: &Plan, bound: &BTreeMap<String, Bound>, socket: Option<&PathBuf>) -> String {
         let mut lines = vec![format!("running {} protection domains; {}", plan.pds.len(), self.ending())];
         for disk in &plan.disks {
-            let arg = self.disks.iter().find(|arg| arg.name == disk.name);
+            let arg = self.disks.iter().find(|arg| arg.name == disk.file_of());
             let path = arg.map_or_else(|| disks::default_file(disk), |arg| arg.path.clone());
             let article = if disk.bus.name().starts_with(['a', 'n']) { "an" } else { "a" };
             lines.push(format!("disk {}: {}, {article} {} device", disk.name, path.display(), disk.bus));

@@ -18,6 +18,7 @@ struct Source {
     read_only: bool,
     aio: Aio,
     inject: Option<PathBuf>,
+    shared: bool,
 }
 
 /// A device, with all disks behind it.
@@ -52,6 +53,7 @@ impl Drive {
             read_only: image.read_only,
             aio: image.aio,
             inject: image.inject.clone(),
+            shared: image.shared,
         };
         let sources = media.iter().map(source).collect();
         let device = Some(machine(ground, first, media)?);
@@ -98,6 +100,7 @@ impl Source {
         let shown = self.path.display();
         let image = Image::open(self.path.clone(), self.read_only, self.aio, self.inject.clone())
             .map_err(|error| format!("disk `{}`: {shown} cannot be opened again: {error}", self.disk))?;
+        let image = Image { shared: self.shared, ..image };
         let disk = disks.iter().find(|disk| disk.name == self.disk);
         let disk = disk.ok_or_else(|| format!("the plan has no disk `{}`", self.disk))?;
         Ok(Medium { name: disk.name.clone(), unit: disk.unit, image })
@@ -118,6 +121,7 @@ fn machine(ground: &Ground, disk: &Disk, media: Vec<Medium>) -> Result<(Qemu, Li
         name: disk.device.clone(),
         bus: disk.bus,
         options: disk.options,
+        way: disk.way.as_ref().map(|way| way.volume.clone()),
         slot,
         ecam: page.phys.saturating_sub(u64::from(slot) << 15),
         media,

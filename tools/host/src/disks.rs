@@ -84,7 +84,8 @@ pub fn open(disk: &Disk, arg: Option<&DiskArg>) -> Result<Image, String> {
     let mut file = at.open(create)?;
     at.check_size(&mut file)?;
     let aio = at.choose_aio(&file, arg.and_then(|arg| arg.aio))?;
-    Ok(Image { file, path, read_only: attached_read_only(disk), aio, inject: arg.and_then(|arg| arg.inject.clone()) })
+    let (inject, shared) = (arg.and_then(|arg| arg.inject.clone()), disk.file_of() != disk.name);
+    Ok(Image { file, path, read_only: attached_read_only(disk), aio, inject, shared })
 }
 
 /// Whether the device itself keeps the disk from being written. QEMU's ATA disks can't: there the driver alone does.
@@ -94,7 +95,7 @@ fn attached_read_only(disk: &Disk) -> bool {
 
 /// The file that we make for `disk`.
 pub fn default_file(disk: &Disk) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{}.img", disk.name))
+    Path::new(DIRECTORY).join(format!("{}.img", disk.file_of()))
 }
 
 fn default_path(disk: &Disk) -> Result<PathBuf, String> {

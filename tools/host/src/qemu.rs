@@ -8,7 +8,7 @@ use crate::ivshmem::{self, Bridge};
 use crate::qtest::{Qtest, Width};
 use crate::sys::{self, Cpus};
 use orion_system::bus::Bus;
-use orion_system::bus::qemu::{Attached, devices};
+use orion_system::bus::qemu::{Around, Attached, Way, devices};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -66,6 +66,8 @@ pub struct Image {
     pub aio: Aio,
     /// For tests: QEMU `blkdebug` rules of errors to inject.
     pub inject: Option<PathBuf>,
+    /// Whether another device has the file, and its lock: one of several ways to a disk.
+    pub shared: bool,
 }
 
 impl Image {
@@ -78,7 +80,7 @@ impl Image {
         if aio == Aio::Native {
             sys::bypass_cache(&file)?;
         }
-        Ok(Self { file, path, read_only, aio, inject })
+        Ok(Self { file, path, read_only, aio, inject, shared: false })
     }
 }
 
@@ -95,7 +97,7 @@ impl Image {
             Aio::Threads => "aio=threads",
             Aio::Native => "aio=native,cache.direct=on",
         };
-        let read_only = switch(self.read_only);
+        let (read_only, locking) = (switch(self.read_only), switch(!self.shared));
         // The one place for a comma in a path is the rules' file; QEMU doubles it.
         let (file, rules) = match &self.inject {
             None => ("file".to_owned(), String::new()),
@@ -108,7 +110,7 @@ impl Image {
         let set = set(node);
         format!(
             "driver=raw,node-name={node},read-only={read_only},discard=unmap{rules},{file}.driver=file,\
-             {file}.filename=/dev/fdset/{set},{file}.locking=on{aio}"
+             {file}.filename=/dev/fdset/{set},{file}.locking={locking}{aio}"
         )
     }
 }
@@ -138,6 +140,8 @@ pub struct Machine {
     pub bus: Bus,
     /// How its queues can be, as its driver is told.
     pub options: u32,
+    /// The volume that it is one of several ways to, if it is.
+    pub way: Option<String>,
     /// PCI slot of the device on bus 0.
     pub slot: u8,
     /// Bus address of the 256 MiB window on PCI configuration space.
@@ -250,7 +254,10 @@ impl Machine {
             .map(|(medium, node)| Attached { drive: node, unit: medium.unit, name: &medium.name })
             .collect();
         let place = format!("addr={:#x}", self.slot);
-        let devices = devices(self.bus, (&self.name, &place), &disks, self.options, false);
+        // Each device is alone in its machine, so each brings the disk.
+        let way = self.way.as_deref().map(|volume| Way { volume, first: true });
+        let around = Around { options: self.options, iommu: false, way };
+        let devices = devices(self.bus, (&self.name, &place), &disks, around);
         files.chain(devices.into_iter().map(|device| ("-device", device))).flat_map(|(k, v)| [k.into(), v]).collect()
     }
 

@@ -40,13 +40,15 @@ fn rig(bus: Bus, units: &[u32]) -> Rig {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.set_len(1 << 20).unwrap();
-        let image = Image { file, path: PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None };
+        let image =
+            Image { file, path: PathBuf::new(), read_only: false, aio: Aio::Threads, inject: None, shared: false };
         Medium { name: format!("d{unit}"), unit: *unit, image }
     };
     let machine = Machine {
         name: bus.name().to_owned(),
         bus,
         options: 0,
+        way: None,
         slot: SLOT,
         ecam: ECAM,
         media: units.iter().map(medium).collect(),

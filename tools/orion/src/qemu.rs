@@ -144,7 +144,7 @@ fn existing(path: PathBuf, disk: &Disk) -> Result<PathBuf, String> {
 
 /// A file beside the image that takes no room until it is written.
 fn sparse(disk: &Disk, directory: &Path) -> Result<PathBuf, String> {
-    let path = directory.join(format!("{}.img", disk.name));
+    let path = directory.join(format!("{}.img", disk.file_of()));
     let open = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let sized = open.and_then(|file| file.set_len(disk.size.unwrap_or(DISK_BYTES)));
     sized.map(|()| path.clone()).map_err(|error| format!("{}: cannot be made: {error}", path.display()))

@@ -169,6 +169,30 @@ fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
     assert!(!pattern(&live).contains("verification failed"));
 }
 
+/// A namespace of zones, from the command line to QEMU's controller.
+#[test]
+fn an_operator_sees_and_changes_zones() {
+    if missing() {
+        return;
+    }
+    let live =
+        Live::on("zones", "<orion:disk name=\"d0\" bus=\"nvme\" zoned=\"yes\"/>", "<orion:manager rights=\"admin\"/>");
+    let zones = |live: &Live| live.done(&["ctl", "disk", "d0", "zones", "from=0"]);
+    let first = |live: &Live| zones(live).lines().nth(1).unwrap_or_default().to_owned();
+    assert_eq!(zones(&live).lines().count(), 64, "a line, and 63 zones of 64: {}", zones(&live));
+    assert!(first(&live).contains("empty"), "{}", first(&live));
+    // At the write pointer a write passes; elsewhere it does not, and what lies there stays.
+    assert!(live.writes());
+    assert!(!live.writes(), "written over");
+    assert!(first(&live).contains("open") && first(&live).contains("128"), "{}", first(&live));
+    assert!(live.done(&["ctl", "disk", "d0", "zone", "finish", "0"]).contains("done"));
+    assert!(first(&live).contains("full"), "{}", first(&live));
+    assert!(live.refused(&["ctl", "disk", "d0", "zone", "reset", "0"]).contains("confirm=d0"));
+    assert!(live.done(&["ctl", "disk", "d0", "zone", "reset", "0", "confirm=d0"]).contains("done"));
+    assert!(first(&live).contains("empty"), "{}", first(&live));
+    assert!(live.writes(), "what was reset is written again");
+}
+
 #[test]
 fn an_operator_sees_the_traffic_and_takes_rights_away_and_gives_them_back() {
     if missing() {

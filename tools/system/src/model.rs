@@ -205,6 +205,8 @@ pub struct Disk {
     pub packed: bool,
     /// How far an idle link saves power: 0, 1 (Partial) or 2 (Slumber), of AHCI.
     pub power: u8,
+    /// Whether QEMU is to make it of zones; of NVMe. A drive is so or not by itself, and its driver finds out.
+    pub zoned: bool,
     /// Whether its driver has a queue for each kind of requests, reads before writes before the rest, of NVMe.
     pub weighted: bool,
     /// Interrupts are held back until there are so many answers, and no longer than so many times 100 microseconds; of NVMe.
@@ -235,7 +237,7 @@ impl Disk {
     pub fn options(&self) -> u32 {
         let queues = self.queues.map_or(0, |(queues, _)| queues);
         let (answers, units) = self.gather.unwrap_or_default();
-        let shape = u32::from(self.packed) << 8 | u32::from(self.weighted) << 11;
+        let shape = u32::from(self.packed) << 8 | u32::from(self.zoned) << 10 | u32::from(self.weighted) << 11;
         let shape = shape | self.rest_code() << 12;
         u32::from(queues) | shape | u32::from(answers) << 16 | u32::from(self.power) << 16 | u32::from(units) << 24
     }

@@ -251,6 +251,24 @@ pub struct Disk {
     pub read_only: bool,
     /// Whether the user's own sDDF driver drives it, which knows a transitional device only.
     pub sddf: bool,
+    /// What it is one of several ways to, if it is.
+    pub way: Option<Way>,
+}
+
+/// What a disk is one of several ways to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The volume.
+    pub volume: String,
+    /// The first of the ways, whose file is that of all.
+    pub first: String,
+}
+
+impl Disk {
+    /// The disk whose file this one has: itself, or the first of several ways to it.
+    pub fn file_of(&self) -> &str {
+        self.way.as_ref().map_or(&self.name, |way| &way.first)
+    }
 }
 
 /// Where a disk's device sits.

@@ -56,6 +56,7 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "within",
     "grace",
     "rest",
+    "zoned",
     "driver",
 ];
 const IRQ_ATTRIBUTES: &[&str] =

@@ -120,7 +120,7 @@ fn image(name: &str, len: u64, inject: Option<&Path>) -> (Image, File) {
     std::fs::remove_file(&path).unwrap();
     file.set_len(len).unwrap();
     let inject = inject.map(Path::to_owned);
-    (Image { file, path: PathBuf::new(), read_only: false, aio: Aio::Threads, inject }, again)
+    (Image { file, path: PathBuf::new(), read_only: false, aio: Aio::Threads, inject, shared: false }, again)
 }
 
 impl Rig {
@@ -143,6 +143,7 @@ impl Rig {
             name: shape.name.into(),
             bus: shape.bus,
             options: shape.options,
+            way: None,
             slot: SLOT,
             ecam: ECAM,
             media,

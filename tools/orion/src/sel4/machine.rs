@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The QEMU machine that an image was built for: its board, its devices where the plan has them.
 use orion_system::bus::Bus;
-use orion_system::bus::qemu::{Attached, devices, ring};
+use orion_system::bus::qemu::{Around, Attached, Way, devices, ring};
 use orion_system::plan::{Board, Disk, Plan, Slot};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,10 +26,14 @@ pub fn command(plan: &Plan, directory: &Path, files: &[File]) -> Command {
         Board::QemuVirtAarch64 | Board::Host => aarch64(directory),
     };
     qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
-    for file in files {
+    // Of several ways to a disk the first brings it.
+    for file in files.iter().filter(|file| file.disk.file_of() == file.disk.name) {
         drive(&mut qemu, file);
     }
-    for (first, disks) in plan.devices() {
+    // And comes first, as the subsystem that it brings.
+    let (firsts, others): (Vec<_>, Vec<_>) =
+        plan.devices().into_iter().partition(|(disk, _)| disk.file_of() == disk.name);
+    for (first, disks) in firsts.into_iter().chain(others) {
         device(plan, first, &disks).into_iter().for_each(|device| _ = qemu.arg("-device").arg(device));
     }
     qemu
@@ -85,7 +89,9 @@ fn device(plan: &Plan, first: &Disk, disks: &[&Disk]) -> Vec<String> {
     }
     let attached: Vec<Attached<'_>> =
         disks.iter().map(|disk| Attached { drive: &disk.name, unit: disk.unit, name: &disk.name }).collect();
-    devices(first.bus, (&first.device, &place), &attached, first.options, plan.iommu)
+    let way = first.way.as_ref().map(|way| Way { volume: &way.volume, first: way.first == first.name });
+    let around = Around { options: first.options, iommu: plan.iommu, way };
+    devices(first.bus, (&first.device, &place), &attached, around)
 }
 
 /// What the queues of a virtio block device can be, where the disk asks for more than one plain one.

@@ -149,6 +149,7 @@ pub fn planned(disk: &Disk) -> plan::Disk {
         size: disk.size,
         read_only: disk.read_only,
         sddf: false,
+        way: None,
     }
 }
 

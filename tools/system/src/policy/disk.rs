@@ -48,6 +48,7 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         unit: of_bus("unit").and_then(|(a, bus)| unit(a, bus, problems)),
         queues: of_bus("queues").filter(|(a, _)| a.value != WEIGHTED).and_then(|(a, bus)| queues(a, bus, problems)),
         weighted: of_bus("queues").is_some_and(|(a, bus)| weighted(a, bus, problems)),
+        zoned: of_bus("zoned").is_some_and(|(a, bus)| zoned(a, bus, problems)),
         gather: gather(element, bus, problems),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
         power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
@@ -97,6 +98,16 @@ fn unit(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u32
         problems.add(attribute.at, what, remedy);
     }
     Some((unit?, attribute.at))
+}
+
+/// Whether QEMU is to make it of zones.
+fn zoned(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
+    if bus != Bus::Nvme {
+        let what = format!("zoned={:?}, and a disk on bus {:?} has no zones", attribute.value, bus.name());
+        problems.add(attribute.at, what, "remove it: only disks of bus nvme have them");
+        return false;
+    }
+    read::yes(attribute, problems).unwrap_or(false)
 }
 
 /// Whether its queues are of different weight.
