@@ -17,6 +17,7 @@ mod log;
 mod members;
 mod meta;
 mod mirror;
+mod prepare;
 mod recover;
 mod replay;
 mod spread;
@@ -40,7 +41,7 @@ pub const SLOTS: usize = 64;
 /// Most lower requests of one request: copies of a mirror, members of a stripe at a time.
 pub const FANOUT: usize = 8;
 /// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
-pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES;
+pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES + prepare::PAGE_BYTES;
 const _: () = assert!(background::WINDOW_BYTES <= lines::LINES_BYTES, "mirrors have no lines, and windows instead");
 
 /// Sectors of a band at most.
@@ -51,6 +52,8 @@ const META: u16 = 0;
 const BACKGROUND: u16 = 1;
 /// The one that writes partial parity logs.
 const LOG: u16 = 2;
+/// The one that makes devices ready.
+const ADMIN: u16 = 3;
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +111,7 @@ pub struct Raid {
     replay: replay::Replay,
     journal: journal::Journal,
     recover: recover::Recover,
+    prepare: prepare::Prepare,
     /// It serves: what it asked on its own before is answered.
     started: bool,
     /// The layer's own memory.
@@ -136,6 +140,7 @@ impl Raid {
             replay: replay::Replay::nothing(),
             journal: journal::Journal::default(),
             recover: recover::Recover::default(),
+            prepare: prepare::Prepare::default(),
             started: false,
             work,
             scale: 0,
@@ -292,7 +297,7 @@ impl Raid {
 impl Layer for Raid {
     type Ctx = Ctx;
     const FANOUT: usize = FANOUT;
-    const KEPT: u16 = 3;
+    const KEPT: u16 = 4;
 
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
         if self.geometry.is_none() && self.fault.is_none() {
@@ -318,6 +323,7 @@ impl Layer for Raid {
             }
         }
         self.started = self.geometry.is_some();
+        self.log.unsettled = self.meta.sync.is_some();
         match (&self.geometry, self.fault) {
             (Some(_), _) => Start::Ready,
             (_, Some(_)) => Start::Refused(Error::Offline),
@@ -382,6 +388,9 @@ impl Layer for Raid {
         }
         if Some(id) == io.kept(LOG) {
             return self.logged(child, done, io);
+        }
+        if Some(id) == io.kept(ADMIN) {
+            return self.prepared(done, io);
         }
         if Some(id) == io.kept(META) {
             return self.wrote(child, done, io);

@@ -110,8 +110,6 @@ pub enum Kind {
     Several,
     /// The members' blocks are larger than what the array counts in.
     Blocks,
-    /// A member of an array with a partial parity log is being rebuilt.
-    Rebuilding,
     /// No room for a partial parity log, or no level that has one.
     NoPpl,
     /// More copies than can be written at once.
@@ -203,7 +201,6 @@ impl fmt::Display for Kind {
             Self::Lost => f.write_str("too many members lack it"),
             Self::Several => f.write_str("the devices belong to several arrays"),
             Self::Blocks => f.write_str("the members' blocks are larger than what its data are aligned to"),
-            Self::Rebuilding => f.write_str("it has a partial parity log, and a member that is being rebuilt"),
             Self::NoPpl => f.write_str("a partial parity log is for RAID 5, and needs 32 KiB before the data"),
             Self::Copies => f.write_str("it has more than 8 copies"),
             Self::NoCopy(first) => write!(f, "no copy of some of its chunks is here; member {first} is missing"),
@@ -254,7 +251,6 @@ impl Kind {
             Self::Lost => "give the images of the missing members too",
             Self::Several => "say which is meant by its UUID",
             Self::Blocks => "put its members on devices with smaller blocks",
-            Self::Rebuilding => "let Linux finish that first, or leave that member out",
             Self::NoPpl => "leave it out, or make the data offset larger",
             Self::Copies => "use it with Linux",
         }

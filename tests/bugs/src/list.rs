@@ -340,4 +340,10 @@ pub const BUGS: &[Bug] = &[
         "false",
         "what is logged is written before the log is durable",
     ),
+    bug(
+        "shared/raid/src/engine/replay.rs",
+        "self.ppl_of(role).filter(|_| self.members.is_used(role))",
+        "self.ppl_of(role).filter(|_| at != At::Header || self.members.is_whole(role))",
+        "the log of a member that is being rebuilt is not replayed",
+    ),
 ];

@@ -2,7 +2,8 @@
 //! What goes on beside the clients' requests: members are rebuilt, arrays that were not stopped cleanly are put in sync, all
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
 use super::lines::Given;
-use super::members::{Member, bit, each};
+use super::members::{bit, each};
+use super::prepare::Step as Ready;
 use super::{BACKGROUND, Ctx, Raid, Roles};
 use crate::{Level, Role};
 use heapless::Vec;
@@ -16,7 +17,7 @@ pub(super) const WINDOW_BYTES: usize = 2 * WINDOW;
 /// Nanoseconds between windows while clients are served.
 const PACE_NS: u64 = 5_000_000;
 /// Sectors after which the superblocks say how far it has come.
-const CHECKPOINT: u64 = 1 << 18;
+const CHECKPOINT: u64 = if cfg!(test) { 32 } else { 1 << 18 };
 /// Sectors that could not be read and are to be written again, of which as many are kept in mind.
 const REPAIRS: usize = 16;
 
@@ -139,6 +140,7 @@ impl Raid {
             && self.lines.is_idle()
             && self.log.is_idle()
             && work.is_idle()
+            && self.prepare.step == Ready::Idle
             && done
             && rebuilt
             && synced
@@ -166,8 +168,7 @@ impl Raid {
 
     /// Gives a spare the place of a member that is missing.
     fn adopt(&mut self, io: &mut Io<'_, Ctx>) {
-        // What the log of a new member holds would have to be known first.
-        let Some(geometry) = self.geometry.as_ref().filter(|_| !self.log.there) else { return };
+        let Some(geometry) = self.geometry.as_ref().filter(|_| self.prepare.step == Ready::Idle) else { return };
         let Some(role) = (0..geometry.members()).find(|role| !self.members.is_used(*role)) else { return };
         let need = geometry.used(role);
         let used = |port: u8| self.members.role_of(port).is_some();
@@ -176,16 +177,9 @@ impl Raid {
             let whole = own.data_offset.is_multiple_of(1 << self.scale.min(63));
             !used(port) && own.role == Role::Spare && own.data_size >= need && block <= self.scale && whole
         };
-        let spare = self.meta.all().find(|(port, own)| fits(*port, own));
-        let Some((port, number, offset)) = spare.map(|(port, own)| (port, own.number, own.data_offset)) else { return };
-        let scale = io.below(port).map_or(0, |limits| limits.block.shift().saturating_sub(9));
-        if let Some(member) = self.members.get_mut(role) {
-            *member = Member { port, scale, offset, said: Some(0), ..Member::default() };
-            self.members.filling |= bit(role);
-            self.meta.role(number, u16::try_from(role).unwrap_or(crate::wire::FAULTY));
-            // From its first sector on, also where another is being rebuilt already.
-            (self.background.stuck, self.background.goal) = (false, Goal::Nothing);
-            self.go_on(io);
+        let spare = self.meta.all().find(|(port, own)| fits(*port, own)).map(|(port, _)| port);
+        if let Some(port) = spare {
+            self.prepare(port, role, io);
         }
     }
 

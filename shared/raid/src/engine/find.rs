@@ -148,10 +148,7 @@ impl Raid {
         self.take_journal(&array, &found, io).map_err(here)?;
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
-        self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array);
-        if logs && self.members.filling != 0 {
-            return Err(here(Kind::Rebuilding));
-        }
+        self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array, self.members.whole);
         if logs {
             self.log.there = true;
             self.log.signature = crate::ppl::signature(set);

@@ -26,6 +26,8 @@ pub(super) const LOG_BYTES: usize = FANOUT * STAGE;
 enum Stage {
     #[default]
     Idle,
+    /// What was written without a log is flushed.
+    Before,
     /// Logs are written.
     Entries,
     /// They are flushed, where they may be cached.
@@ -49,6 +51,9 @@ pub(super) struct Rows {
 pub(super) struct Log {
     /// The array has them.
     pub there: bool,
+    /// Writes were not logged so far, since the array was being put in sync. An entry says after a loss of power that it was in
+    /// sync: none is written before all of that is durable.
+    pub unsettled: bool,
     stage: Stage,
     /// Lines that are ready, and those that are logged; a bit each.
     waiting: u64,
@@ -73,6 +78,12 @@ impl Raid {
     /// Whether what a line writes has to be logged: of an array that is in sync, so that its parity is worth something.
     pub(super) fn logs(&self) -> bool {
         self.log.there && self.meta.sync.is_none()
+    }
+
+    /// Whether no member is missing, and none would be after a restart: what a log protects may be several members' then.
+    pub(super) fn is_said_whole(&self) -> bool {
+        let whole = self.members.whole & self.meta.said_whole();
+        self.geometry.as_ref().is_some_and(|g| (0..g.members()).all(|role| whole & bit(role) != 0))
     }
 
     /// Members from the first that is written to the last, in the order of the data: a log knows only such.
@@ -107,6 +118,13 @@ impl Raid {
         if self.log.stage != Stage::Idle || self.log.waiting == 0 {
             return;
         }
+        if self.log.unsettled {
+            let writes = self.lines.all.iter().any(|line| line.phase == Phase::Write);
+            if !writes {
+                self.log_stage(Stage::Before, io);
+            }
+            return;
+        }
         let (mut batch, mut roles) = (0, 0);
         for n in Self::lines_of(self.log.waiting) {
             let role = self.parity_of(n);
@@ -139,7 +157,7 @@ impl Raid {
         let todo = match stage {
             Stage::Entries => self.log.roles & used,
             Stage::Settle => each(self.log.roles & used).filter(|role| caches(role, true)).map(bit).sum(),
-            Stage::Flush => each(used).filter(|role| caches(role, false)).map(bit).sum(),
+            Stage::Before | Stage::Flush => each(used).filter(|role| caches(role, false)).map(bit).sum(),
             Stage::Lines => return self.write_lines(io),
             Stage::Idle => {
                 self.log.stage = stage;
@@ -158,6 +176,10 @@ impl Raid {
             return;
         }
         match self.log.stage {
+            Stage::Before => {
+                self.log.unsettled = false;
+                self.log_stage(Stage::Idle, io);
+            }
             Stage::Entries => self.log_stage(Stage::Settle, io),
             Stage::Settle => self.log_stage(Stage::Lines, io),
             Stage::Flush => self.log_stage(Stage::Idle, io),
@@ -181,7 +203,7 @@ impl Raid {
     pub(super) fn log_done(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
         let own = 1u64.checked_shl(u32::try_from(n).unwrap_or(64)).unwrap_or(0);
         if self.log.batch & own == 0 {
-            return;
+            return self.log_on(io);
         }
         self.log.batch &= !own;
         if self.log.batch == 0 && self.log.stage == Stage::Lines {

@@ -50,6 +50,9 @@ pub(super) struct Meta {
     /// `sync` as the pass that is being written says: what was put in sync since may be cached only. And the roles.
     writes_sync: Option<u64>,
     writes_roles: Vec<u16, { crate::MEMBERS_MAX }>,
+    /// Members that are whole as the pass says that is being written, and as all superblocks do.
+    writes_whole: Roles,
+    said_whole: Roles,
     /// Some members did not get the last pass of an earlier life: they get it first, so that none is ever two passes behind.
     uneven: bool,
     /// Devices that have a role and are not here are to be said to have failed it: what they lack is never taken for good.
@@ -66,13 +69,14 @@ pub(super) struct Meta {
 
 impl Meta {
     /// Of an array that was put together from the superblocks of these ports.
-    pub fn of(supers: Vec<(u8, Super), PORTS_MAX>, array: &Array) -> Self {
+    pub fn of(supers: Vec<(u8, Super), PORTS_MAX>, array: &Array, whole: Roles) -> Self {
         let newest = &array.newest;
         let (events, roles, sync) = (newest.events, newest.roles.clone(), newest.resync);
         let writes_roles = roles.clone();
         let uneven = supers.iter().any(|(_, own)| own.events != events);
         let forgets = true;
-        Self { supers, events, roles, sync, writes_sync: sync, writes_roles, uneven, forgets, ..Self::default() }
+        let said = Self { writes_sync: sync, writes_roles, writes_whole: whole, said_whole: whole, ..Self::default() };
+        Self { supers, events, roles, sync, uneven, forgets, ..said }
     }
 
     /// Devices that have a role and are not at one of these ports have failed it.
@@ -151,6 +155,25 @@ impl Meta {
         self.supers.iter().map(|(port, found)| (*port, found))
     }
 
+    /// The superblock of the device at this port.
+    pub fn own(&self, port: u8) -> Option<&Super> {
+        self.supers.iter().find(|(at, _)| *at == port).map(|(_, own)| own)
+    }
+
+    /// The spare at this port cannot be written: it failed.
+    pub fn spoil(&mut self, port: u8) {
+        if let Some((_, own)) = self.supers.iter_mut().find(|(at, _)| *at == port) {
+            own.role = crate::Role::Faulty;
+            let number = own.number;
+            self.role(number, FAULTY);
+        }
+    }
+
+    /// Members that all superblocks say are whole.
+    pub fn said_whole(&self) -> Roles {
+        self.said_whole
+    }
+
     /// Gives the device with this number another role.
     pub fn role(&mut self, number: u32, role: u16) {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
@@ -210,6 +233,7 @@ impl Raid {
         }
         (meta.writes_use, meta.writes_sync) = (meta.wants_use, meta.sync);
         meta.writes_roles.clone_from(&meta.roles);
+        meta.writes_whole = self.members.whole;
         self.members.snapshot();
         let tail = self.journal.snapshot();
         self.members.journal.iter_mut().for_each(|journal| journal.said = Some(tail));
@@ -284,7 +308,7 @@ impl Raid {
         let is_journal = role == super::journal::JOURNAL;
         own.role = if is_journal { crate::Role::Journal } else { crate::Role::Active(u16::try_from(role).ok()?) };
         // An array in use is told from one that never was in sync, where a log makes the difference once a member is missing.
-        let doubtful = own.ppl.is_some() && self.members.whole.count_ones() < own.raid_disks;
+        let doubtful = own.ppl.is_some() && meta.writes_whole.count_ones() < own.raid_disks;
         let place = sync.filter(|_| doubtful).map_or(0, |place| place.max(8));
         // Parity is right as soon as a journal is replayed.
         own.resync = if in_use && !(self.journal.there && sync.is_none()) { Some(place) } else { sync };
@@ -320,6 +344,7 @@ impl Raid {
         self.meta.phase = Phase::Idle;
         self.meta.written = self.meta.writing;
         self.meta.in_use = self.meta.writes_use;
+        self.meta.said_whole = self.meta.writes_whole;
         for role in each(self.meta.bad) {
             if !self.fail(role) {
                 // What happens from here on could not be known after the next start.

@@ -116,9 +116,8 @@ impl Raid {
                 (self.replay.role, self.replay.at) = (0, next);
                 continue;
             }
-            let ppl = self
-                .ppl_of(role)
-                .filter(|_| if at == At::Header { self.members.is_whole(role) } else { self.members.is_used(role) });
+            // Also of members that are being rebuilt: what they hold by now has parity that was logged there.
+            let ppl = self.ppl_of(role).filter(|_| self.members.is_used(role));
             let Some(ppl) = ppl else {
                 self.replay.role += 1;
                 continue;

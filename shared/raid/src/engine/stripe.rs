@@ -88,9 +88,9 @@ impl Raid {
     }
 
     fn begin_line(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
-        if self.logs() && self.missing().next().is_some() {
-            // A log says nothing of a member that is missing, or may be after a restart: one at a time, so that either its data or
-            // others' are written with parity.
+        if self.logs() && !self.is_said_whole() {
+            // A log says nothing of a member that is missing, or is not whole yet after a restart: one at a time, so that either
+            // its data or others' are written with parity.
             self.lines.keep_first(n);
         }
         let height = self.lines.height;

@@ -80,7 +80,7 @@ impl Args {
         let layout = words::layout(self.level, self.layout.as_deref())?;
         let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
         // By default, where there is one.
-        let has = self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64 && self.spare_devices == 0;
+        let has = self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
         let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
         let new = New {
             version: self.metadata,
