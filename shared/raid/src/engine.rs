@@ -277,6 +277,34 @@ impl Raid {
         self.locks.wake(io);
     }
 
+    /// What the layer asked on its own ended.
+    #[cold]
+    fn own_ended(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
+        if !self.started {
+            if self.geometry.is_some() && self.journal.there {
+                return self.recover_ended(done, io);
+            }
+            let replays = self.geometry.is_some();
+            return if replays { self.replay_ended(done, io) } else { self.found(done, io) };
+        }
+        if Some(id) == io.kept(LOG) && self.journal.there {
+            return self.journal_ended(id, child, done, io);
+        }
+        if Some(id) == io.kept(LOG) {
+            return self.logged(child, done, io);
+        }
+        if Some(id) == io.kept(ADMIN) {
+            return self.prepared(done, io);
+        }
+        if Some(id) == io.kept(META) {
+            return self.wrote(child, done, io);
+        }
+        if self.geometry.as_ref().is_some_and(|g| matches!(g.level(), Level::Parity(_))) {
+            return self.stripe_ended(id, child, done, io);
+        }
+        self.background_ended(child, done, io);
+    }
+
     fn begin(&mut self, id: Id, io: &mut Io<'_, Ctx>) {
         let req = io.request(id);
         match (self.geometry.as_ref().map(Geometry::level), req.op) {
@@ -367,43 +395,27 @@ impl Layer for Raid {
         if Some(id) == io.kept(BACKGROUND) {
             return self.work_on(io);
         }
-        let Some(ctx) = io.ctx(id).copied() else { return };
+        let Some(ctx) = io.ctx(id) else { return };
         match ctx.step {
             Step::New => self.begin(id, io),
-            Step::Told => self.told(id, ctx, io),
+            Step::Told => {
+                let ctx = *ctx;
+                self.told(id, ctx, io);
+            }
             Step::Out => {}
         }
     }
 
     fn complete(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
-        if !self.started {
-            if self.geometry.is_some() && self.journal.there {
-                return self.recover_ended(done, io);
-            }
-            let replays = self.geometry.is_some();
-            return if replays { self.replay_ended(done, io) } else { self.found(done, io) };
+        // What is kept comes first.
+        if !self.started || id.index() < usize::from(Self::KEPT) {
+            return self.own_ended(id, child, done, io);
         }
-        if Some(id) == io.kept(LOG) && self.journal.there {
-            return self.journal_ended(id, child, done, io);
-        }
-        if Some(id) == io.kept(LOG) {
-            return self.logged(child, done, io);
-        }
-        if Some(id) == io.kept(ADMIN) {
-            return self.prepared(done, io);
-        }
-        if Some(id) == io.kept(META) {
-            return self.wrote(child, done, io);
-        }
-        let level = self.geometry.as_ref().map(Geometry::level);
-        let parity = matches!(level, Some(Level::Parity(_)));
-        if Some(id) == io.kept(BACKGROUND) && !parity {
-            return self.background_ended(child, done, io);
-        }
-        match (level, io.request(id).op) {
+        let Some(geometry) = &self.geometry else { return };
+        match (geometry.level(), io.request(id).op) {
             (_, Op::Flush) => self.flushed(id, child, done, io),
-            (Some(Level::Linear | Level::Raid0(_)), _) => self.spread_ended(id, done, io),
-            (Some(Level::Parity(_)), _) => self.stripe_ended(id, child, done, io),
+            (Level::Parity(_), _) => self.stripe_ended(id, child, done, io),
+            (Level::Linear | Level::Raid0(_), _) => self.spread_ended(id, done, io),
             (_, Op::Read) => self.copy_read(id, done, io),
             _ => self.copy_written(id, child, done, io),
         }

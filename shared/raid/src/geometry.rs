@@ -196,12 +196,15 @@ impl Geometry {
             Level::Linear => self.zones.in_turn(sector),
             Level::Raid0(layout) => self.zones.place(sector, self.chunk, layout.unwrap_or(Multizone::Alternate)),
             Level::Parity(parity) => {
-                let chunk = sector.checked_div(self.chunk)?;
-                let stripe = parity.stripe(chunk / self.data_members(), self.members);
-                let index = u32::try_from(chunk % self.data_members()).ok()?;
-                let within = sector % self.chunk;
-                let at = (chunk / self.data_members()).checked_mul(self.chunk)?.checked_add(within)?;
-                Some(Place { member: stripe.data(index), sector: at, run: self.chunk - within })
+                // A power of two, as `new` found.
+                let (chunk, within) = (sector.checked_shr(self.chunk.trailing_zeros())?, sector & (self.chunk - 1));
+                let (number, index) = (chunk / self.data_members(), u32::try_from(chunk % self.data_members()).ok()?);
+                let at = number.checked_mul(self.chunk)?.checked_add(within)?;
+                Some(Place {
+                    member: parity.stripe(number, self.members).data(index),
+                    sector: at,
+                    run: self.chunk - within,
+                })
             }
         };
         found.map(|place| Place { run: place.run.min(left), ..place })
@@ -228,6 +231,6 @@ impl Geometry {
     /// The stripe that a sector of the members belongs to; `None` where the level has no parity.
     pub fn stripe(&self, sector: u64) -> Option<Stripe> {
         let Level::Parity(parity) = self.level else { return None };
-        Some(parity.stripe(sector.checked_div(self.chunk)?, self.members))
+        Some(parity.stripe(sector.checked_shr(self.chunk.trailing_zeros())?, self.members))
     }
 }

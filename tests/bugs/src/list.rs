@@ -327,7 +327,12 @@ pub const BUGS: &[Bug] = &[
         "of several copies only the first is written",
     ),
     bug("shared/raid/src/engine/mirror.rs", "!synced", "false", "copies that may differ are read from any member"),
-    bug("shared/raid/src/engine/sums.rs", "stripe.q.is_some()", "false", "Q is not brought up to date"),
+    bug(
+        "shared/raid/src/engine/sums.rs",
+        "machine.add_difference(q, old, new",
+        "machine.add_difference(q, &[], new",
+        "Q is not brought up to date",
+    ),
     bug(
         "shared/raid/src/engine/log.rs",
         "self.log.there && self.meta.sync.is_none()",

@@ -104,8 +104,9 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         let slot = self.slots.get_mut(id.index()).ok_or(UNASKED)?;
         let bit = 1u8.checked_shl(u32::from(child)).unwrap_or(0);
         let children = self.children.get(id.index());
-        let asked = children.and_then(|children| children.get(usize::from(child))).copied().unwrap_or_default();
-        if slot.way != Way::Long || slot.generation != generation || slot.outstanding & bit == 0 || asked.port != port {
+        let asked = children.and_then(|children| children.get(usize::from(child)));
+        let Some(asked) = asked.filter(|asked| asked.port == port) else { return Err(UNASKED) };
+        if slot.way != Way::Long || slot.generation != generation || slot.outstanding & bit == 0 {
             return Err(UNASKED);
         }
         slot.outstanding &= !bit;

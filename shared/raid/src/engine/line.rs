@@ -5,7 +5,7 @@ use super::lines::{Line, Phase, Way};
 use super::members::{Roles, bit, each};
 use super::{Ctx, FANOUT, Raid, blames};
 use crate::geometry::Stripe;
-use orion_block::{Completion, Error, Op, Request};
+use orion_block::{Completion, Error, Op};
 use orion_layer::{Id, Io};
 
 /// The members that hold parity in a stripe.
@@ -53,7 +53,7 @@ impl Raid {
         };
         if let Some(line) = self.lines.get_mut(n) {
             (line.phase, line.way) = (Phase::Read, way);
-            (line.have, line.todo) = (line.have & reads, reads & !line.have);
+            (line.reads, line.have, line.todo) = (reads, line.have & reads, reads & !line.have);
         }
         self.send_all(n, io);
     }
@@ -71,6 +71,7 @@ impl Raid {
 
     /// Sends the next lower request of a line; whether there was one.
     fn send_next(&mut self, n: usize, id: Id, child: u8, io: &mut Io<'_, Ctx>) -> bool {
+        let height = self.lines.height;
         let Some(line) = self.lines.get_mut(n).filter(|line| line.todo != 0) else { return false };
         let role = line.todo.trailing_zeros();
         line.todo &= line.todo - 1;
@@ -78,25 +79,18 @@ impl Raid {
         if let Some(asked) = line.asked.get_mut(usize::from(child)) {
             *asked = u8::try_from(role).unwrap_or(u8::MAX);
         }
-        let (band, writes, fua) = (line.band, line.phase == Phase::Write, line.fua);
-        let (low, high) = self.range(n, role);
+        let (writes, own) = (line.phase == Phase::Write, bit(role));
+        let (op, fua) = if writes { (Op::Write, line.fua) } else { (Op::Read, false) };
+        let (first, mut low, mut high) = (line.band * height, line.low, line.high);
+        if writes && line.writes & !line.covered & !line.lost & own != 0 && !line.sync {
+            // Of data that are written, no more than clients did.
+            let cover = self.lines.cover(n, role);
+            (low, high) = (cover.trailing_zeros().into(), u64::from(u32::BITS - cover.leading_zeros()));
+        }
         let buf = self.lines.buf(self.work, n, role, low);
-        let req =
-            Request { op: if writes { Op::Write } else { Op::Read }, fua: fua && writes, buf, ..Request::default() };
-        let (port, below) = self.below(role, &req, band * self.lines.height + low, high - low);
+        let (port, below) = self.members.transfer(role, op, fua, (first + low, high - low), buf);
         io.lower(id, port, child, below);
         true
-    }
-
-    /// The sectors of a member that are read or written: of data that are written, no more than clients did.
-    fn range(&self, n: usize, role: u32) -> (u64, u64) {
-        let Some(line) = self.lines.get(n) else { return (0, 0) };
-        let again = line.lost & bit(role) != 0 || line.sync;
-        if line.phase != Phase::Write || line.writes & bit(role) == 0 || again {
-            return (line.low, line.high);
-        }
-        let cover = self.lines.cover(n, role);
-        (cover.trailing_zeros().into(), u64::from(32 - cover.leading_zeros()))
     }
 
     /// A lower request of a line ended, or of a reader that has none.
@@ -152,10 +146,8 @@ impl Raid {
     fn line_read(&mut self, n: usize, io: &mut Io<'_, Ctx>) {
         let Some(line) = self.lines.get(n) else { return };
         let Some(stripe) = line.stripe else { return };
-        match self.plan(line) {
-            None => return self.line_failed(n, io),
-            Some((way, reads)) if way != line.way || reads & !line.have != 0 => return self.read_line(n, io),
-            Some(_) => {}
+        if line.reads & !line.have != 0 {
+            return self.read_line(n, io);
         }
         let writes = line.writes;
         if !self.compute(n, &stripe, io) {

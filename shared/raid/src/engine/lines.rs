@@ -113,7 +113,8 @@ pub(super) struct Line {
     pub lost: Roles,
     /// Members that are written all over, where the line is touched, and of which nobody reads.
     pub covered: Roles,
-    /// Members to be read or written, that have been, and that refused.
+    /// Members that had to be read, to be read or written, that have been, and that refused.
+    pub reads: Roles,
     pub todo: Roles,
     pub have: Roles,
     pub refused: Roles,

@@ -3,7 +3,7 @@
 use super::PORTS_MAX;
 use super::journal::JOURNAL;
 use heapless::Vec;
-use orion_block::{Lba, Limits, Request};
+use orion_block::{Buf, Lba, Limits, Op, Request};
 
 /// A set of roles, a bit each.
 pub(super) type Roles = u64;
@@ -144,6 +144,15 @@ impl Members {
             member.busy = member.busy.saturating_add(1);
             member.behind = end;
         }
+    }
+
+    /// The member's request for `sectors` from `sector` of its data on, with this payload.
+    #[inline]
+    pub fn transfer(&self, role: u32, op: Op, fua: bool, (sector, sectors): (u64, u64), buf: Buf) -> (u8, Request) {
+        let Some(member) = self.get(role) else { return (u8::MAX, Request::default()) };
+        let lba = Lba(member.offset.saturating_add(sector) >> member.scale);
+        let blocks = u32::try_from(sectors >> member.scale).unwrap_or(u32::MAX);
+        (member.port, Request { op, fua, lba, blocks, buf })
     }
 
     /// Takes note of what the devices offer that are used.

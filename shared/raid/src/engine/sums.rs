@@ -174,20 +174,10 @@ impl Raid {
                 true
             };
             let within = start + piece.start..start + piece.end;
-            let done = self.lend(n, io, |sums, mut rows| {
-                let (old, p) = (rows.take(role), rows.take(stripe.p));
-                let new = part(&mut sums.data, len);
-                let (Some(old), Some(p)) = (old.get_mut(within.clone()), p.get_mut(within.clone())) else {
-                    return false;
-                };
-                if let Some(q) = stripe.q {
-                    let factor = parity::power(stripe.power(role));
-                    sums.machine.add_difference(rows.get_mut(q, within), old, new, factor);
-                }
-                sums.machine.exchange(p, old, new);
-                true
-            });
-            read && done == Some(true)
+            let (one, all) = self.lines.bytes(n);
+            let (buf, sums) = (self.lines.buf(self.work, n, 0, 0), &mut self.sums);
+            let done = io.lend(buf, all, |bytes| exchange(sums, bytes, one, stripe, role, &within));
+            read && done == Some(Some(()))
         })
     }
 
@@ -292,6 +282,31 @@ impl Raid {
         });
         debug_assert!(lent.is_some(), "the layer's own memory is lent");
     }
+}
+
+/// Has what a member holds in a line become what is in private memory, and parity what it then is.
+fn exchange(
+    sums: &mut Sums,
+    bytes: &mut [u8],
+    one: usize,
+    stripe: &Stripe,
+    role: u32,
+    within: &Range<usize>,
+) -> Option<()> {
+    let Sums { machine, data, .. } = sums;
+    let new = part(data, within.len());
+    let of = |role: u32| {
+        usize::try_from(role).ok().and_then(|role| Some(role.checked_mul(one)?..role.checked_add(1)?.checked_mul(one)?))
+    };
+    let within = |range: Range<usize>| range.start + within.start..range.end.min(range.start + within.end);
+    let (old, p) = (within(of(role)?), within(of(stripe.p)?));
+    if let Some(q) = stripe.q {
+        let [old, q] = bytes.get_disjoint_mut([old.clone(), within(of(q)?)]).ok()?;
+        machine.add_difference(q, old, new, parity::power(stripe.power(role)));
+    }
+    let [old, p] = bytes.get_disjoint_mut([old, p]).ok()?;
+    machine.exchange(p, old, new);
+    Some(())
 }
 
 /// Recovers one or two members' data of a piece with Q.

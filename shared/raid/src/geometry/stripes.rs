@@ -118,13 +118,14 @@ impl Parity {
             // Q follows P.
             Turn::Last => turning - if self.q == Q::After { 2 } else { 1 },
         };
+        let behind = |all: u32| if p + 1 < all { p + 1 } else { 0 };
         let q = match self.q {
             Q::None => None,
-            Q::After => Some((p + 1) % members),
-            Q::Before => Some((p + members - 1) % members),
+            Q::After => Some(behind(members)),
+            Q::Before => Some(if p == 0 { members - 1 } else { p - 1 }),
             Q::Last => Some(members - 1),
         };
-        let first = if self.start == Start::Behind { (p + 1) % turning } else { 0 };
+        let first = if self.start == Start::Behind { behind(turning) } else { 0 };
         Stripe { members, p, q, first, ddf: self.ddf }
     }
 }
@@ -161,7 +162,14 @@ impl Stripe {
 
     /// The member that holds the data chunk `index` of the stripe.
     pub fn data(&self, index: u32) -> u32 {
-        self.members().nth(usize::try_from(index).unwrap_or(usize::MAX)).unwrap_or(0)
+        let turned =
+            |member: u32| if member >= self.first { member - self.first } else { member + self.members - self.first };
+        let (p, q) = (turned(self.p), self.q.map_or(u32::MAX, turned));
+        // Parity that comes before is passed.
+        let at = index + u32::from(index >= p.min(q));
+        let at = at + u32::from(at >= p.max(q));
+        let member = self.first + at;
+        if member < self.members { member } else { member.saturating_sub(self.members) }
     }
 
     /// The power of the generator by which Q multiplies what a member with data holds. md counts the data from the member
