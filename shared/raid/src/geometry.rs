@@ -223,7 +223,7 @@ impl Geometry {
     }
 
     /// Members that hold data in a stripe; at least 1.
-    fn data_members(&self) -> u64 {
+    pub fn data_members(&self) -> u64 {
         let parity = if let Level::Parity(parity) = self.level { parity.count() } else { 0 };
         u64::from(self.members.saturating_sub(parity)).max(1)
     }

@@ -330,7 +330,7 @@ pub const BUGS: &[Bug] = &[
     bug(
         "shared/raid/src/engine/sums.rs",
         "machine.add_difference(q, old, new",
-        "machine.add_difference(q, &[], new",
+        "machine.add_difference(q, old, old",
         "Q is not brought up to date",
     ),
     bug(

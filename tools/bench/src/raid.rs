@@ -11,7 +11,7 @@ use orion_raid::geometry::{Copies, Level, Parity};
 
 /// Many short rounds, of which the best was hardly disturbed.
 const ROUNDS: usize = 50;
-/// Bytes of memory for each request in flight, behind which the layer's own lies.
+/// Most bytes of memory for each request in flight, behind which the layer's own lies.
 const SLOT: u64 = 512 << 10;
 const WORK: Buf = Buf { region: RegionId(0), offset: SLOT * DEPTH as u64 };
 /// Sectors of a chunk.
@@ -143,7 +143,8 @@ impl Uppers for Client<'_> {
         let slot = if self.sent < self.requests { self.free.pop()? } else { return None };
         self.sent += 1;
         let (op, lba) = self.at();
-        let buf = Buf { offset: u64::from(slot) * SLOT, ..WORK };
+        // One behind the other, as in a client's region.
+        let buf = Buf { offset: u64::from(slot) * u64::from(self.sectors) * 512, ..WORK };
         Some(Submission { tag: slot, req: Request { op, lba, blocks: self.sectors, buf, ..Request::default() } })
     }
     fn complete(&mut self, _: u8, tag: u32, done: Completion) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What goes on beside the clients' requests: members are rebuilt, arrays that were not stopped cleanly are put in sync, all
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
-use super::lines::Given;
+use super::lines::{Given, Wish};
 use super::members::{bit, each};
 use super::prepare::Step as Ready;
 use super::{BACKGROUND, Ctx, Raid, Roles};
@@ -273,7 +273,7 @@ impl Raid {
         if self.has_parity() {
             let band = self.background.first / self.lines.height;
             let Some(id) = io.kept(BACKGROUND) else { return };
-            let given = self.lines.give(id, band);
+            let given = self.lines.give(id, band, Wish::Other);
             self.background.step = if given == Given::Starved { Step::Claim } else { Step::Source };
             return io.alarm(io.now());
         }

@@ -102,6 +102,12 @@ pub(super) struct Line {
     pub list: List,
     /// What waits until that is done.
     pub queue: List,
+    /// While it gathers: sectors that are to be written; some follow on what was asked just before; somebody waits for more
+    /// than that; nothing else is under way, and it was said that it begins now.
+    pub wrote: u64,
+    pub stream: bool,
+    pub hurry: bool,
+    pub called: bool,
     /// The sectors of the band that are touched, and where in the line's memory they begin, in sectors.
     pub low: u64,
     pub high: u64,
@@ -138,6 +144,25 @@ impl Line {
     pub fn span(&self) -> u64 {
         self.high.saturating_sub(self.low)
     }
+
+    fn expect(&mut self, wish: Wish) {
+        match wish {
+            Wish::Write { sectors, follows } => {
+                self.wrote += sectors;
+                self.stream |= follows;
+            }
+            Wish::Other => self.hurry = true,
+        }
+    }
+}
+
+/// What is asked of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To write so many sectors, perhaps right behind those that were asked before.
+    Write { sectors: u64, follows: bool },
+    /// Something else.
+    Other,
 }
 
 /// All lines.
@@ -153,6 +178,8 @@ pub(super) struct Lines {
     shift: u32,
     members: u64,
     pub starved: Parked,
+    /// Where the last request ended.
+    pub end: u64,
     /// Lines that gather, and those that are free: the last one is used first, whose memory is likely at hand.
     gathering: Deque<u8, LINES_MAX>,
     free: Vec<u8, LINES_MAX>,
@@ -171,6 +198,7 @@ impl Default for Lines {
             shift: 0,
             members: 0,
             starved: Parked::default(),
+            end: 0,
             gathering: Deque::new(),
             free: Vec::new(),
             table: [NONE; 1 << TABLE_SHIFT],
@@ -272,10 +300,11 @@ impl Lines {
     }
 
     /// Gives a request to the line of a band. Where none is free, it waits.
-    pub fn give(&mut self, id: Id, band: u64) -> Given {
+    pub fn give(&mut self, id: Id, band: u64, wish: Wish) -> Given {
         if let Some(line) = self.find(band).and_then(|n| self.all.get_mut(n)) {
-            let list = if line.phase == Phase::Gather { &mut line.list } else { &mut line.queue };
-            append(list, &mut self.links, id);
+            let gathers = line.phase == Phase::Gather;
+            append(if gathers { &mut line.list } else { &mut line.queue }, &mut self.links, id);
+            line.expect(wish);
             return Given::More;
         }
         let Some(n) = self.free.pop() else {
@@ -285,6 +314,7 @@ impl Lines {
         if let Some(line) = self.all.get_mut(usize::from(n)) {
             *line = Line { band, phase: Phase::Gather, ..Line::default() };
             append(&mut line.list, &mut self.links, id);
+            line.expect(wish);
         }
         self.enter(n, band);
         self.gather(n);
@@ -304,6 +334,24 @@ impl Lines {
     /// The first line that gathers, to be begun.
     pub fn gathered(&mut self) -> Option<usize> {
         self.gathering.pop_front().map(usize::from)
+    }
+
+    /// Whether a line should wait for more than it has: what it writes is not `whole` sectors yet, and is a part of a stream. It
+    /// waits while others are under way, and then until once more all is taken that clients asked.
+    pub fn waits(&mut self, n: usize, whole: u64, io: &mut Io<'_, Ctx>) -> bool {
+        let others = self.free.len() + self.gathering.len() + 1 < self.all.len();
+        let Some(line) = self.all.get_mut(n) else { return false };
+        if !line.stream || line.hurry || line.called || line.wrote >= whole {
+            return false;
+        }
+        if !others {
+            line.called = true;
+            io.alarm(io.now());
+        }
+        if let Ok(n) = u8::try_from(n) {
+            self.gather(n);
+        }
+        true
     }
 
     /// What follows in its list.
@@ -343,9 +391,14 @@ impl Lines {
         let (Some(line), Ok(own)) = (self.all.get_mut(n), u8::try_from(n)) else { return };
         let (band, queue) = (line.band, line.queue);
         if queue.first.is_some() {
-            *line = Line { band, list: queue, phase: Phase::Gather, ..Line::default() };
+            let Line { wrote, stream, hurry, .. } = *line;
+            *line = Line { band, list: queue, phase: Phase::Gather, wrote, stream, hurry, ..Line::default() };
             self.gather(own);
             return io.alarm(io.now());
+        }
+        if !self.gathering.is_empty() {
+            // What waits may do so for this.
+            io.alarm(io.now());
         }
         line.phase = Phase::Free;
         self.leave(own, band);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! RAID 4, 5 and 6: what is asked of a band of a stripe is done together. Here requests come and go.
-use super::lines::{Given, Line, Spot, mask};
+use super::lines::{Given, Line, Spot, Wish, mask};
 use super::members::{Roles, bit, each};
 use super::{BACKGROUND, Ctx, Raid, Step, blames};
+use crate::Geometry;
 use crate::geometry::Stripe;
 use orion_block::{Buf, Completion, Error, Op, Request};
 use orion_layer::{Id, Io, Relay};
@@ -47,7 +48,9 @@ impl Raid {
         if let Some(ctx) = io.ctx(id) {
             ctx.spot = Spot { role: byte(place.member.into()), at: byte(at), sectors: byte(end - first) };
         }
-        if self.lines.give(id, band) == Given::First {
+        let follows = core::mem::replace(&mut self.lines.end, end) == first;
+        let wish = if req.op == Op::Read { Wish::Other } else { Wish::Write { sectors: end - first, follows } };
+        if self.lines.give(id, band, wish) == Given::First {
             io.alarm(io.now());
         }
     }
@@ -79,9 +82,12 @@ impl Raid {
 
     /// Begins what was gathered.
     pub(super) fn begin_lines(&mut self, io: &mut Io<'_, Ctx>) {
+        let members = self.geometry.as_ref().map_or(0, Geometry::data_members);
+        let whole = members.saturating_mul(self.lines.height);
         // What begins to gather meanwhile has its own alarm.
         for _ in 0..self.lines.gathering() {
-            if let Some(n) = self.lines.gathered() {
+            let Some(n) = self.lines.gathered() else { return };
+            if !self.lines.waits(n, whole, io) {
                 self.begin_line(n, io);
             }
         }

@@ -60,6 +60,25 @@ fn a_stripe_that_is_written_in_parts_is_written_once() {
 }
 
 #[test]
+fn a_stream_that_is_longer_than_the_node_takes_at_once_reads_nothing() {
+    for seed in 0..20 {
+        let mut rig = rig(5, 5);
+        rig.disks.numbers = super::rig::Numbers(seed);
+        let done = cost(&mut rig, |rig| {
+            // In turn by one member's part of a stripe, and by four stripes.
+            let step = if seed % 2 == 0 { 16 } else { 256 };
+            for (tag, first) in (0..).zip((0..1280).step_by(step)) {
+                rig.send(tag, Op::Write, false, first, step as u64, 0);
+            }
+            while rig.top.answered.len() < 1280 / step {
+                rig.step();
+            }
+        });
+        assert_eq!(done, (0, 100), "seed {seed}");
+    }
+}
+
+#[test]
 fn beyond_its_limit_an_array_stops_and_writes_nothing() {
     for (level, members, bears) in [(5, 4, 1), (6, 5, 2)] {
         let mut rig = rig(level, members);
