@@ -294,6 +294,9 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 io.alarm(at);
             }
         });
+        if !self.free_parents.is_full() {
+            self.go_on(around);
+        }
     }
 
     /// Calls the layer, then does what that caused: answers, failures at closed ports, wake-ups.

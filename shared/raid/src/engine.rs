@@ -21,6 +21,7 @@ mod prepare;
 mod recover;
 mod replay;
 mod spread;
+mod state;
 mod stripe;
 mod sums;
 
@@ -33,6 +34,7 @@ use members::{Members, Roles};
 use meta::Meta;
 use orion_block::{Buf, Completion, Error, Instant, Limits, Op, Request};
 use orion_layer::{Event, Id, Io, Layer, Relay, Start};
+pub use state::{Condition, Conditions, Seen};
 
 /// Most devices below, spares included.
 pub const PORTS_MAX: usize = 32;
@@ -147,6 +149,13 @@ impl Raid {
             fault: None,
             read_only: false,
         }
+    }
+
+    /// The same of the array that is so called.
+    pub fn select(want: Option<crate::Select>, work: Buf) -> Self {
+        let mut raid = Self::new(None, work);
+        raid.find.want = find::Want::Found(want);
+        raid
     }
 
     /// Serves also an array that lacks members and was not stopped cleanly, though parity, from which the missing follows, may be

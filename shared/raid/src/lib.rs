@@ -23,6 +23,7 @@ pub mod parity;
 mod ppl;
 pub mod probe;
 mod read;
+mod select;
 mod superblock;
 pub mod wire;
 mod words;
@@ -37,6 +38,7 @@ pub use engine::Raid;
 pub use fault::{Error, Kind};
 pub use geometry::{Geometry, Level};
 pub use read::{Read, read};
+pub use select::Select;
 pub use superblock::{Log, Ppl, Reshape, Role, Super, Uuid, Version};
 
 /// Bytes of a sector.

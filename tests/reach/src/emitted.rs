@@ -72,7 +72,7 @@ pub fn spaces(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 /// A grant as it stands in `system.xml`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// The disk that it comes down to.
+    /// The disk that it comes down to, or the volume that is made of several.
     pub disk: String,
     /// The partition of it, as in `number=1`.
     pub partition: Option<String>,
@@ -124,17 +124,58 @@ fn select(part: Node<'_, '_>) -> String {
 /// The partition below what `node` names, directly or through other volumes.
 fn partition(root: Node<'_, '_>, node: Node<'_, '_>) -> Option<String> {
     let volume = named(root, "volume").find(|volume| volume.attribute("name") == node.attribute("volume"))?;
+    if joins(volume) {
+        return None;
+    }
     let part = volume.children().find(|child| child.tag_name().name() == "partition");
     part.map(select).or_else(|| partition(root, volume.children().find(|child| child.tag_name().name() == "on")?))
 }
 
-/// The disk below what `node` names.
+/// Whether a volume is made of several devices.
+fn joins(volume: Node<'_, '_>) -> bool {
+    volume.children().any(|child| child.tag_name().name() == "raid")
+}
+
+/// What each volume that is made of several devices is made of, disks or other such volumes, from the text of a `system.xml`:
+/// by name, with the name of its layer's PD.
+pub fn joined(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let document = Document::parse(text).unwrap();
+    let root = document.root_element();
+    let mut all = BTreeMap::new();
+    for volume in named(root, "volume").filter(|volume| joins(*volume)) {
+        let layer = volume.children().find(Node::is_element).unwrap();
+        let members = named(layer, "on").map(|on| disk(root, on)).collect();
+        let name = value(volume, "name");
+        all.insert(name.to_owned(), (format!("{}_{name}", layer.tag_name().name()), members));
+    }
+    all
+}
+
+/// The joined volumes over a disk, directly or through others, each with its layer's PD.
+pub fn over(text: &str, disk: &str) -> BTreeMap<String, String> {
+    let joined = joined(text);
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    loop {
+        let above = |members: &BTreeSet<String>| members.iter().any(|m| m == disk || found.contains_key(m));
+        let more: Vec<_> = joined.iter().filter(|(name, (_, m))| !found.contains_key(*name) && above(m)).collect();
+        if more.is_empty() {
+            return found;
+        }
+        let more: Vec<_> = more.into_iter().map(|(name, (pd, _))| (name.clone(), pd.clone())).collect();
+        found.extend(more);
+    }
+}
+
+/// The disk below what `node` names, or the volume that is made of several.
 fn disk(root: Node<'_, '_>, node: Node<'_, '_>) -> String {
     if let Some(disk) = node.attribute("disk") {
         return disk.to_owned();
     }
-    let volume = named(root, "volume").find(|volume| volume.attribute("name") == node.attribute("volume"));
-    let on = volume.unwrap().descendants().find(|node| node.tag_name().name() == "on").unwrap();
+    let volume = named(root, "volume").find(|volume| volume.attribute("name") == node.attribute("volume")).unwrap();
+    if joins(volume) {
+        return value(volume, "name").to_owned();
+    }
+    let on = volume.descendants().find(|node| node.tag_name().name() == "on").unwrap();
     let (disk_name, volume_name) = (on.attribute("disk"), on.attribute("volume"));
     match (disk_name, volume_name) {
         (Some(disk), _) => disk.to_owned(),

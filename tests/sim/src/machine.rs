@@ -22,6 +22,7 @@ use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
 use orion_nvme_pd::NvmePd;
 use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
+use orion_raid_pd::RaidPd;
 use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
 use orion_virtio_blk::VirtioBlkPd;
@@ -52,6 +53,12 @@ struct Domain {
     manager: bool,
     /// Its disk, among the machine's devices, and the channel of the interrupt.
     device: Option<(usize, u8)>,
+}
+
+/// A new PD. Each in a frame of its own: one of all that there are is too large for a test's stack.
+#[inline(never)]
+fn boxed<P: ProtectionDomain<SimWorld> + 'static>(world: &mut SimWorld) -> Result<Box<dyn Step>, InitError> {
+    Ok(Box::new(P::init(world)?))
 }
 
 /// What a run came to.
@@ -187,25 +194,26 @@ impl Machine {
     fn start(&mut self, pd: usize) -> Result<(), InitError> {
         let world = &mut self.domains[pd].world;
         let started: Box<dyn Step> = match self.system.plan.pds[pd].program.as_str() {
-            "gatekeeper" => Box::new(GatekeeperPd::init(world)?),
-            "virtio-blk" => Box::new(VirtioBlkPd::<SimWorld>::init(world)?),
-            "nvme" => Box::new(NvmePd::<SimWorld>::init(world)?),
-            "ahci" => Box::new(AhciPd::<SimWorld>::init(world)?),
-            "virtio-scsi" => Box::new(VirtioScsiPd::<SimWorld>::init(world)?),
-            "am53c974" => Box::new(Am53c974Pd::<SimWorld>::init(world)?),
-            "virtio-blk-gpt" => Box::new(VirtioBlkGpt::<SimWorld>::init(world)?),
-            "gpt" => Box::new(GptPd::init(world)?),
-            "auditor" => Box::new(Auditor::init(world)?),
-            "demo" => Box::new(Demo::init(world)?),
-            "reader" => Box::new(Reader::init(world)?),
-            "contract" => Box::new(Contract::init(world)?),
-            "client" => Box::new(SimClient::init(world)?),
-            "puppet" => Box::new(Puppet::init(world)?),
-            "plain-client" => Box::new(PlainClient::init(world)?),
-            "plain-disk" => Box::new(PlainDisk::init(world)?),
-            "manager" => Box::new(OnSockets::init(world)?),
-            "supervisor" => Box::new(Supervisor::init(world)?),
-            "garbage" => Box::new(Garbage::init(world)?),
+            "gatekeeper" => boxed::<GatekeeperPd>(world)?,
+            "virtio-blk" => boxed::<VirtioBlkPd<SimWorld>>(world)?,
+            "nvme" => boxed::<NvmePd<SimWorld>>(world)?,
+            "ahci" => boxed::<AhciPd<SimWorld>>(world)?,
+            "virtio-scsi" => boxed::<VirtioScsiPd<SimWorld>>(world)?,
+            "am53c974" => boxed::<Am53c974Pd<SimWorld>>(world)?,
+            "virtio-blk-gpt" => boxed::<VirtioBlkGpt<SimWorld>>(world)?,
+            "gpt" => boxed::<GptPd>(world)?,
+            "raid" => boxed::<RaidPd>(world)?,
+            "auditor" => boxed::<Auditor>(world)?,
+            "demo" => boxed::<Demo>(world)?,
+            "reader" => boxed::<Reader>(world)?,
+            "contract" => boxed::<Contract>(world)?,
+            "client" => boxed::<SimClient>(world)?,
+            "puppet" => boxed::<Puppet>(world)?,
+            "plain-client" => boxed::<PlainClient>(world)?,
+            "plain-disk" => boxed::<PlainDisk>(world)?,
+            "manager" => boxed::<OnSockets>(world)?,
+            "supervisor" => boxed::<Supervisor>(world)?,
+            "garbage" => boxed::<Garbage>(world)?,
             other => panic!("the simulated world has no program {other}"),
         };
         self.domains[pd].pd = Some(started);
@@ -222,7 +230,7 @@ impl Machine {
     pub fn mortals(&self) -> impl Iterator<Item = (usize, Event)> {
         let event = |program: &str| match program {
             "virtio-blk" | "virtio-blk-gpt" | "nvme" | "ahci" | "virtio-scsi" | "am53c974" => Some(Event::DriverDied),
-            "gpt" => Some(Event::LayerDied),
+            "gpt" | "raid" => Some(Event::LayerDied),
             "gatekeeper" => Some(Event::GatekeeperDied),
             "client" => Some(Event::ClientDied),
             _ => None,

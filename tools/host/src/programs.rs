@@ -11,6 +11,7 @@ use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
 use orion_nvme_pd::NvmePd;
 use orion_pd::{ProtectionDomain, Verdict};
+use orion_raid_pd::RaidPd;
 use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
 use orion_virtio_blk::VirtioBlkPd;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<VirtioScsiPd<HostWorld>>("virtio-scsi", Role::Service),
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),
+        Program::new::<RaidPd>("raid", Role::Service),
         Program::new::<Auditor>("auditor", Role::Client),
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Reader>("reader", Role::Job),

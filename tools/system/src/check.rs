@@ -2,13 +2,15 @@
 //! What only the whole system shows: names that nothing has, circles, grants that collide, priorities.
 use crate::element::Position;
 use crate::microkit::MAX_PDS;
-use crate::model::{AUDITOR, Disk, Grant, System, Target, UserPd, WINDOWS};
+use crate::model::{AUDITOR, Disk, Grant, System, Target, UserPd, Volume, WINDOWS};
 use crate::policy::{MAX_NAME, rights_text};
 use crate::problem::{Problems, suggest};
+use crate::stack::Source;
 use orion_caps::CAPABILITIES_MAX;
 use std::collections::BTreeMap;
 
 mod controllers;
+mod layers;
 mod sddf;
 
 /// Priority of the clock.
@@ -39,7 +41,7 @@ pub fn nothing(system: &System, problems: &mut Problems) {
 /// PD names that `orion` gives itself.
 const RESERVED: &[&str] = &["gatekeeper", AUDITOR, "tick", "serial", "supervisor", "manager", "monitor"];
 /// Beginnings of such names.
-const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "export_"];
+const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "raid_", "export_"];
 /// Rights that change a disk: write, discard, zero.
 pub const MODIFYING: u16 = 2 | 8 | 16;
 
@@ -95,7 +97,11 @@ fn reserved_names(system: &System, problems: &mut Problems) {
 fn derives(name: &str, system: &System) -> bool {
     let named = |prefix: &str, of: &str| name.strip_prefix(prefix) == Some(of);
     let disk = |disk: &Disk| named("blk_", disk.device()) || named("part_", &disk.name) || named("export_", &disk.name);
-    let volume = |volume: &crate::model::Volume| named("export_", &volume.name);
+    let layers = |volume: &Volume| {
+        let joined = volume.joined.as_ref().map(|joined| format!("{}_", joined.kind.program()));
+        joined.is_some_and(|prefix| named(&prefix, &volume.name) || named("part_", &volume.name))
+    };
+    let volume = |volume: &Volume| named("export_", &volume.name) || layers(volume);
     RESERVED.contains(&name) || system.disks.iter().any(disk) || system.volumes.iter().any(volume)
 }
 
@@ -124,23 +130,30 @@ fn known(target: &Target, of: &str, system: &System, problems: &mut Problems) ->
 fn volumes(system: &System, problems: &mut Problems) {
     let mut users: BTreeMap<(bool, &str), &str> = BTreeMap::new();
     for volume in &system.volumes {
-        let Some(on) = &volume.on else { continue };
-        if !known(on, &volume.name, system, problems) {
-            continue;
-        }
-        let key = (matches!(on, Target::Disk(..)), on.name());
-        if let Some(first) = users.insert(key, &volume.name) {
-            let both = volume.partition.is_some() && system.volume(first).is_some_and(|v| v.partition.is_some());
-            if both {
+        let mut all_known = true;
+        for on in volume.below() {
+            if !known(on, &volume.name, system, problems) {
+                all_known = false;
                 continue;
             }
-            let what = format!("{:?} lies under the volume {first:?} already", on.name());
-            problems.add(on.at(), what, "put each disk under one volume, and grant parts of that volume");
+            let key = (matches!(on, Target::Disk(..)), on.name());
+            if let Some(first) = users.insert(key, &volume.name) {
+                let both = volume.partition.is_some() && system.volume(first).is_some_and(|v| v.partition.is_some());
+                if both {
+                    continue;
+                }
+                let what = format!("{:?} lies under the volume {first:?} already", on.name());
+                problems.add(on.at(), what, "put each disk under one volume, and grant parts of that volume");
+            }
         }
-        circle(&volume.name, volume.at, system, problems);
+        if all_known {
+            circle(&volume.name, volume.at, system, problems);
+        }
     }
-    for disk in &system.disks {
-        partitions(&disk.name, system, problems);
+    layers::check(system, problems);
+    let joined = system.joined().map(|(volume, _)| &volume.name);
+    for base in system.disks.iter().map(|disk| &disk.name).chain(joined) {
+        partitions(base, system, problems);
     }
 }
 
@@ -165,19 +178,12 @@ fn partitions(disk: &str, system: &System, problems: &mut Problems) {
 /// Adds a problem where the volume `name` lies on itself; of a circle only its first volume reports it.
 fn circle(name: &str, at: Position, system: &System, problems: &mut Problems) {
     let mut path = vec![name];
-    let mut below = system.volume(name);
-    while let Some(Target::Volume(next, _)) = below.and_then(|volume| volume.on.as_ref()) {
-        path.push(next);
-        let Some(volume) = system.volume(next) else { return };
-        if volume.name == name {
+    if layers::reaches(name, name, system, &mut path) {
+        let first = path.iter().filter_map(|name| system.volume(name)).all(|volume| volume.at >= at);
+        if first {
             let what = format!("the volume {name:?} lies on itself: {}", path.join(" -> "));
-            return problems.add(at, what, "let one of them lie on a disk");
+            problems.add(at, what, "let one of them lie on a disk");
         }
-        // A circle elsewhere below, or one that an earlier volume reports.
-        if path.len() > system.volumes.len() + 1 || volume.at < at {
-            return;
-        }
-        below = Some(volume);
     }
 }
 
@@ -202,15 +208,15 @@ fn target(grant: &Grant, system: &System, problems: &mut Problems) {
         return;
     }
     let name = grant.target.name();
-    if let Some(over) = system.volumes.iter().find(|volume| volume.on.as_ref().is_some_and(|on| on.name() == name)) {
+    if let Some(over) = system.volumes.iter().find(|volume| volume.below().any(|on| on.name() == name)) {
         let what = format!("{name:?} lies under the volume {:?}", over.name);
         problems.add(grant.target.at(), what, format!("grant the volume: volume={:?}", over.name));
     }
-    // What a partition holds only its disk says.
-    let whole = system.partition_below(&grant.target).is_none();
-    if let Some(disk) = system.disk_below(&grant.target) {
-        let grant = if whole { grant } else { &Grant { end: None, ..grant.clone() } };
-        within_disk(grant, disk, problems);
+    // What a partition or an array holds only its disks say.
+    let whole = matches!(system.source(&grant.target), Some(Source::Disk(_)));
+    let part = Grant { end: None, ..grant.clone() };
+    for disk in system.disks_below(&grant.target) {
+        within_disk(if whole { grant } else { &part }, disk, problems);
     }
 }
 

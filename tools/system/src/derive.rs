@@ -14,6 +14,7 @@ mod clients;
 mod controls;
 mod device;
 mod disks;
+mod joined;
 mod ladder;
 mod limits;
 mod manager;
@@ -109,7 +110,9 @@ pub fn derive(system: &System, board: Board, options: &Options) -> Result<Plan, 
         build.client_links(&clients);
         build.controls(&clients);
         build.audit(&clients);
+        build.joined_parts(&clients);
         build.drivers(&slots, &clients);
+        build.joined_rings(&clients);
         build.grants(&clients);
         build.manager();
         build.patience();

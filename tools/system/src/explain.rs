@@ -105,6 +105,12 @@ fn disks(system: &System, plan: &Plan) -> String {
     table("Disks", &["name", "bus", "place", "driver", "size", "read-only", "timeout", "at once", "grace"], &rows)
 }
 
+/// Names of disks, with spaces between.
+fn names(disks: &[&crate::model::Disk]) -> String {
+    let names: Vec<&str> = disks.iter().map(|disk| disk.name.as_str()).collect();
+    if names.is_empty() { "?".into() } else { names.join(" ") }
+}
+
 fn grants(system: &System) -> String {
     let rows: Vec<Vec<String>> = system
         .grants
@@ -115,7 +121,7 @@ fn grants(system: &System) -> String {
             vec![
                 grant.client.0.clone(),
                 grant.target.name().to_owned(),
-                system.disk_below(&grant.target).map_or("?".into(), |disk| disk.name.clone()),
+                names(&system.disks_below(&grant.target)),
                 format!("{}..{end}", grant.first),
                 size,
                 rights_text(grant.rights),

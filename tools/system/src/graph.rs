@@ -241,12 +241,9 @@ fn gatekeeper_bar(canvas: &mut Canvas, plan: &Plan, inner: f64, y: f64) {
 /// The volume that lies on the disk of `pd`.
 fn volume_of<'a>(system: &'a System, pd: &Pd) -> Option<&'a str> {
     let disk = pd.disk.as_deref()?;
-    let lies_here = |name: &str| {
-        let volume = system.volume(name).and_then(|volume| volume.on.as_ref());
-        volume.and_then(|on| system.disk_below(on)).is_some_and(|below| below.name == disk)
-    };
+    let lies_here = |name: &str| system.volume(name).is_some_and(|v| v.below().any(|on| system.comes_down(on, disk)));
     // Of volumes on each other, the highest: no other lies on it.
-    let covered = |name: &str| system.volumes.iter().any(|v| v.on.as_ref().is_some_and(|on| on.name() == name));
+    let covered = |name: &str| system.volumes.iter().any(|v| v.below().any(|on| on.name() == name));
     system.volumes.iter().map(|v| v.name.as_str()).find(|name| lies_here(name) && !covered(name))
 }
 

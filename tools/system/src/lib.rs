@@ -23,6 +23,7 @@ pub mod reach;
 mod read;
 mod schema;
 pub mod sddf;
+mod stack;
 mod warn;
 mod xml;
 
@@ -32,6 +33,7 @@ pub use graph::graph;
 pub use policy::rights_text;
 pub use problem::{Problem, report, report_over, report_warnings};
 pub use read::size_text;
+pub use stack::Source;
 pub use warn::warnings;
 pub use xml::NAMESPACE;
 

@@ -261,8 +261,45 @@ pub struct Volume {
     pub at: Position,
     /// What it lies on; `None` only while that is a problem.
     pub on: Option<Target>,
-    /// The partition of that disk that it is; `None`: all of what it lies on.
+    /// The partition of that disk or array that it is; `None`: all of what it lies on.
     pub partition: Option<Partition>,
+    /// The devices that it joins, on which it then lies; `on` is `None`.
+    pub joined: Option<Joined>,
+}
+
+/// Devices that a layer joins into one volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Where the element stands.
+    pub at: Position,
+    /// How.
+    pub kind: Joining,
+    /// The devices, as they stand.
+    pub members: Vec<Target>,
+}
+
+/// How devices are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joining {
+    /// They hold an array of Linux's RAID: `uuid=...` or `name=...`, as [`orion_raid::Select`] reads it; `None`: the one that they
+    /// hold.
+    Raid(Option<String>),
+}
+
+impl Joining {
+    /// The layer's program, with which its PD's name begins too.
+    pub fn program(&self) -> &'static str {
+        match self {
+            Self::Raid(_) => "raid",
+        }
+    }
+
+    /// What is joined, in words.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Raid(_) => "array",
+        }
+    }
 }
 
 /// Which partition of a disk a volume is.
@@ -335,71 +372,20 @@ impl System {
     pub fn volume(&self, name: &str) -> Option<&Volume> {
         self.volumes.iter().find(|volume| volume.name == name)
     }
-
-    /// The disk that `target` comes down to; `None` where a name is unknown or volumes lie on each other in a circle.
-    pub fn disk_below(&self, target: &Target) -> Option<&Disk> {
-        let mut target = target;
-        for _ in 0..=self.volumes.len() {
-            match target {
-                Target::Disk(name, _) => return self.disk(name),
-                Target::Volume(name, _) => target = self.volume(name)?.on.as_ref()?,
-            }
-        }
-        None
-    }
 }
 
 impl System {
-    /// The volume at the bottom of `target` that is a partition; `None` where it is a whole disk.
-    pub fn partition_below(&self, target: &Target) -> Option<&Volume> {
-        let mut target = target;
-        for _ in 0..=self.volumes.len() {
-            let Target::Volume(name, _) = target else { return None };
-            let volume = self.volume(name)?;
-            if volume.partition.is_some() {
-                return Some(volume);
-            }
-            target = volume.on.as_ref()?;
-        }
-        None
-    }
-
-    /// The highest volume over the disk or volume `below`; itself where nothing lies on it.
-    pub fn highest<'a>(&'a self, below: &'a str) -> &'a str {
-        let mut name = below;
-        for _ in 0..=self.volumes.len() {
-            let over = |volume: &&Volume| volume.on.as_ref().is_some_and(|on| on.name() == name);
-            match self.volumes.iter().find(over) {
-                Some(volume) => name = &volume.name,
-                None => break,
-            }
-        }
-        name
-    }
-
     /// Microseconds that a free place on the way to `disk` is kept for who is first by weight and about to ask: as it says,
     /// else some where it is given only so many requests at once and its clients' weights differ.
     pub fn grace_us(&self, disk: &Disk) -> u16 {
         let mut weights: BTreeMap<&str, u16> = BTreeMap::new();
-        for grant in
-            self.grants.iter().filter(|grant| self.disk_below(&grant.target).is_some_and(|d| d.name == disk.name))
-        {
+        for grant in self.grants.iter().filter(|grant| self.comes_down(&grant.target, &disk.name)) {
             let weight = weights.entry(&grant.client.0).or_insert(1);
             *weight = grant.weight.unwrap_or(1).max(*weight);
         }
         let differ = weights.values().collect::<BTreeSet<_>>().len() > 1;
         let usual = if disk.queue.is_some() && differ { DEFAULT_GRACE_US } else { 0 };
         disk.grace_us.map_or(usual, |(grace, _)| grace)
-    }
-
-    /// The volumes that are partitions of `disk`, by name.
-    pub fn partitions_of(&self, disk: &str) -> Vec<(&str, &Partition)> {
-        let on = |volume: &Volume| matches!(&volume.on, Some(Target::Disk(name, _)) if name == disk);
-        let here = self.volumes.iter().filter(|volume| on(volume));
-        let mut found: Vec<_> =
-            here.filter_map(|volume| Some((volume.name.as_str(), volume.partition.as_ref()?))).collect();
-        found.sort_unstable_by_key(|(name, _)| *name);
-        found
     }
 }
 

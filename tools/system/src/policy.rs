@@ -8,6 +8,7 @@ use crate::read::{self, tag};
 use orion_caps::Rights;
 
 mod disk;
+mod joined;
 
 /// Longest name of a disk, a volume or a client: names of regions and PDs are made of them.
 pub const MAX_NAME: usize = 40;
@@ -83,19 +84,26 @@ fn unique(system: &System, problems: &mut Problems) {
 
 fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
     let name = read::name(element, MAX_NAME, problems);
-    let mut below = element.children.iter().filter(|child| child.ours && matches!(&*child.name, "on" | "partition"));
+    let layers = ["on", "partition", "raid"];
+    let mut below = element.children.iter().filter(|child| child.ours && layers.contains(&&*child.name));
+    let empty = |name: &str| Volume { name: name.to_owned(), at: element.at, on: None, partition: None, joined: None };
     let Some(on) = below.next() else {
         if element.children.is_empty() {
             problems.add(element.at, "a volume lies on nothing", "add <orion:on disk=\"...\"/> in it");
         }
-        return Some(Volume { name: name?.to_owned(), at: element.at, on: None, partition: None });
+        return name.map(empty);
     };
     if let Some(second) = below.next() {
-        let what = "a volume lies on two things, and this version of Orion has no layer that joins them";
-        problems.add(second.at, what, "remove one <orion:on>");
+        let what = "a volume lies on two things, and nothing joins them";
+        problems.add(second.at, what, "remove one, or put <orion:on> of each into one <orion:raid>");
     }
-    let (on, partition) = if on.name == "on" { (target(on, problems), None) } else { partition(on, problems) };
-    Some(Volume { name: name?.to_owned(), at: element.at, on, partition })
+    let (mut on_one, mut part, mut joined) = (None, None, None);
+    match on.name.as_str() {
+        "on" => on_one = target(on, problems),
+        "raid" => joined = joined::raid(on, problems),
+        _ => (on_one, part) = partition(on, problems),
+    }
+    Some(Volume { on: on_one, partition: part, joined, ..empty(name?) })
 }
 
 /// What a partition lies on, and which it is.
@@ -104,12 +112,7 @@ fn partition(element: &Element, problems: &mut Problems) -> (Option<Target>, Opt
     if on.is_none() {
         problems.add(element.at, "a partition lies on nothing", "add <orion:on disk=\"...\"/> in it");
     }
-    let mut on = on.and_then(|on| target(on, problems));
-    if let Some(Target::Volume(name, at)) = &on {
-        let what = format!("a partition lies on the volume {name:?}");
-        problems.add(*at, what, "in this version of Orion a partition lies on a disk: write disk=\"...\"");
-        on = None;
-    }
+    let on = on.and_then(|on| target(on, problems));
     let ways: Vec<&Attribute> = ["number", "name", "uuid"].iter().filter_map(|how| element.attribute(how)).collect();
     let [way] = ways[..] else {
         let what = "a partition is named in one way: by its number, its name or its uuid";

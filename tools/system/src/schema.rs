@@ -101,7 +101,8 @@ const MICROKIT: &[Rule] = &[
 
 const OURS: &[Rule] = &[
     leaf("disk", DISK_ATTRIBUTES),
-    Rule { our_children: &["on", "partition"], ..leaf("volume", &["name"]) },
+    Rule { our_children: &["on", "partition", "raid"], ..leaf("volume", &["name"]) },
+    Rule { our_children: &["on"], ..leaf("raid", &["name", "uuid"]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),
     leaf("manager", &["rights"]),
@@ -127,7 +128,6 @@ const OURS: &[Rule] = &[
 
 /// Layers of the mission that are still to come.
 const LATER_LAYERS: &[&str] = &[
-    "raid",
     "luks",
     "crypt",
     "cache",
@@ -204,7 +204,7 @@ fn attributes(element: &Element, rule: &Rule, problems: &mut Problems) {
 fn misplaced(child: &Element, parent: &Element, rule: &Rule, problems: &mut Problems) {
     let (name, tag_name) = (child.name.as_str(), tag(child));
     if child.ours && LATER_LAYERS.contains(&name) {
-        let remedy = "a volume of this version is one disk: <orion:on disk=\"...\"/>";
+        let remedy = "a volume of this version is a disk, a partition or an array: <orion:on disk=\"...\"/>";
         return problems.add(child.at, format!("{tag_name} is not in this version of Orion"), remedy);
     }
     let what = format!("{tag_name} may not stand in {}", tag(parent));

@@ -122,6 +122,20 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         Some(self.issue_part(index, around))
     }
 
+    /// Issues what parts there is room for of requests that are being split, also of uppers that ask for nothing else.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn go_on<U: Uppers, B: Lowers>(&mut self, around: &mut Around<'_, U, B>) {
+        for upper in 0..around.uppers.count().min(UPPERS_MAX) {
+            while !self.free.is_empty()
+                && let Some(blocks) = self.go_on_splitting(upper, around)
+                && let Some(share) = self.shares.get_mut(usize::from(upper))
+            {
+                share.spend(blocks);
+            }
+        }
+    }
+
     /// The next free slot is not free any more: `upper` holds it.
     #[inline]
     fn hold(&mut self, upper: u8) {

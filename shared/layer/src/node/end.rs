@@ -227,9 +227,10 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         };
         let answer = parent.ended(skip, done);
         let (upper, tag) = (parent.upper, parent.tag);
-        if !parent.unissued()
-            && let Some(share) = self.shares.get_mut(usize::from(upper)).filter(|s| s.splitting() == Some(index))
-        {
+        if parent.unissued() {
+            // There is room for the next part, and perhaps nobody asks for anything any more.
+            self.desk.deadline = Some(around.now);
+        } else if let Some(share) = self.shares.get_mut(usize::from(upper)).filter(|s| s.splitting() == Some(index)) {
             share.split(None);
         }
         if let Some(done) = answer {

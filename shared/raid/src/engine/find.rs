@@ -5,7 +5,7 @@ use super::members::{Member, bit};
 use super::replay::Replay;
 use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
 use crate::wire::{SUPER_BYTES, feature};
-use crate::{Array, Error, Geometry, Kind, Level, Super, Uuid, Version, assemble, probe};
+use crate::{Array, Error, Geometry, Kind, Level, Select, Super, Uuid, Version, assemble, probe};
 use heapless::Vec;
 use orion_block::{Completion, Lba, Op, Request};
 use orion_layer::Io;
@@ -13,8 +13,8 @@ use orion_layer::Io;
 /// Which array is meant.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Want {
-    /// The one with this identifier, or the only one.
-    Found(Option<Uuid>),
+    /// The one that is so called, or the only one.
+    Found(Option<Select>),
     /// One without superblocks.
     Plan(Plan),
 }
@@ -35,7 +35,10 @@ pub(super) struct Find {
 impl Find {
     pub const fn new(want: Option<Uuid>) -> Self {
         Self {
-            want: Want::Found(want),
+            want: Want::Found(match want {
+                Some(set) => Some(Select::Uuid(set)),
+                None => None,
+            }),
             force: false,
             port: 0,
             place: 0,
@@ -106,13 +109,12 @@ impl Raid {
         let supers: Vec<Super, PORTS_MAX> = found.iter().map(|(_, found)| found.clone()).collect();
         let Want::Found(want) = self.find.want else { return Ok(()) };
         let nothing = Error { kind: Kind::Nothing, at: 0 };
-        let mut sets = assemble::sets(&supers);
-        let first = sets.next();
-        let set = match (want, first, sets.next()) {
-            (Some(set), ..) => set,
-            (None, Some(set), None) => set,
-            (None, Some(_), Some(_)) => return Err(Error { kind: Kind::Several, at: 0 }),
-            (None, None, _) => return Err(nothing),
+        let meant = |set: &Uuid| want.is_none_or(|want| supers.iter().any(|own| own.set == *set && want.is(own)));
+        let mut sets = assemble::sets(&supers).filter(meant);
+        let set = match (sets.next(), sets.next()) {
+            (Some(set), None) => set,
+            (None, _) => return Err(nothing),
+            _ => return Err(Error { kind: Kind::Several, at: 0 }),
         };
         let array = Array::assemble(&supers, set)?;
         let here = |kind| Error { kind, at: 0 };

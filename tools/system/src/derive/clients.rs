@@ -5,6 +5,7 @@ use crate::check::{AUDITOR_PRIORITY, GATEKEEPER_PRIORITY, MODIFYING, SERIAL_PRIO
 use crate::element::Position;
 use crate::model::{AUDITOR, DEFAULT_QUEUE, Disk, Grant, Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
+use crate::stack::Source;
 use orion_caps::Rights;
 use orion_pd::config::{self, NONE, Name, Setting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,15 +26,19 @@ const AUDITOR_QUEUE: u16 = 8;
 const AUDITOR_DATA: u64 = orion_audit::CHUNK as u64 * 4096;
 /// Most entries of each queue between the gatekeeper and a driver: what a device's queue holds.
 pub const DRIVER_QUEUE_MAX: u16 = 256;
+/// Entries of each queue of who joins devices to each of them: all that it can ask of one at a time.
+pub const JOINED_QUEUE: u16 = 512;
+const _: () = assert!(orion_raid::engine::SLOTS * orion_raid::engine::FANOUT <= JOINED_QUEUE as usize);
 const _: () = assert!(EXPORT_PRIORITY < SERIAL_PRIORITY);
 
 /// What one window of a client may do.
 pub struct Held {
     window: u8,
-    disk: String,
+    /// The disks that it comes down to.
+    disks: Vec<String>,
     volume: String,
-    /// The volume at its bottom that is a partition of the disk.
-    partition: Option<String>,
+    /// What serves it below the gatekeeper: a disk, a partition, or what joins devices.
+    source: String,
     rights: u16,
     first: u64,
     blocks: u64,
@@ -57,7 +62,7 @@ pub struct Client {
 impl Client {
     /// The disks that its grants come down to.
     pub fn disks(&self) -> BTreeSet<&str> {
-        self.held.iter().map(|held| held.disk.as_str()).collect()
+        self.held.iter().flat_map(|held| &held.disks).map(String::as_str).collect()
     }
 
     /// Whether it may change capabilities at run time, or look at those of others.
@@ -111,15 +116,15 @@ impl Build<'_> {
         let mut held = Vec::new();
         for grant in grants {
             let window = grant.window.map(|(window, _)| window).or_else(|| free.next());
-            let disk = self.system.disk_below(&grant.target);
-            let (Some(window), Some(disk)) = (window, disk) else {
+            let source = self.system.source(&grant.target);
+            let (Some(window), Some(source)) = (window, source) else {
                 continue;
             };
             held.push(Held {
                 window,
-                disk: disk.name.clone(),
+                disks: names(&self.system.disks_below(&grant.target)),
                 volume: grant.target.name().to_owned(),
-                partition: self.system.partition_below(&grant.target).map(|volume| volume.name.clone()),
+                source: source.name().to_owned(),
                 rights: grant.rights,
                 first: grant.first,
                 blocks: grant.end.map_or(u64::MAX, |end| end - grant.first),
@@ -140,17 +145,21 @@ impl Build<'_> {
             Some(_) => Target::Volume(volume.to_owned(), nowhere),
             None => Target::Disk(volume.to_owned(), nowhere),
         };
-        let Some(disk) = self.system.disk_below(&target) else {
+        let Some(source) = self.system.source(&target) else {
             let names = self.system.volumes.iter().map(|v| &v.name).chain(self.system.disks.iter().map(|d| &d.name));
             let remedy = crate::problem::suggest(volume, names.map(String::as_str), "declare one");
             self.problems.add(nowhere, format!("there is no volume {volume:?} to export"), remedy);
             return None;
         };
-        let partition = self.system.partition_below(&target).map(|volume| volume.name.clone());
-        let parts = self.system.partitions_of(&disk.name);
-        if let (None, Some((first, _))) = (&partition, parts.first()) {
+        let parts = self.system.partitions_of(source.name());
+        if let Some((first, _)) = parts.first() {
             let what = format!("{volume:?} cannot be exported whole: partitions of it are volumes");
             self.problems.add(nowhere, what, format!("export one of them, as in --export {first}"));
+            return None;
+        }
+        if let Some((over, joined)) = self.system.joined_over(source.name()) {
+            let what = format!("{volume:?} cannot be exported: it is under the {} {:?}", joined.kind.noun(), over.name);
+            self.problems.add(nowhere, what, format!("export that, as in --export {}", over.name));
             return None;
         }
         if let Some(at) = self.audited(&target) {
@@ -158,12 +167,13 @@ impl Build<'_> {
             self.problems.add(at, what, "put the audit on a disk of its own, or on another partition");
             return None;
         }
+        let disks = self.system.disks_below(&target);
         Some(Held {
             window: 0,
-            disk: disk.name.clone(),
+            disks: names(&disks),
             volume: volume.to_owned(),
-            partition,
-            rights: if disk.read_only { EXPORT_RIGHTS & !MODIFYING } else { EXPORT_RIGHTS },
+            source: source.name().to_owned(),
+            rights: if disks.iter().any(|disk| disk.read_only) { EXPORT_RIGHTS & !MODIFYING } else { EXPORT_RIGHTS },
             first: 0,
             blocks: u64::MAX,
             in_flight: 0,
@@ -178,10 +188,7 @@ impl Build<'_> {
     /// Where the audit stands, if it lies on the same disk or partition as `target`.
     fn audited(&self, target: &Target) -> Option<Position> {
         let audit = self.system.grants.iter().find(|grant| grant.client.0 == AUDITOR)?;
-        let below = |target| {
-            let volume = self.system.partition_below(target).map(|volume| volume.name.as_str());
-            (self.system.disk_below(target).map(|disk| disk.name.as_str()), volume)
-        };
+        let below = |target| self.system.source(target).map(Source::name);
         (below(&audit.target) == below(target)).then_some(audit.at)
     }
 
@@ -285,14 +292,19 @@ impl Build<'_> {
 
     /// Entries of each queue between the gatekeeper and the driver of `disk`: enough for all of its clients, within
     /// what a device's queue holds; the gatekeeper holds back what does not fit.
-    pub fn driver_queue(disk: &str, clients: &BTreeMap<String, Client>) -> u16 {
+    pub fn driver_queue(&self, disk: &str, clients: &BTreeMap<String, Client>) -> u16 {
+        if self.system.joined_over(disk).is_some() {
+            return JOINED_QUEUE;
+        }
         Self::queue(clients.values().filter(|client| client.disks().contains(disk)))
     }
 
-    /// The same of the partition `volume`.
-    pub fn partition_queue(volume: &str, clients: &BTreeMap<String, Client>) -> u16 {
-        let uses = |client: &&Client| client.held.iter().any(|held| held.partition.as_deref() == Some(volume));
-        Self::queue(clients.values().filter(uses))
+    /// The same of a partition, or of what joins devices.
+    pub fn source_queue(&self, source: &str, clients: &BTreeMap<String, Client>) -> u16 {
+        if self.system.joined_over(source).is_some() {
+            return JOINED_QUEUE;
+        }
+        Self::queue(clients.values().filter(|client| client.held.iter().any(|held| held.source == source)))
     }
 
     fn queue<'a>(users: impl Iterator<Item = &'a Client>) -> u16 {
@@ -312,8 +324,7 @@ impl Build<'_> {
         };
         // Disks and volumes share one space of names.
         let volume_link = |held: &Held, links: &[config::Link]| {
-            let volume = held.partition.as_ref().unwrap_or(&held.disk);
-            index(links.iter().position(|l| l.role() == config::Role::Client && l.volume.as_str() == volume))
+            index(links.iter().position(|l| l.role() == config::Role::Client && l.volume.as_str() == held.source))
         };
         let mut grants = Vec::new();
         for (name, client) in clients {
@@ -338,6 +349,10 @@ impl Build<'_> {
         }
         gatekeeper.blob.grants = grants;
     }
+}
+
+fn names(disks: &[&Disk]) -> Vec<String> {
+    disks.iter().map(|disk| disk.name.clone()).collect()
 }
 
 /// A named number for a PD.

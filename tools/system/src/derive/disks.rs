@@ -41,11 +41,12 @@ impl Build<'_> {
                 let bus = self.regions.get(&region).and_then(|region| region.bus).unwrap_or(0);
                 self.name_once(&pd, &region, bus);
             }
-            let capacity = Self::driver_queue(&disk.name, clients);
+            let capacity = self.driver_queue(&disk.name, clients);
             if !self.partitions(disk, &pd, clients) {
                 let several = if disk.controller.is_some() { format!("_{}", disk.name) } else { String::new() };
-                let label = format!("{GATEKEEPER}_{pd}{several}");
-                self.connect_as(&label, (GATEKEEPER, &pd), capacity, (NONE, NONE), &disk.name);
+                let user = self.user_of(&disk.name);
+                let label = format!("{user}_{pd}{several}");
+                self.connect_as(&label, (&user, &pd), capacity, (NONE, NONE), &disk.name);
             }
             self.narrow(disk, index);
         }

@@ -4,7 +4,7 @@ use super::build::{Build, PAGE, memory};
 use super::clients::{GATEKEEPER, setting};
 use super::services::SERIAL;
 use crate::check::MANAGER_PRIORITY;
-use crate::model::WINDOWS;
+use crate::model::{Target, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use crate::policy::rights_text;
 use orion_caps::Rights;
@@ -152,9 +152,15 @@ impl Build<'_> {
 
     /// The manager's window on the first volume that lies on a disk.
     fn window_over(&self, disk: &str) -> Option<u64> {
-        let on_disk: Vec<&str> = self.system.partitions_of(disk).into_iter().map(|(volume, _)| volume).collect();
+        let over = |name: &str| {
+            let target = match self.system.disk(name) {
+                Some(disk) => Target::Disk(name.to_owned(), disk.at),
+                None => Target::Volume(name.to_owned(), self.system.at),
+            };
+            self.system.comes_down(&target, disk)
+        };
         let links = self.pds.get(GATEKEEPER)?.blob.links.iter().filter(|link| link.role() == Role::Client);
-        let at = links.map(|link| link.volume.as_str()).position(|name| name == disk || on_disk.contains(&name))?;
+        let at = links.map(|link| link.volume.as_str()).position(over)?;
         u64::try_from(at).ok()
     }
 

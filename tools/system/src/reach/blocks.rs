@@ -19,15 +19,15 @@ const EVERY: u16 = 1 | 2 | 4 | 8 | 16;
 /// Blocks that a PD can misuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocks {
-    /// The disk that they lie on.
+    /// The disk that they lie on, or the volume that a layer joins several devices into.
     pub disk: String,
     /// The volume of the grant, where it comes of one.
     pub volume: Option<String>,
-    /// The partition of the disk, as in `number=1`, from whose start the blocks are counted.
+    /// The partition of that, as in `number=1`, from whose start the blocks are counted.
     pub partition: Option<String>,
     /// First block of 4096 bytes.
     pub first: u64,
-    /// How many; `None`: to the end of the disk, or of the partition.
+    /// How many; `None`: to the end of the disk, the joined devices or the partition.
     pub count: Option<u64>,
     /// Bits of `orion_caps::Rights`.
     pub rights: u16,
@@ -72,7 +72,7 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
     }
     for server in peers(pd, Role::Server, plan) {
         let Some(config) = config(server) else { continue };
-        let parts = partitions(server, &config, plan);
+        let parts = partitions(server, &config, (system, plan));
         if !parts.is_empty() {
             blocks.extend(parts.iter().filter(|part| part.client == pd.name).map(|part| part.blocks(&server.name)));
             continue;
@@ -83,8 +83,11 @@ pub fn blocks(pd: &Pd, system: &System, plan: &Plan) -> Vec<Blocks> {
                 blocks.extend(disks.iter().map(|disk| whole(&disk.name, allowed(disk), Some(&server.name))));
             }
             _ if !config.grants.is_empty() => blocks.extend(granted(&pd.name, server, &config, (system, plan))),
-            // Of any other server nothing is known but what it could do itself.
-            _ => blocks.extend(self::blocks(server, system, plan)),
+            _ => match joined(pd, server, system) {
+                // Of any other server nothing is known but what it could do itself.
+                volumes if volumes.is_empty() => blocks.extend(self::blocks(server, system, plan)),
+                volumes => blocks.extend(volumes.iter().map(|volume| whole(volume, EVERY, Some(&server.name)))),
+            },
         }
     }
     blocks.sort_by(|a, b| (&a.server, &a.disk, a.first, a.grant).cmp(&(&b.server, &b.disk, b.first, b.grant)));
@@ -103,34 +106,50 @@ fn reached<'a>(pd: &Pd, server: &Pd, plan: &'a Plan) -> Vec<&'a Disk> {
     to_server.filter_map(|link| plan.disk_over(&server.name, link.volume.as_str())).collect()
 }
 
+/// The volumes that `server` joins devices into and its client `pd` reaches.
+fn joined(pd: &Pd, server: &Pd, system: &System) -> Vec<String> {
+    let links = config(pd).map_or(&[][..], |config| config.links);
+    let to_server = links.iter().filter(|link| link.role() == Role::Client && link.peer.as_str() == server.name);
+    let joins = |volume: &&str| system.volume(volume).is_some_and(|volume| volume.joined.is_some());
+    to_server.map(|link| link.volume.as_str()).filter(joins).map(str::to_owned).collect()
+}
+
 /// A partition that a PD gives to a client of its own.
 struct Part<'a> {
     client: &'a str,
     volume: &'a str,
     select: &'a str,
-    disk: &'a Disk,
+    /// The disk or the joined devices that it is of, and what can be asked of it.
+    base: &'a str,
+    rights: u16,
 }
 
 impl Part<'_> {
     /// All of it: its layer refuses nothing within it.
     fn blocks(&self, server: &str) -> Blocks {
         let (volume, partition) = (Some(self.volume.to_owned()), Some(self.select.to_owned()));
-        Blocks { volume, partition, ..whole(&self.disk.name, allowed(self.disk), Some(server)) }
+        Blocks { volume, partition, ..whole(self.base, self.rights, Some(server)) }
     }
 }
 
-/// The partitions that `server` gives away: it is the driver of their disk, or stands over it.
-fn partitions<'a>(server: &'a Pd, config: &Config<'a>, plan: &'a Plan) -> Vec<Part<'a>> {
-    let driver = |link: &'a Link| plan.disk_over(link.peer.as_str(), link.volume.as_str());
-    let below = plan.disks.iter().find(|disk| disk.driver == server.name);
-    let Some(disk) = below.or_else(|| config.links_as(Role::Client).find_map(|(_, link)| driver(link))) else {
+/// The partitions that `server` gives away: it is the driver of their disk, or stands over it or over joined devices.
+fn partitions<'a>(server: &'a Pd, config: &Config<'a>, (system, plan): (&System, &'a Plan)) -> Vec<Part<'a>> {
+    let base = |link: &'a Link| {
+        let volume = link.volume.as_str();
+        let disk = plan.disk_over(link.peer.as_str(), volume).map(|disk| (disk.name.as_str(), allowed(disk)));
+        let joins = system.volume(volume).is_some_and(|volume| volume.joined.is_some());
+        disk.or(joins.then_some((volume, EVERY)))
+    };
+    let own = plan.disks.iter().find(|disk| disk.driver == server.name);
+    let own = own.map(|disk| (disk.name.as_str(), allowed(disk)));
+    let Some((base, rights)) = own.or_else(|| config.links_as(Role::Client).find_map(|(_, link)| base(link))) else {
         return Vec::new();
     };
     let links = (0_u64..).zip(config.links_as(Role::Server));
     let parts = links.filter_map(|(number, (_, link))| {
         let named = config.settings.iter().filter(|setting| setting.value.get() == number);
         let select = named.map(|s| s.key.as_str()).find(|key| orion_gpt::Select::parse(key).is_some())?;
-        Some(Part { client: link.peer.as_str(), volume: link.volume.as_str(), select, disk })
+        Some(Part { client: link.peer.as_str(), volume: link.volume.as_str(), select, base, rights })
     });
     parts.collect()
 }
@@ -151,7 +170,7 @@ fn granted(pd: &str, server: &Pd, config: &Config<'_>, (system, plan): (&System,
     let volume = |line: u32| system.grants.iter().find(|grant| grant.at.line == line && grant.client.0 == pd);
     let grants = config.grants.iter().filter(of_pd).map(|grant| {
         let (disk, partition) =
-            link(grant.volume.get()).map_or_else(Default::default, |link| below(link, server, plan));
+            link(grant.volume.get()).map_or_else(Default::default, |link| below(link, server, (system, plan)));
         Blocks {
             disk,
             volume: volume(grant.line.get()).map(|grant| grant.target.name().to_owned()),
@@ -166,13 +185,14 @@ fn granted(pd: &str, server: &Pd, config: &Config<'_>, (system, plan): (&System,
     grants.collect()
 }
 
-/// The disk, and the partition of it if it is one, that `pd` has at the other end of its `link`.
-fn below(link: &Link, pd: &Pd, plan: &Plan) -> (String, Option<String>) {
+/// The disk or the joined devices, and the partition of them if it is one, that `pd` has at the other end of its `link`.
+fn below(link: &Link, pd: &Pd, (system, plan): (&System, &Plan)) -> (String, Option<String>) {
     let volume = link.volume.as_str();
     let server = plan.pds.iter().find(|other| other.name == link.peer.as_str());
-    let parts = server.and_then(|server| Some(partitions(server, &config(server)?, plan))).unwrap_or_default();
+    let parts =
+        server.and_then(|server| Some(partitions(server, &config(server)?, (system, plan)))).unwrap_or_default();
     let part = parts.iter().find(|part| part.client == pd.name && part.volume == volume);
-    part.map_or_else(|| (volume.to_owned(), None), |part| (part.disk.name.clone(), Some(part.select.to_owned())))
+    part.map_or_else(|| (volume.to_owned(), None), |part| (part.base.to_owned(), Some(part.select.to_owned())))
 }
 
 /// What other clients of the servers of `pd` hold and may pass on to it while the system runs, with who holds it.

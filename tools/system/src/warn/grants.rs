@@ -42,7 +42,7 @@ fn flush(grant: &Grant, system: &System, found: &mut Problems) {
     if overlapping(grant, system).any(|other| other.rights & MODIFYING != 0) {
         return;
     }
-    let read_only = system.disk_below(&grant.target).is_some_and(|disk| disk.read_only);
+    let read_only = system.disks_below(&grant.target).iter().any(|disk| disk.read_only);
     let (why, remedy) = if read_only {
         ("on a disk that is read-only", "remove \"flush\"")
     } else {
@@ -117,7 +117,7 @@ fn repeated(grant: &Grant, system: &System, found: &mut Problems) {
 }
 
 fn unused(disk: &Disk, system: &System, found: &mut Problems) {
-    let used = |grant: &Grant| system.disk_below(&grant.target).is_some_and(|below| below.name == disk.name);
+    let used = |grant: &Grant| system.comes_down(&grant.target, &disk.name);
     if !system.grants.iter().any(used) {
         let what = format!("no grant comes down to the disk {:?}: its driver serves nobody", disk.name);
         found.add(disk.at, what, "grant it or a volume on it, or remove it; only `orion run --export` needs no grant");

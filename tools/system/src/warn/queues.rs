@@ -26,7 +26,7 @@ pub fn check(system: &System, found: &mut Problems) {
 
 /// More requests than the queue of a driver holds may be in flight for its disk.
 fn full(disk: &Disk, system: &System, found: &mut Problems) {
-    let of_disk = |grant: &&Grant| system.disk_below(&grant.target).is_some_and(|below| below.name == disk.name);
+    let of_disk = |grant: &&Grant| system.comes_down(&grant.target, &disk.name);
     let mut sum = 0;
     for (name, pd) in &system.pds {
         let grants: Vec<&Grant> = system.grants.iter().filter(|g| g.client.0 == *name).filter(of_disk).collect();

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//! Devices that a layer joins: which they are, and how.
+use super::target;
+use crate::element::{Attribute, Element};
+use crate::model::{Joined, Joining, Target};
+use crate::problem::Problems;
+use orion_raid::engine::PORTS_MAX;
+
+/// An array: which it is, and on which devices its members are looked for.
+pub fn raid(element: &Element, problems: &mut Problems) -> Option<Joined> {
+    let members = members(element, "an array", PORTS_MAX, problems);
+    let ways: Vec<&Attribute> = ["uuid", "name"].iter().filter_map(|how| element.attribute(how)).collect();
+    if let [_, second] = ways[..] {
+        let what = "an array is named in one way: by its uuid or its name";
+        problems.add(second.at, what, "remove one of the two: `orion inspect IMAGE` says both");
+    }
+    let select = ways.first().map(|way| (way, format!("{}={}", way.name, way.value)));
+    if let Some((way, _)) = select.as_ref().filter(|(_, select)| orion_raid::Select::parse(select).is_none()) {
+        let remedy = match way.name.as_str() {
+            "uuid" => "write it as `orion inspect IMAGE` says it, as in 01234567:89abcdef:01234567:89abcdef",
+            _ => "write 1 to 32 bytes, as `orion inspect IMAGE` says it, or its uuid",
+        };
+        problems.add(way.at, format!("{}={:?} names no array", way.name, way.value), remedy);
+    }
+    Some(Joined { at: element.at, kind: Joining::Raid(select.map(|(_, select)| select)), members })
+}
+
+/// What `<orion:on>` in the element names; `noun` is what it makes of that.
+fn members(element: &Element, noun: &str, most: usize, problems: &mut Problems) -> Vec<Target> {
+    let on = element.children.iter().filter(|child| child.ours && child.name == "on");
+    let members: Vec<_> = on.filter_map(|on| target(on, problems)).collect();
+    if element.children.is_empty() {
+        let what = format!("{noun} lies on nothing");
+        problems.add(element.at, what, "add <orion:on disk=\"...\"/> in it for each device");
+    }
+    if let Some(beyond) = members.get(most) {
+        problems.add(beyond.at(), format!("{noun} of more than {most} devices"), "remove some");
+    }
+    members
+}
