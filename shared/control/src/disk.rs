@@ -3,8 +3,7 @@
 use crate::text::{Mistake, Order, Words, number};
 use orion_metrics::{Order as PdOrder, Verb, Work, erase, sanitize};
 
-const VERBS: &str =
-    "a disk has format, sanitize, namespaces, create, attach, detach, delete, power, zones and zone; write help";
+const VERBS: &str = "a disk has format, sanitize, namespaces, create, attach, detach, delete, power, zones, zone and verify; write help";
 
 /// Reads what follows `ctl disk`.
 pub(crate) fn parse<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
@@ -34,6 +33,7 @@ fn work<'a>(verb: &'a str, words: &mut Words<'a>) -> Result<Work, Mistake<'a>> {
         "format" => plain(Verb::Format),
         "namespaces" => plain(Verb::Namespaces),
         "zones" => plain(Verb::Zones),
+        "verify" => plain(Verb::Verify),
         "create" => plain(Verb::Create),
         "attach" => about(Verb::Attach, words, NAMESPACE),
         "detach" => about(Verb::Detach, words, NAMESPACE),
@@ -105,8 +105,12 @@ fn setting<'a>(word: &'a str, disk: &str, work: &mut Work) -> Result<bool, Mista
                 _ => return Err(wrong("write erase=data or erase=key")),
             };
         }
-        ("blocks", Verb::Create) => work.count = number(value).ok_or(wrong("write a number of blocks"))?,
-        ("from", Verb::Zones) => work.first = value.parse().map_err(|_| wrong("write a block, as in from=0"))?,
+        ("blocks", Verb::Create | Verb::Verify) => {
+            work.count = number(value).ok_or(wrong("write a number of blocks"))?
+        }
+        ("from", Verb::Zones | Verb::Verify) => {
+            work.first = value.parse().map_err(|_| wrong("write a block, as in from=0"))?
+        }
         _ => return Err(wrong("this command has no such setting; write help")),
     }
     Ok(false)
@@ -134,6 +138,8 @@ mod tests {
             ("power idle=100000", work(Verb::IdlePower, 0, 100_000, 0)),
             ("zones from=0", work(Verb::Zones, 0, 0, 0)),
             ("zone finish 4096", work(Verb::FinishZone, 0, 4096, 0)),
+            ("verify", work(Verb::Verify, 0, 0, 0)),
+            ("verify from=8 blocks=9", work(Verb::Verify, 0, 8, 9)),
             ("zone reset-all confirm=d0", work(Verb::ResetZones, 0, 0, 0)),
         ] {
             let line = std::format!("ctl disk d0 {line}");

@@ -43,11 +43,14 @@ pub enum Verb {
     ResetZone,
     /// Empty every zone.
     ResetZones,
+    /// Read blocks without giving them away, to find those that cannot be read. `first`: the first block; `count`: how many, 0 for all
+    /// from there on.
+    Verify,
 }
 
 impl Verb {
     /// Every verb. The place is its number, from 1: further ones go to the end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Format,
         Self::Sanitize,
         Self::Create,
@@ -63,6 +66,7 @@ impl Verb {
         Self::FinishZone,
         Self::ResetZone,
         Self::ResetZones,
+        Self::Verify,
     ];
 
     /// Its number.
@@ -99,6 +103,7 @@ impl Verb {
             Self::FinishZone => "finish zone",
             Self::ResetZone => "reset zone",
             Self::ResetZones => "reset every zone",
+            Self::Verify => "verify",
         }
     }
 }

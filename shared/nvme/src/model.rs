@@ -141,6 +141,10 @@ pub struct Model {
     pub manage: Manage,
     /// What it is worth as a way to each group of namespaces, as the log page has it.
     pub access: BTreeMap<u32, u8>,
+    /// What it was asked to verify: first blocks, and how many.
+    pub verified: Vec<(u64, u32)>,
+    /// Blocks that it cannot verify.
+    pub unreadable: std::collections::BTreeSet<u64>,
     /// How it rests.
     pub power: Power,
     /// Namespaces that were made.
@@ -189,6 +193,8 @@ impl Model {
             bus: None,
             manage: Manage::default(),
             access: BTreeMap::new(),
+            verified: Vec::new(),
+            unreadable: std::collections::BTreeSet::new(),
             power: Power::default(),
             manage_serial: 0,
             memory: BusMemory::new(memory),

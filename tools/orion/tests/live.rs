@@ -147,8 +147,11 @@ fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
     assert!(live.done(&["health"]).contains("last order   format: done"));
     let said = live.done(&["ctl", "disk", "d0", "namespaces"]);
     assert!(said.contains("namespace 1: ") && said.contains("blocks of 512 bytes, attached"), "{said}");
+    let said = live.done(&["ctl", "disk", "d0", "verify"]);
+    assert!(said.ends_with("d0: verify: done\n"), "{said}");
     for (what, why) in [
-        (&["sanitize", "blocks", "confirm=d0"][..], "the device cannot do that"),
+        (&["verify", "from=99999999"][..], "makes no sense for this disk"),
+        (&["sanitize", "blocks", "confirm=d0"], "the device cannot do that"),
         (&["format", "block=777", "confirm=d0"], "makes no sense for this disk"),
         (&["attach", "1"], "the namespace is attached already"),
         (&["attach", "9"], "the device refuses"),

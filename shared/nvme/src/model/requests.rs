@@ -32,6 +32,7 @@ impl Model {
                 self.clear(command, lba, blocks, true)
             }
             9 => self.deallocate(command),
+            12 => self.verify(command, lba, blocks),
             _ => status::INVALID_OPCODE,
         }
     }
@@ -106,6 +107,22 @@ impl Model {
             rest = later;
         }
         0
+    }
+
+    /// Reads, and gives nothing away.
+    fn verify(&mut self, command: &Taken, lba: u64, blocks: u32) -> u16 {
+        if self.shape.controller.oncs.get() & 1 << 7 == 0 {
+            return status::INVALID_OPCODE | 1 << 14;
+        }
+        if blocks > self.shape.verify_blocks {
+            return status::INVALID_FIELD | 1 << 14;
+        }
+        if self.range(command, lba, blocks).is_none() {
+            return status::OUT_OF_RANGE;
+        }
+        self.verified.push((lba, blocks));
+        let bad = (lba..lba + u64::from(blocks)).any(|block| self.unreadable.contains(&block));
+        if bad { status::UNRECOVERED_READ } else { 0 }
     }
 
     fn write(&mut self, command: &Taken, range: Range<usize>, sector: u64, runs: &[Run]) -> u16 {

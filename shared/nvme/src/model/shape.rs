@@ -22,6 +22,8 @@ pub struct Shape {
     pub power: Vec<(bool, u32, u32)>,
     /// Reads of its status until it has become ready, or has stopped.
     pub slow: u32,
+    /// Most blocks that it verifies at once.
+    pub verify_blocks: u32,
     /// It never becomes ready.
     pub never_ready: bool,
     /// It never stops.
@@ -54,7 +56,7 @@ impl Shape {
         controller.oaes = (1 << 8).into();
         controller.namespaces = 8.into();
         controller.oacs = (1 << 8).into();
-        controller.oncs = (1 << 2 | 1 << 3).into();
+        controller.oncs = (1 | 1 << 2 | 1 << 3 | 1 << 7).into();
         controller.sgls = 1.into();
         let mut health = [0; 512];
         health[1..3].copy_from_slice(&310u16.to_le_bytes());
@@ -68,6 +70,7 @@ impl Shape {
             health,
             power: Vec::new(),
             slow: 0,
+            verify_blocks: u32::MAX,
             never_ready: false,
             never_stops: false,
             messages: true,

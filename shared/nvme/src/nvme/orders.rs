@@ -17,6 +17,7 @@ use orion_metrics::{DiskSpace, DiskWork, Progress, Reply, Row, Verb, Work, erase
 mod commands;
 mod found;
 mod steps;
+mod verify;
 mod zones;
 
 pub use found::SPACES_MAX;
@@ -57,6 +58,8 @@ pub enum Ask {
     Zones,
     /// To change a zone, or all.
     Zone,
+    /// To read blocks and give none away.
+    Verify,
 }
 
 impl Ask {
@@ -103,12 +106,14 @@ struct Task {
 pub struct Orders {
     task: Option<Task>,
     row: DiskWork,
+    check: verify::Check,
     found: found::Spaces,
 }
 
 impl Orders {
     /// None.
-    pub const EMPTY: Self = Self { task: None, row: DiskWork::none(0), found: found::Spaces::EMPTY };
+    pub const EMPTY: Self =
+        Self { task: None, row: DiskWork::none(0), check: verify::Check::NONE, found: found::Spaces::EMPTY };
 
     /// Whether one is under way.
     pub fn is_active(&self) -> bool {
@@ -148,6 +153,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Err(reply) => return reply,
         };
         self.orders.found.forget();
+        self.begin_check(work);
         self.orders.row = DiskWork {
             verb: work.verb.number(),
             sequence: sequence.into(),
@@ -197,6 +203,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 let inside = zoned && work.first < disk.limits.capacity;
                 if inside { Ok((ask, 0)) } else { Err(if zoned { Reply::Invalid } else { Reply::Unsupported }) }
             }
+            Verb::Verify => self.plan_check(work).map(|ask| (ask, 0)),
             Verb::Power if !self.power.is_known() => Err(Reply::Unsupported),
             Verb::Power => self.power.has(work.first).then_some((Ask::Power, 0)).ok_or(Reply::Invalid),
             Verb::IdlePower if !self.can_rest() => Err(Reply::Unsupported),

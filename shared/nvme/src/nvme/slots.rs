@@ -16,7 +16,7 @@ pub enum State {
     ThenFlush,
     /// The controller flushes for it.
     Flushing,
-    /// It is no request, but a command of an order that is about zones.
+    /// It is no request, but a command of an order, about zones or to verify.
     Zone,
 }
 

@@ -17,6 +17,7 @@ mod pairs;
 mod power;
 mod setup;
 mod traffic;
+mod verify;
 mod zones;
 
 const DMA_BUS: u64 = 0x9000_0000;

@@ -95,6 +95,10 @@ pub mod nvm {
     pub const WRITE_ZEROES: u8 = 0x08;
     /// Dataset management.
     pub const DATASET: u8 = 0x09;
+    /// Compare.
+    pub const COMPARE: u8 = 0x05;
+    /// Verify.
+    pub const VERIFY: u8 = 0x0c;
     /// Zone management send (TP 4053).
     pub const ZONE_SEND: u8 = 0x79;
     /// Zone management receive (TP 4053).

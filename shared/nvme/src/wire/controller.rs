@@ -114,6 +114,8 @@ pub mod fna {
 
 /// Optional commands of the NVM command set (ONCS).
 pub mod oncs {
+    /// Compare.
+    pub const COMPARE: u16 = 1;
     /// Dataset management.
     pub const DATASET: u16 = 1 << 2;
     /// Write zeroes.

@@ -45,7 +45,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.rest_command()
             }
             // They are no administrative commands.
-            Ask::Zones | Ask::Zone => Command::default(),
+            Ask::Zones | Ask::Zone | Ask::Verify => Command::default(),
             Ask::Attached => Command::admin(admin::IDENTIFY, 0, data).with(cns::LIST, 0),
             Ask::Allocated => Command::admin(admin::IDENTIFY, 0, data).with(cns::ALLOCATED, 0),
             Ask::Space(at) => {

@@ -31,7 +31,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 }
                 None
             }
-            Step::Next(ask @ (Ask::Zones | Ask::Zone)) => {
+            Step::Next(ask @ (Ask::Zones | Ask::Zone | Ask::Verify)) => {
                 task.look = now.after(LOOK_NS);
                 self.ask_zone(ask);
                 None
@@ -87,6 +87,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         let Some(task) = self.orders.task.filter(|task| task.step == Step::Sent(ask)) else { return };
         let done = status == 0;
         let next = match ask {
+            Ask::Verify => return self.checked(status),
             // It was done before a reset of the controller, and nobody knew.
             Ask::Delete(_) if status & 0x7ff == status::INVALID_NAMESPACE && task.work.verb == Verb::Delete => {
                 Step::Next(Ask::Attached)
@@ -125,7 +126,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         self.order_goes_on(next);
     }
 
-    fn order_goes_on(&mut self, next: Step) {
+    pub(super) fn order_goes_on(&mut self, next: Step) {
         let (now, until) = (self.now, self.within(DRAIN_NS));
         let Some(task) = &mut self.orders.task else { return };
         (task.step, task.look, task.until) = (next, now, until);

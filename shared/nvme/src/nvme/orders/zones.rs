@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Zones: reports of them and changes to them are commands like reads and writes, and take a request's slot.
+//! Zones: reports of them and changes to them are commands like reads and writes, and take a request's slot, as verifying does.
 use super::{Ask, Step};
 use crate::nvme::Nvme;
 use crate::nvme::slots::State;
@@ -9,7 +9,7 @@ use crate::wire::command::nvm;
 use crate::wire::zone::{Report, action};
 use orion_block::Request;
 use orion_driver::{Registers, Unit};
-use orion_metrics::Progress;
+use orion_metrics::{Progress, Verb};
 
 /// Dwords of a page, less one.
 const PAGE_DWORDS: u64 = 4096 / 4 - 1;
@@ -32,6 +32,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     /// The command in a slot, which is about zones of the namespace that `head` names.
     pub(in crate::nvme) fn zone_command(&self, slot: u16, head: u64) -> Command {
         let Some(work) = self.orders.task.map(|task| task.work) else { return Command::default() };
+        if work.verb == Verb::Verify {
+            return self.check_command(head);
+        }
         match action(work.verb) {
             Some(action) => Command {
                 head: head | u64::from(nvm::ZONE_SEND),
