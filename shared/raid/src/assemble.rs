@@ -266,7 +266,7 @@ fn allowed(newest: &Super) -> Result<(), Kind> {
         return Err(Kind::Clustered);
     }
     let parity = matches!(newest.level, 4..=6);
-    let log = newest.has(feature::PPL) || newest.reshape.is_some();
+    let log = newest.has(feature::PPL | feature::PPLS) || newest.reshape.is_some();
     if newest.has(feature::JOURNAL) && (!parity || log) { Err(Kind::JournalLevel) } else { Ok(()) }
 }
 

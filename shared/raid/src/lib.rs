@@ -20,7 +20,7 @@ pub mod geometry;
 pub mod journal;
 pub mod old;
 pub mod parity;
-mod ppl;
+pub mod ppl;
 pub mod probe;
 mod read;
 mod select;

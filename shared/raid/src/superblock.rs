@@ -343,14 +343,14 @@ fn reshape(head: &Head) -> Reshape {
 }
 
 fn bitmap_at(head: &Head, sector: u64, sectors: u64) -> Result<Option<u64>, Kind> {
-    if head.features.get() & feature::BITMAP == 0 || head.features.get() & feature::PPL != 0 {
+    if head.features.get() & feature::BITMAP == 0 || head.features.get() & (feature::PPL | feature::PPLS) != 0 {
         return Ok(None);
     }
     from(sector, head.bitmap_offset.get(), sectors).map(Some).ok_or(Kind::Bitmap)
 }
 
 fn ppl_at(head: &Head, sector: u64, sectors: u64) -> Result<Option<Ppl>, Kind> {
-    if head.features.get() & feature::PPL == 0 {
+    if head.features.get() & (feature::PPL | feature::PPLS) == 0 {
         return Ok(None);
     }
     let [a, b, c, d] = head.bitmap_offset.get().to_le_bytes();

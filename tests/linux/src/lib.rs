@@ -53,6 +53,24 @@ pub fn disks(name: &str, count: usize, bytes: u64) -> Vec<PathBuf> {
 /// # Panics
 /// Where the guest does not end the job with success.
 pub fn run(job: &str, disks: &[PathBuf]) -> String {
+    let said = boot(job, disks);
+    assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
+    said
+}
+
+/// The same for a job that calls `cut`, whereupon the machine loses its power: what it printed until then.
+///
+/// # Panics
+/// Where the job ends before.
+pub fn run_until_cut(job: &str, disks: &[PathBuf]) -> String {
+    // The machine is reset at once, and QEMU ends instead of booting it again: nothing is flushed, what the kernel held is gone.
+    let said = boot(&format!("cut() {{ echo cut; echo b >/proc/sysrq-trigger; sleep 60; }}\n{job}"), disks);
+    assert!(said.contains("\ncut") && !said.contains("guest: the job has ended"), "the guest's power was not cut");
+    said
+}
+
+/// Boots the guest: what it printed.
+fn boot(job: &str, disks: &[PathBuf]) -> String {
     let folder = GUEST.as_ref().expect("a guest");
     let script = disks.first().and_then(|disk| disk.parent()).unwrap_or(folder).join("job");
     // The guest reads it as a disk, whose bytes are whole sectors.
@@ -69,7 +87,6 @@ pub fn run(job: &str, disks: &[PathBuf]) -> String {
     let Output { stdout, stderr, .. } = qemu.stdin(Stdio::null()).output().expect("QEMU runs");
     let said = String::from_utf8_lossy(&stdout).replace('\r', "");
     println!("{said}{}", String::from_utf8_lossy(&stderr));
-    assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
     said
 }
 
@@ -95,6 +112,16 @@ pub fn feed(arguments: &[&str], images: &[PathBuf], input: &[u8]) {
     let fed = orion.stdin.take().map(|mut stdin| stdin.write_all(input));
     let status = orion.wait().expect("orion ends");
     assert!(fed.is_some_and(|fed| fed.is_ok()) && status.success(), "orion {arguments:?}");
+}
+
+/// Runs `orion` with these arguments and this standard input; whether it succeeds.
+pub fn try_feed(arguments: &[&str], images: &[PathBuf], input: &[u8]) -> bool {
+    let mut orion = Command::new(program());
+    orion.args(arguments).args(images).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut orion = orion.spawn().expect("orion runs");
+    // It may end before it has read everything.
+    let _ = orion.stdin.take().map(|mut stdin| stdin.write_all(input));
+    orion.wait().expect("orion ends").success()
 }
 
 /// Sectors that say where they are: each its own number, again and again.

@@ -2,11 +2,13 @@
 //! `orion cat`: puts together the volumes that lie on some disk images, and writes one to standard output. Images are only
 //! read.
 pub mod devices;
+mod replay;
 mod show;
 
 use crate::Outcome;
 use devices::{Devices, open};
 use orion_raid::{Array, Error, Kind, Uuid, assemble};
+use replay::{Replayed, View};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,13 +49,15 @@ pub struct Args {
 struct Volume {
     set: Uuid,
     array: Result<Array, Error>,
+    /// What its logs say that is not in its members yet.
+    replayed: Replayed,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
         let mut devices = open(&self.images)?;
-        let volumes = self.volumes(&devices);
+        let volumes = self.volumes(&mut devices);
         if self.list || self.json {
             print!("{}", if self.json { show::json(&devices, &volumes) } else { show::text(&devices, &volumes) });
             let good = !volumes.is_empty() && volumes.iter().all(|volume| volume.array.is_ok());
@@ -69,23 +73,25 @@ impl Args {
                 "standard output is a terminal: write into a file or a pipe, as in `orion cat ... > volume`".into()
             );
         }
-        stream(array, &mut devices)
+        stream(array, &volume.replayed, &mut devices)
     }
 
-    fn volumes(&self, devices: &Devices) -> Vec<Volume> {
+    fn volumes(&self, devices: &mut Devices) -> Vec<Volume> {
         let sets: Vec<Uuid> = assemble::sets(&devices.supers).collect();
         let assembled = sets.into_iter().map(|set| {
             let array = Array::assemble(&devices.supers, set);
             let sure = array.and_then(|mut array| {
                 array.force = self.force;
-                let doubtful = array.is_doubtful() && !self.force;
                 let at = array.slots.iter().flatten().next().map_or(0, |slot| slot.device as u64);
-                if array.newest.has(orion_raid::wire::feature::JOURNAL) {
-                    return Err(Error { kind: Kind::HasJournal, at });
-                }
-                if doubtful { Err(Error { kind: Kind::Dirty, at }) } else { Ok(array) }
+                let replayed = Replayed::of(&mut array, devices).map_err(|kind| Error { kind, at })?;
+                let doubtful = array.is_doubtful() && !self.force;
+                if doubtful { Err(Error { kind: Kind::Dirty, at }) } else { Ok((array, replayed)) }
             });
-            Volume { set, array: sure }
+            let (array, replayed) = match sure {
+                Ok((array, replayed)) => (Ok(array), replayed),
+                Err(error) => (Err(error), Replayed::default()),
+            };
+            Volume { set, array, replayed }
         });
         assembled.collect()
     }
@@ -109,7 +115,7 @@ impl Args {
 }
 
 /// Writes the array's content to standard output.
-fn stream(array: &Array, devices: &mut Devices) -> Outcome {
+fn stream(array: &Array, replayed: &Replayed, devices: &mut Devices) -> Outcome {
     let (mut piece, mut scratch) = (vec![0; PIECE], vec![0; 2 * PIECE]);
     let mut out = io::stdout().lock();
     let progress = io::stderr().is_terminal();
@@ -118,7 +124,8 @@ fn stream(array: &Array, devices: &mut Devices) -> Outcome {
     while at < sectors {
         let len = usize::try_from((sectors - at).saturating_mul(512)).map_or(PIECE, |left| left.min(PIECE));
         let Some(bytes) = piece.get_mut(..len) else { break };
-        let read = orion_raid::read(array, devices, at, bytes, &mut scratch);
+        let read = orion_raid::read(array, &mut View { devices, replayed }, at, bytes, &mut scratch);
+        let read = read.and_then(|()| replayed.lay_over(devices, at, bytes));
         if let Err(error) = read {
             return Err(format!("{}; what was written ends before sector {at}", error.named(&devices.names())));
         }

@@ -202,10 +202,12 @@ fn raid_text(found: &Result<Super, String>) -> String {
     let level = if found.level == -1 { "linear".into() } else { format!("RAID {}", found.level) };
     let chunk =
         if found.chunk == 0 { String::new() } else { format!(", chunks of {}", bytes(u64::from(found.chunk) * 512)) };
+    let log = found.recovery.filter(|_| found.role == orion_raid::Role::Journal);
+    let log = log.map_or_else(String::new, |at| format!("    the log begins at sector {at} of the data\n"));
     let state = if found.is_dirty() { "not stopped cleanly" } else { "clean" };
     format!(
         "  md {} superblock at sector {}: {} of {level}, {} members, layout {}{chunk}\n    array {} {name:?}, {} events, {state}\n    \
-         data: {} sectors from sector {} on\n",
+         data: {} sectors from sector {} on\n{log}",
         found.version,
         found.super_offset,
         found.role,
@@ -226,7 +228,9 @@ fn raid_json(found: &Result<Super, String>) -> Value {
             "name": found.name(), "level": found.level, "layout": found.layout, "chunk_bytes": u64::from(found.chunk) * 512,
             "raid_disks": found.raid_disks, "role": found.role.to_string(), "events": found.events,
             "clean": !found.is_dirty(), "device": found.device.to_string(), "data_first": found.data_offset,
-            "data_sectors": found.data_size, "features": found.features, "recovered_sectors": found.recovery,
+            "data_sectors": found.data_size, "features": found.features,
+            "recovered_sectors": found.recovery.filter(|_| found.role != orion_raid::Role::Journal),
+            "log_first": found.recovery.filter(|_| found.role == orion_raid::Role::Journal),
         }),
     }
 }

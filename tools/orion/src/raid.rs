@@ -39,7 +39,13 @@ enum What {
         images: Vec<PathBuf>,
     },
     /// Write standard input to an array, from its first byte on
-    Write(Members),
+    Write {
+        #[command(flatten)]
+        members: Members,
+        /// Stop as when the power goes, after so many writes to the images
+        #[arg(long, value_name = "WRITES", hide = true)]
+        cut: Option<u64>,
+    },
     /// Bring an array up to date (resync, rebuild onto spares), then compare all copies, or parity with the data
     Check(Members),
     /// The same, and make alike what differs
@@ -65,15 +71,16 @@ impl Args {
         match self.what {
             What::Create(args) => args.run(),
             What::Examine { images } => crate::inspect::Args::of(images).run(),
-            What::Write(members) => write(&members),
+            What::Write { members, cut } => write(&members, cut),
             What::Check(members) => check(&members, false),
             What::Repair(members) => check(&members, true),
         }
     }
 }
 
-fn write(members: &Members) -> Outcome {
+fn write(members: &Members, cut: Option<u64>) -> Outcome {
     let mut array = Running::start(&members.images, members.uuid, members.force)?;
+    array.cut(cut);
     let mut input = io::stdin().lock();
     let (mut at, mut piece) = (0, vec![0; PIECE]);
     loop {

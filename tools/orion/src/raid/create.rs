@@ -5,9 +5,9 @@ use crate::Outcome;
 use crate::cat::devices;
 use orion_raid::create::{Device, New};
 use orion_raid::wire::SUPER_BYTES;
-use orion_raid::{Uuid, Version};
+use orion_raid::{Super, Uuid, Version};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +43,9 @@ pub struct Args {
     /// `ppl`: RAID 5 gets a partial parity log, so that a loss of power leaves no hole; `resync`: without one
     #[arg(short = 'k', long, value_name = "HOW", value_parser = ["ppl", "resync"])]
     consistency_policy: Option<String>,
+    /// RAID 4, 5 and 6 get a write journal on this image: what is written goes there first, so that a loss of power leaves no hole
+    #[arg(long, value_name = "IMAGE", conflicts_with = "consistency_policy")]
+    write_journal: Option<PathBuf>,
     /// All images hold the same, or zeroes: nothing is put in sync first
     #[arg(long)]
     assume_clean: bool,
@@ -69,6 +72,16 @@ fn random() -> Result<Uuid, String> {
     read.map(|()| Uuid(uuid)).map_err(|error| format!("/dev/urandom: {error}"))
 }
 
+/// Writes a superblock where it belongs, and zeroes where an older one would be found too.
+fn write(file: &File, sectors: u64, made: &Super) -> io::Result<()> {
+    let mut bytes = [0; SUPER_BYTES];
+    let used = made.emit(&mut bytes).ok_or_else(|| io::Error::other("the superblock has no room for so many roles"))?;
+    orion_raid::probe::places(sectors).try_for_each(|at| file.write_all_at(&[0; SUPER_BYTES], at * 512))?;
+    let bytes = bytes.get(..used.next_multiple_of(512)).unwrap_or_default();
+    file.write_all_at(bytes, made.super_offset * 512)?;
+    file.sync_all()
+}
+
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
@@ -80,7 +93,8 @@ impl Args {
         let layout = words::layout(self.level, self.layout.as_deref())?;
         let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
         // By default, where there is one.
-        let has = self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
+        let journaled = self.write_journal.is_some();
+        let has = !journaled && self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
         let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
         let new = New {
             version: self.metadata,
@@ -104,17 +118,27 @@ impl Args {
             files.extend(file.map(|(file, sectors)| (file, sectors, path)));
         }
         let refuse = |kind: orion_raid::Kind| format!("there can be no such array: {kind}; {}", kind.remedy());
-        for ((file, sectors, path), made) in files.iter().zip(new.supers(&all).map_err(refuse)?) {
-            let mut bytes = [0; SUPER_BYTES];
-            let used = made.emit(&mut bytes).ok_or("the superblock has no room for so many roles")?;
-            let bytes = bytes.get(..used.next_multiple_of(512)).unwrap_or_default();
-            // An older superblock elsewhere would be found too.
-            let mut places = orion_raid::probe::places(*sectors);
-            let cleared = places.try_for_each(|at| file.write_all_at(&[0; SUPER_BYTES], at * 512));
-            let written = cleared.and_then(|()| file.write_all_at(bytes, made.super_offset * 512));
-            written.and_then(|()| file.sync_all()).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut supers: Vec<Super> = new.supers(&all).map_err(refuse)?.collect();
+        if let Some(path) = &self.write_journal {
+            let (file, sectors) = self.open(path)?;
+            let device = Device { sectors, uuid: random()?, spare: false, missing: false };
+            let made = new.journal(&mut supers, &device).map_err(refuse)?;
+            let first = made.made.data_offset * 512;
+            file.write_all_at(&made.block, first).map_err(|error| format!("{}: {error}", path.display()))?;
+            supers.push(made.made);
+            files.push((file, sectors, path));
+        }
+        for ((file, sectors, path), made) in files.iter().zip(supers) {
+            write(file, *sectors, &made).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         println!("{}", new.set);
+        if matches!(self.level, 4..=6) && !ppl && !journaled {
+            let (level, other) = (self.level, if self.level == 5 { " or a partial parity log" } else { "" });
+            eprintln!(
+                "this RAID {level} has the write hole: parity may be wrong after a loss of power, and with it what a member held that is \
+                 missing then; --write-journal IMAGE{other} closes it"
+            );
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -47,6 +47,8 @@ struct Images {
     files: Vec<(File, u64)>,
     asked: VecDeque<(u8, Submission)>,
     answered: VecDeque<(u8, u32, Completion)>,
+    /// Writes that are still done; `None`: all.
+    left: Option<u64>,
 }
 
 impl Images {
@@ -60,7 +62,7 @@ impl Images {
         moved
     }
 
-    fn done(&self, port: u8, req: &Request, memory: &mut Memory) -> Result<(), Error> {
+    fn done(&mut self, port: u8, req: &Request, memory: &mut Memory) -> Result<(), Error> {
         let (file, sectors) = self.files.get(usize::from(port)).ok_or(Error::Offline)?;
         if req.op == Op::Flush {
             return file.sync_data().map_err(|_| Error::Io);
@@ -71,7 +73,9 @@ impl Images {
         let bytes = memory.part(req.buf, usize::try_from(req.blocks).unwrap_or(0) * 512).ok_or(Error::Invalid)?;
         match req.op {
             Op::Read => file.read_exact_at(bytes, req.lba.0 * 512).map_err(|_| Error::Medium),
+            Op::Write if self.left == Some(0) => Err(Error::Offline),
             Op::Write => {
+                self.left = self.left.map(|left| left - 1);
                 let written = file.write_all_at(bytes, req.lba.0 * 512);
                 let synced = if req.fua { file.sync_data() } else { Ok(()) };
                 written.and(synced).map_err(|_| Error::Io)
@@ -148,7 +152,7 @@ impl Running {
         }
         let mut running = Self {
             node: Box::new(Node::new(layer, 0)),
-            images: Images { files: files?, asked: VecDeque::new(), answered: VecDeque::new() },
+            images: Images { files: files?, asked: VecDeque::new(), answered: VecDeque::new(), left: None },
             client: Client::default(),
             memory: Memory([vec![0; CLIENT_BYTES], vec![0; WORK_BYTES]]),
             now: 0,
@@ -171,7 +175,20 @@ impl Running {
         self.node.limits().map_or(512, |limits| usize::try_from(limits.block.bytes()).unwrap_or(512))
     }
 
+    /// After so many writes of the images from here on nothing more is done, as when the power goes.
+    pub fn cut(&mut self, writes: Option<u64>) {
+        self.images.left = writes;
+    }
+
+    /// Whether the power is gone.
+    pub fn is_cut(&self) -> bool {
+        self.images.left == Some(0)
+    }
+
     fn step(&mut self) -> bool {
+        if self.is_cut() {
+            return false;
+        }
         let served = self.images.serve(&mut self.memory);
         let now = Instant(self.now);
         let (uppers, lowers, payload) = (&mut self.client, &mut self.images, &mut self.memory);
