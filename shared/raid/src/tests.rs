@@ -8,6 +8,7 @@ mod image;
 mod journals;
 mod life;
 mod logs;
+mod operate;
 mod parity;
 mod places;
 mod rig;

@@ -351,4 +351,10 @@ pub const BUGS: &[Bug] = &[
         "self.ppl_of(role).filter(|_| at != At::Header || self.members.is_whole(role))",
         "the log of a member that is being rebuilt is not replayed",
     ),
+    bug(
+        "shared/raid/src/engine/prepare.rs",
+        "Some(found.set) != own",
+        "false",
+        "a device of another array is taken for a new one and written over",
+    ),
 ];

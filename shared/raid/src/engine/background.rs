@@ -3,7 +3,6 @@
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
 use super::lines::{Given, Wish};
 use super::members::{bit, each};
-use super::prepare::Step as Ready;
 use super::{BACKGROUND, Ctx, Raid, Roles};
 use crate::{Level, Role};
 use heapless::Vec;
@@ -140,7 +139,7 @@ impl Raid {
             && self.lines.is_idle()
             && self.log.is_idle()
             && work.is_idle()
-            && self.prepare.step == Ready::Idle
+            && !self.prepare.is_anything()
             && done
             && rebuilt
             && synced
@@ -168,9 +167,8 @@ impl Raid {
 
     /// Gives a spare the place of a member that is missing.
     fn adopt(&mut self, io: &mut Io<'_, Ctx>) {
-        let Some(geometry) = self.geometry.as_ref().filter(|_| self.prepare.step == Ready::Idle) else { return };
-        let Some(role) = (0..geometry.members()).find(|role| !self.members.is_used(*role)) else { return };
-        let need = geometry.used(role);
+        let Some(role) = self.vacancy().filter(|_| !self.prepare.is_anything()) else { return };
+        let need = self.geometry.as_ref().map_or(u64::MAX, |geometry| geometry.used(role));
         let used = |port: u8| self.members.role_of(port).is_some();
         let fits = |port: u8, own: &crate::Super| {
             let block = io.below(port).map_or(u8::MAX, |limits| limits.block.shift().saturating_sub(9));

@@ -169,6 +169,41 @@ impl Meta {
         }
     }
 
+    /// The device at this port is none of the array's any more.
+    pub fn forget(&mut self, port: u8) {
+        if let Some(at) = self.supers.iter().position(|(own, _)| *own == port) {
+            let (_, own) = self.supers.swap_remove(at);
+            self.role(own.number, crate::wire::SPARE);
+        }
+    }
+
+    /// The first number that no device of the array has.
+    pub fn free_number(&self) -> Option<u32> {
+        let known = |number: &u32| self.supers.iter().any(|(_, own)| own.number == *number);
+        let vacant = |number: &u32| {
+            let role = usize::try_from(*number).ok().and_then(|index| self.roles.get(index));
+            role.is_none_or(|role| *role == crate::wire::SPARE)
+        };
+        let most = u32::try_from(crate::MEMBERS_MAX).unwrap_or(0);
+        (0..most).find(|number| !known(number) && vacant(number)).filter(|_| !self.supers.is_full())
+    }
+
+    /// What a superblock like this one says now, where the device of this number is a spare.
+    pub fn said(&self, like: &Super, number: u32) -> Super {
+        let (mut roles, index) = (self.roles.clone(), usize::try_from(number).unwrap_or(usize::MAX));
+        while roles.len() <= index && roles.push(crate::wire::SPARE).is_ok() {}
+        roles.get_mut(index).into_iter().for_each(|role| *role = crate::wire::SPARE);
+        Super { roles, events: self.events, ..like.clone() }
+    }
+
+    /// A new spare is at this port; whether there is room for it.
+    pub fn enlist(&mut self, port: u8, made: Super) -> bool {
+        let number = made.number;
+        let fits = self.supers.push((port, made)).is_ok();
+        self.role(number, crate::wire::SPARE);
+        fits
+    }
+
     /// Members that all superblocks say are whole.
     pub fn said_whole(&self) -> Roles {
         self.said_whole

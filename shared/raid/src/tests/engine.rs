@@ -60,9 +60,9 @@ pub fn alike(rig: &Rig) {
 }
 
 /// A level, its members' sectors, and how many members may go.
-type Case = ((i32, u32, u32), Vec<u64>, usize);
+pub type Case = ((i32, u32, u32), Vec<u64>, usize);
 
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     vec![
         (RAID0, vec![64 + 160, 64 + 96, 64 + 200], 0),
         (ORIGINAL, vec![64 + 160, 64 + 96, 64 + 160], 0),
@@ -85,7 +85,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn has_parity(case: &Case) -> bool {
+pub fn has_parity(case: &Case) -> bool {
     (4..=6).contains(&case.0.0)
 }
 

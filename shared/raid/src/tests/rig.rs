@@ -2,11 +2,11 @@
 //! An array in use over disks in memory.
 pub use super::disks::{Disk, Disks, Numbers, Ram};
 use crate::create::{Device, New};
-use crate::engine::{FANOUT, SLOTS, WORK_BYTES};
+use crate::engine::{Ctx, FANOUT, SLOTS, WORK_BYTES};
 use crate::wire::SUPER_BYTES;
 use crate::{Array, Raid, Super, Uuid, Version, probe};
 use orion_block::{Buf, Completion, Instant, Op, RegionId, Request};
-use orion_layer::{Around, Event, Node, Payload, Submission, Uppers};
+use orion_layer::{Around, Event, Io, Node, Payload, Submission, Uppers};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -165,6 +165,13 @@ impl Rig {
         self.disks.answers.retain(|(at, ..)| *at != port as u8);
         let (uppers, lowers, payload) = (&mut self.top, &mut self.disks, &mut self.ram);
         self.node.event(port as u8, Event::Gone, &mut Around { uppers, lowers, payload, now: Instant(self.now) });
+    }
+
+    /// Orders something of the layer.
+    pub fn order<T>(&mut self, f: impl FnOnce(&mut Raid, &mut Io<'_, Ctx>) -> T) -> T {
+        let (uppers, lowers, payload) = (&mut self.top, &mut self.disks, &mut self.ram);
+        let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
+        self.node.control(around, f).unwrap()
     }
 
     /// Compares all copies.
