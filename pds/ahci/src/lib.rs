@@ -10,7 +10,7 @@ mod tests;
 
 use core::fmt::Debug;
 use orion_ahci::{Fault, Options, Place, Power, UNITS};
-use orion_driver::Setup;
+use orion_driver::{LOOK_AHEAD, Setup, WRITE_CACHE, switch};
 use orion_driver_pd::{Driver, DriverPd, Whole, function};
 use orion_pci::BarRegisters;
 use orion_pd::config::Device;
@@ -56,8 +56,14 @@ where
             *place = Place::of(device.unit.get(), device.flags.get() & READ_ONLY != 0);
         }
         let setup = Setup { read_only: false, ..setup };
-        let power = Power::of(device.options.get() >> 16 & 0xff);
-        orion_ahci::Ahci::new(registers, setup, places, Options { power, ..Options::default() }).map_err(explain)
+        let wishes = device.options.get();
+        let options = Options {
+            power: Power::of(wishes >> 16 & 0xff),
+            write_cache: switch(wishes, WRITE_CACHE),
+            look_ahead: switch(wishes, LOOK_AHEAD),
+            ..Options::default()
+        };
+        orion_ahci::Ahci::new(registers, setup, places, options).map_err(explain)
     }
 }
 

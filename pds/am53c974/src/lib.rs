@@ -10,12 +10,12 @@ mod tests;
 
 use core::fmt::Debug;
 use orion_am53c974::Fault;
-use orion_driver::Setup;
+use orion_driver::{Setup, WRITE_CACHE, switch};
 use orion_driver_pd::{Driver, DriverPd, Whole, function};
 use orion_pci::BarRegisters;
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
-use orion_scsi::{Choice, Place, UNITS, Wanted};
+use orion_scsi::{Choice, UNITS, Wanted};
 
 /// Vendor and device of the adapter (data sheet, "PCI configuration space").
 const ADAPTER: (u16, u16) = (0x1022, 0x2020);
@@ -43,11 +43,12 @@ where
         world: &mut W,
     ) -> Result<Self::Engine<T>, InitError> {
         let device = devices.first().ok_or(explain(Fault::Place))?;
-        let mut all = [Wanted { choice: Choice::At(Place::default()), read_only: true }; UNITS];
+        let mut all = [Wanted::of(Choice::First); UNITS];
         let wanted = all.get_mut(..devices.len()).ok_or(explain(Fault::Place))?;
         for (to, device) in wanted.iter_mut().zip(devices) {
             let choice = Choice::of_number(device.unit.get()).ok_or(explain(Fault::Place))?;
-            *to = Wanted { choice, read_only: device.flags.get() & READ_ONLY != 0 };
+            let read_only = device.flags.get() & READ_ONLY != 0;
+            *to = Wanted { choice, read_only, write_cache: switch(device.options.get(), WRITE_CACHE) };
         }
         let function = function(device, world)?;
         let identity = function.identity();

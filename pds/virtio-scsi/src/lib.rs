@@ -9,11 +9,11 @@ extern crate std;
 mod tests;
 
 use core::fmt::Debug;
-use orion_driver::Setup;
+use orion_driver::{Setup, WRITE_CACHE, switch};
 use orion_driver_pd::{Driver, DriverPd, Site, UNMAPPED, Whole, site};
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
-use orion_scsi::{Choice, Place, UNITS, Wanted};
+use orion_scsi::{Choice, UNITS, Wanted};
 use orion_virtio::{AnyBus, Fault, MmioTransport, PciTransport};
 
 /// The device record's flag of a disk that may only be read.
@@ -48,12 +48,13 @@ where
 
 /// The disks of the configuration, in their order, and how many there are.
 fn wanted(devices: &[Device]) -> Result<([Wanted; UNITS], usize), InitError> {
-    let mut all = [Wanted { choice: Choice::At(Place::default()), read_only: true }; UNITS];
+    let mut all = [Wanted::of(Choice::First); UNITS];
     for (to, device) in all.iter_mut().zip(devices) {
         let choice = Choice::of_number(device.unit.get());
         let choice =
             choice.ok_or(InitError("a disk's unit has no address on a SCSI bus: logical units end at 16383"))?;
-        *to = Wanted { choice, read_only: device.flags.get() & READ_ONLY != 0 };
+        let read_only = device.flags.get() & READ_ONLY != 0;
+        *to = Wanted { choice, read_only, write_cache: switch(device.options.get(), WRITE_CACHE) };
     }
     Ok((all, devices.len().min(UNITS)))
 }

@@ -75,7 +75,7 @@ impl Rig {
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: 8 * SECOND };
         change(&mut setup);
         let read_only = setup.read_only;
-        let wanted: Vec<Wanted> = choices.iter().map(|choice| Wanted { choice: *choice, read_only }).collect();
+        let wanted: Vec<Wanted> = choices.iter().map(|choice| Wanted { read_only, ..Wanted::of(*choice) }).collect();
         let driver = crate::open(Ports(device.clone()), &wanted, setup)?;
         Ok(Self { driver, device, data, now: 1000 * SECOND })
     }

@@ -23,5 +23,5 @@ pub use counters::{Counters, SAMPLED, kind, sample};
 pub use engine::{CHANGED, Describe, Engine, Unit};
 pub use health::{ATTRIBUTES_MAX, Attribute, HEALTH_ROWS, Health, Text};
 pub use registers::Registers;
-pub use setup::{REGIONS_MAX, Setup, Span};
+pub use setup::{LOOK_AHEAD, REGIONS_MAX, Setup, Span, WRITE_CACHE, switch};
 pub use slots::{Done, Free};

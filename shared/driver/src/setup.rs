@@ -29,6 +29,20 @@ impl Span {
     }
 }
 
+/// Where in the options of a disk's configuration the switches are whose two bits [`switch`] reads: of its write cache.
+pub const WRITE_CACHE: u32 = 24;
+/// Of reading ahead.
+pub const LOOK_AHEAD: u32 = 26;
+
+/// Whether `options` have the switch at `bit` on or off; `None`: it is left as it is.
+pub const fn switch(options: u32, bit: u32) -> Option<bool> {
+    match options >> bit & 3 {
+        1 => Some(false),
+        2 => Some(true),
+        _ => None,
+    }
+}
+
 /// What an engine works with.
 #[derive(Debug)]
 pub struct Setup<'a> {

@@ -51,6 +51,15 @@ pub struct Wanted {
     pub choice: Choice,
     /// Whether nothing may be written though the disk would.
     pub read_only: bool,
+    /// Turns its write cache on or off; `None` leaves it as it is.
+    pub write_cache: Option<bool>,
+}
+
+impl Wanted {
+    /// The disk of this choice, to be read and written, with its cache as it is.
+    pub fn of(choice: Choice) -> Self {
+        Self { choice, read_only: false, write_cache: None }
+    }
 }
 
 impl Choice {
@@ -104,12 +113,13 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
     pub fn new(port: P, disks: &[Wanted], regions: &[Span], timeout_ns: u64) -> Self {
         let mut all = [Span::default(); REGIONS_MAX];
         all.iter_mut().zip(regions).for_each(|(to, from)| *to = reachable(&port, from.sound()));
-        let new = |place, read_only| LogicalUnit::new(place, read_only, port.bytes_max());
-        let mut units = [new(Place::default(), true).absent("no disk was asked for"); UNITS];
+        let new = |place, disk: &Wanted| LogicalUnit::new(place, disk.read_only, disk.write_cache, port.bytes_max());
+        let nothing = Wanted::of(Choice::First);
+        let mut units = [new(Place::default(), &nothing).absent("no disk was asked for"); UNITS];
         for (unit, disk) in units.iter_mut().zip(disks) {
             *unit = match disk.choice {
-                Choice::At(place) => new(place, disk.read_only),
-                Choice::First => new(Place::default(), disk.read_only).absent("no disk was found on any target"),
+                Choice::At(place) => new(place, disk),
+                Choice::First => new(Place::default(), disk).absent("no disk was found on any target"),
             };
         }
         // One disk at most is looked for: the others have places.

@@ -3,7 +3,7 @@
 use crate::Place;
 use crate::wire::sense::Sense;
 use crate::wire::vpd::{BlockLimits, Designator, Provisioning};
-use crate::wire::{capacity::Capacity, inquiry::Inquiry, mode::Mode};
+use crate::wire::{capacity::Capacity, inquiry::Inquiry, mode, mode::Mode};
 use orion_block::{BlockSize, Error, Instant, Limits};
 use orion_driver::Health;
 
@@ -95,14 +95,19 @@ pub struct LogicalUnit {
     /// What is being gathered of its health.
     fresh: Health,
     read_only: bool,
+    /// Whether its write cache is to be on or off; how often that was asked for in vain; and the list with which it is.
+    write_cache: Option<bool>,
+    turned: u8,
+    list: ([u8; mode::LIST], u8),
     bytes_max: u32,
     /// Something changed while it was being asked.
     stale: bool,
 }
 
 impl LogicalUnit {
-    /// A unit that nothing is known of. No request may have more bytes than `bytes_max`.
-    pub fn new(place: Place, read_only: bool, bytes_max: u32) -> Self {
+    /// A unit that nothing is known of, whose write cache is to be turned on or off, or left as it is. No request may have more
+    /// bytes than `bytes_max`.
+    pub fn new(place: Place, read_only: bool, write_cache: Option<bool>, bytes_max: u32) -> Self {
         Self {
             traits: Traits::default(),
             place,
@@ -118,6 +123,9 @@ impl LogicalUnit {
             health: Health::default(),
             fresh: Health::default(),
             read_only,
+            write_cache,
+            turned: 0,
+            list: ([0; mode::LIST], 0),
             bytes_max,
             stale: false,
         }
@@ -186,6 +194,12 @@ impl LogicalUnit {
         self.serves = false;
         self.traits = Traits::default();
         self.go(Step::Gone(Absent(why)));
+    }
+
+    /// The list of the command that it is asked.
+    pub fn list(&self) -> &[u8] {
+        let (bytes, len) = &self.list;
+        bytes.get(..usize::from(*len)).unwrap_or_default()
     }
 
     /// It expects to fail.

@@ -75,7 +75,8 @@ pub fn virtio_scsi(disk: Disk, read_only: bool, data: Window) -> DrivenScsi {
         |device| {
             move |setup| {
                 let bus = MmioTransport::new(ScsiMmio(device.clone()), 0).expect("registers of a device");
-                virtio::scsi::open(bus, &[Wanted { choice: Choice::First, read_only }], setup).expect("a good device")
+                virtio::scsi::open(bus, &[Wanted { read_only, ..Wanted::of(Choice::First) }], setup)
+                    .expect("a good device")
             }
         },
     )
@@ -92,7 +93,7 @@ pub fn am53c974(disk: Disk, manners: Manners, read_only: bool, data: Window) -> 
         |memory| adapter::Model::new(Bus::of(disk), manners, memory),
         |device| {
             move |setup| {
-                let wanted = [Wanted { choice: Choice::First, read_only }];
+                let wanted = [Wanted { read_only, ..Wanted::of(Choice::First) }];
                 orion_am53c974::open(Ports(device.clone()), &wanted, setup).expect("a good adapter")
             }
         },

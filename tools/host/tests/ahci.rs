@@ -237,6 +237,15 @@ const BAD: &str = "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector =
 const BAD_ONCE: &str = "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"40\"\nonce = \"on\"\n";
 
 #[test]
+fn a_write_cache_is_turned_as_it_is_wanted() {
+    let rig = Sata::new("cache");
+    for on in [false, true] {
+        let disk = rig.driver(Place::of(PORT, false), Options { write_cache: Some(on), ..Options::default() });
+        assert_eq!(disk.limits(Unit(0)).unwrap().volatile_cache, on);
+    }
+}
+
+#[test]
 fn a_failed_read_is_told_to_whom_it_failed_and_the_others_are_read() {
     for (way, options) in ways().into_iter().enumerate() {
         let rig = Sata::with_rules(&format!("bad{way}"), BAD);

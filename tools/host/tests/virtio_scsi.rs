@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test's certain values")]
 mod rig;
 
+use orion_driver::{Engine, Unit};
 use orion_host::qemu::MESSAGE;
 use orion_host::qtest::Registers;
+use orion_scsi::Wanted;
 use orion_system::bus::Bus;
 use orion_virtio::{Msi, PciTransport, VirtioScsi};
 use rig::scsi::{self, BAD_SECTOR, SIZES};
@@ -27,11 +29,14 @@ fn host(name: &str, rules: &str) -> Rig {
 
 /// A driver on the device as it is, the first or one that takes over, once it knows its disks.
 fn driver(rig: &Rig, now: &Cell<u64>) -> Disk {
+    driver_of(rig, now, &scsi::wanted(SECOND_UNIT))
+}
+
+fn driver_of(rig: &Rig, now: &Cell<u64>, wanted: &[Wanted]) -> Disk {
     let [config, bars] = rig.registers();
     let msi = Msi { address: MESSAGE.0, data: MESSAGE.1 };
     let bus = PciTransport::new(config, bars, BARS, Some(msi)).unwrap();
-    let wanted = scsi::wanted(SECOND_UNIT);
-    let mut disk: Disk = orion_virtio::scsi::open_with(bus, &wanted, rig.setup(SECOND), QUEUES).unwrap();
+    let mut disk: Disk = orion_virtio::scsi::open_with(bus, wanted, rig.setup(SECOND), QUEUES).unwrap();
     scsi::find(rig, &mut disk, now);
     disk
 }
@@ -42,6 +47,16 @@ fn the_disks_say_what_they_are_and_do_every_operation() {
     let mut disk = driver(&rig, &Cell::new(0));
     let line = "virtio-scsi, target 1, logical unit 0: QEMU QEMU HARDDISK";
     scsi::every_operation(&rig, &mut disk, line, "scsiall1");
+}
+
+#[test]
+fn write_caches_are_turned_as_they_are_wanted() {
+    let (rig, now) = (host("scsi-cache", ""), Cell::new(0));
+    for on in [false, true] {
+        let [first, second] = scsi::wanted(SECOND_UNIT);
+        let disk = driver_of(&rig, &now, &[Wanted { write_cache: Some(on), ..first }, second]);
+        assert_eq!([0, 1].map(|unit| disk.limits(Unit(unit)).unwrap().volatile_cache), [on, true]);
+    }
 }
 
 #[test]

@@ -205,6 +205,10 @@ pub struct Disk {
     pub packed: bool,
     /// How far an idle link saves power: 0, 1 (Partial) or 2 (Slumber), of AHCI.
     pub power: u8,
+    /// Whether its write cache is to be on or off, and reading ahead; `None`: as it is.
+    pub write_cache: Option<bool>,
+    /// The same of reading ahead, of AHCI.
+    pub look_ahead: Option<bool>,
     /// Whether QEMU is to make it of zones; of NVMe. A drive is so or not by itself, and its driver finds out.
     pub zoned: bool,
     /// Whether its driver has a queue for each kind of requests, reads before writes before the rest, of NVMe.
@@ -239,6 +243,9 @@ impl Disk {
         let (answers, units) = self.gather.unwrap_or_default();
         let shape = u32::from(self.packed) << 8 | u32::from(self.zoned) << 10 | u32::from(self.weighted) << 11;
         let shape = shape | self.rest_code() << 12;
+        // As `orion_driver::switch` reads them.
+        let switch = |on: Option<bool>| on.map_or(0, |on| 1 + u32::from(on));
+        let shape = shape | switch(self.write_cache) << 24 | switch(self.look_ahead) << 26;
         u32::from(queues) | shape | u32::from(answers) << 16 | u32::from(self.power) << 16 | u32::from(units) << 24
     }
 }

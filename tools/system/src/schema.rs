@@ -52,6 +52,8 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "queues",
     "ring",
     "power",
+    "write-cache",
+    "look-ahead",
     "gather",
     "within",
     "grace",

@@ -76,7 +76,7 @@ proptest! {
         let regions = [Span::default(), Span { bus: DATA_BUS, size: DATA_LEN as u64 }];
         let setup =
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: SECOND };
-        let wanted = [Choice::First, Choice::At(PLACE)].map(|choice| Wanted { choice, read_only: false });
+        let wanted = [Choice::First, Choice::At(PLACE)].map(Wanted::of);
         let mut driver: Am53c974<Noise> = match crate::open(Noise { numbers: Cell::new(seed), wild }, &wanted, setup) {
             Ok(driver) => driver,
             Err(fault) => {

@@ -40,6 +40,13 @@ impl Memory {
         self.data(usize::from(unit) * ANSWER, u32::from(len).min(1024), true)
     }
 
+    /// Lays the list that goes with a command to `unit` which is no request.
+    pub fn told(&self, own: &Own<'_>, unit: u8, bytes: &[u8]) -> Data {
+        let at = usize::from(unit) * ANSWER;
+        own.memory.copy_in(self.offset.saturating_add(at), bytes);
+        self.data(at, u32::try_from(bytes.len()).unwrap_or(0), false)
+    }
+
     /// What was answered, of which `len` bytes are there.
     pub fn answered(&self, own: &Own<'_>, unit: u8, len: usize) -> [u8; ANSWER] {
         let mut bytes = [0; ANSWER];

@@ -37,7 +37,10 @@ impl<P: Port, T: Copy + Default> Initiator<P, T> {
             record.bytes = asked.len.into();
         }
         self.watch_until(self.abort_at(deadline));
-        let data = self.own.answer(unit, asked.len);
+        let data = match self.units.get(usize::from(unit)).filter(|_| asked.list) {
+            Some(logical) => self.own.told(&self.port.own(), unit, logical.list()),
+            None => self.own.answer(unit, asked.len),
+        };
         self.send(slot, place, asked.cdb, data);
     }
 

@@ -34,9 +34,9 @@ impl Search {
         let lun = self.luns.and_then(|luns| luns.get(self.looked).copied()).unwrap_or(0);
         let place = Place { target: self.target, lun };
         let ask = if self.listing {
-            Ask { cdb: Cdb::report_luns(luns::LEN.into()), len: luns::LEN }
+            Ask { cdb: Cdb::report_luns(luns::LEN.into()), len: luns::LEN, list: false }
         } else {
-            Ask { cdb: Cdb::inquiry(None, inquiry::LEN), len: inquiry::LEN }
+            Ask { cdb: Cdb::inquiry(None, inquiry::LEN), len: inquiry::LEN, list: false }
         };
         (place, Some(ask))
     }

@@ -24,6 +24,8 @@ pub enum Step {
     ShortCapacity,
     /// What of caches and protection?
     Caching,
+    /// Turn your write cache on, or off!
+    Turn,
     /// Can you SYNCHRONIZE CACHE, since you do not say whether you have one?
     Synchronize,
     /// Which log pages are there?
@@ -41,18 +43,23 @@ const PAGES: [u8; 5] = [page::SUPPORTED, page::SERIAL, page::IDENTIFICATION, pag
 /// Bytes that are asked of each.
 const PAGE_LEN: u16 = 252;
 
+/// How often a unit is asked to turn its write cache that does not.
+const TURNS_MAX: u8 = 4;
+
 /// A question as a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// The command.
     pub cdb: Cdb,
-    /// Bytes that it may answer with.
+    /// Bytes that it may answer with, or that go with it.
     pub len: u16,
+    /// Whether [`LogicalUnit::list`] goes with it.
+    pub list: bool,
 }
 
 impl Step {
     fn ask(self) -> Option<Ask> {
-        let ask = |cdb, len| Some(Ask { cdb, len });
+        let ask = |cdb, len| Some(Ask { cdb, len, list: false });
         match self {
             Self::Inquiry => ask(Cdb::inquiry(None, inquiry::LEN), inquiry::LEN),
             Self::Ready => ask(Cdb::test_unit_ready(), 0),
@@ -64,6 +71,8 @@ impl Step {
             Self::Synchronize => ask(Cdb::synchronize(), 0),
             Self::Logs => ask(Cdb::log_sense(log::page::SUPPORTED, log::LEN), log::LEN),
             Self::Log(nth) => ask(Cdb::log_sense(*log::PAGES.get(usize::from(nth))?, log::LEN), log::LEN),
+            // Its length is the unit's to know.
+            Self::Turn => Some(Ask { cdb: Cdb::mode_select(0, false), len: 0, list: true }),
             Self::Up | Self::Gone(_) => None,
         }
     }
@@ -72,7 +81,10 @@ impl Step {
 impl LogicalUnit {
     /// The question to ask now, if there is one.
     pub fn ask(&self, now: Instant) -> Option<Ask> {
-        if now < self.due { None } else { self.step.ask() }
+        let asked = if now < self.due { None } else { self.step.ask() }?;
+        let (_, len) = self.list;
+        let turn = Ask { cdb: Cdb::mode_select(len, false), len: len.into(), list: true };
+        Some(if asked.list { turn } else { asked })
     }
 
     /// When there is a question to ask.
@@ -109,8 +121,10 @@ impl LogicalUnit {
             }
             Step::Caching => {
                 self.facts.mode = mode::Mode::parse(bytes).unwrap_or_default();
-                self.after_caching();
+                if self.is_to_turn(bytes) { self.go(Step::Turn) } else { self.after_caching() }
             }
+            // What it made of that, it is asked.
+            Step::Turn => self.go(Step::Caching),
             Step::Synchronize => {
                 self.facts.synchronizes = true;
                 self.go(Step::Up);
@@ -162,7 +176,7 @@ impl LogicalUnit {
             Step::Page(0) if optional => self.go(Step::Capacity),
             Step::Page(nth) if optional => self.paged(nth, &[]),
             Step::Capacity if rule.error == Error::Unsupported => self.go(Step::ShortCapacity),
-            Step::Caching if optional => self.after_caching(),
+            Step::Caching | Step::Turn if optional => self.after_caching(),
             Step::Synchronize if optional => self.go(Step::Up),
             Step::Start if optional => self.go(Step::Ready),
             Step::Logs => self.go(Step::Up),
@@ -200,6 +214,19 @@ impl LogicalUnit {
         }
         let next = (nth + 1..).take(PAGES.len()).find(|n| self.facts.pages >> (*n).min(7) & 1 != 0);
         self.go(next.filter(|n| usize::from(*n) < PAGES.len()).map_or(Step::Capacity, Step::Page));
+    }
+
+    /// Whether its write cache is to be other than it says in these `bytes`, and can be asked to be; the list is then made for that. One
+    /// that takes the list and does not do it is left alone after some times.
+    fn is_to_turn(&mut self, bytes: &[u8]) -> bool {
+        let Some(on) = self.write_cache.filter(|on| self.facts.mode.write_cache == Some(!on)) else {
+            self.turned = 0;
+            return false;
+        };
+        let made = mode::select_write_cache(bytes, on).filter(|_| self.turned < TURNS_MAX);
+        self.list = made.unwrap_or(self.list);
+        self.turned = self.turned.saturating_add(1);
+        made.is_some()
     }
 
     fn after_caching(&mut self) {

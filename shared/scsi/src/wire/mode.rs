@@ -8,6 +8,8 @@ pub const CACHING: u8 = 0x08;
 pub const ALL: u8 = 0x3f;
 /// Bytes that are asked for.
 pub const LEN: u8 = 192;
+/// Most bytes of a list that is sent.
+pub const LIST: usize = 64;
 
 /// What MODE SENSE says of a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,18 +52,18 @@ fn find(mut pages: &[u8], code: u8) -> Option<&[u8]> {
 
 /// The parameter list of a MODE SELECT (6) that changes WCE: the caching page as MODE SENSE gave it, ready to be sent back.
 /// `None` where there is no such page. Returns the list and its length.
-pub fn select_write_cache(sensed: &[u8], on: bool) -> Option<([u8; 64], usize)> {
+pub fn select_write_cache(sensed: &[u8], on: bool) -> Option<([u8; LIST], u8)> {
     let [len, _, _, descriptors, ..] = *sensed else { return None };
     let all = list(sensed, 1, len.into());
     let page = find(all.get(3 + usize::from(descriptors)..).unwrap_or_default(), CACHING)?;
-    let mut out = [0; 64];
+    let mut out = [0; LIST];
     let place = out.get_mut(4..4 + page.len())?;
     place.copy_from_slice(page);
     let [first, _, flags, ..] = place else { return None };
     // PS is reserved in MODE SELECT, as is all of the header but the length of block descriptors.
     *first &= 0x3f;
     *flags = *flags & !4 | if on { 4 } else { 0 };
-    Some((out, 4 + page.len()))
+    Some((out, u8::try_from(4 + page.len()).ok()?))
 }
 
 #[cfg(test)]
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn the_page_goes_back_with_the_one_bit_changed() {
         let (list, len) = select_write_cache(&hex(QEMU), false).unwrap();
-        assert_eq!(list[..len], hex("00 00 00 00 08 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"));
+        assert_eq!(list[..len.into()], hex("00 00 00 00 08 12 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"));
         assert!(select_write_cache(&hex("03 00 00 00"), true).is_none());
         let long: std::vec::Vec<u8> = [0xff, 0, 0, 0, 8, 0xfa].into_iter().chain([0; 250]).collect();
         assert!(select_write_cache(&long, true).is_none());

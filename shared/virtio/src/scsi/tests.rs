@@ -52,6 +52,16 @@ impl Rig {
         choices: &[Choice],
         change: impl FnOnce(&mut Setup<'_>),
     ) -> Result<Self, Fault> {
+        let wanted: Vec<Wanted> = choices.iter().copied().map(Wanted::of).collect();
+        Self::wanting(shape, disks, &wanted, change)
+    }
+
+    fn wanting(
+        shape: ScsiShape,
+        disks: Disks,
+        wanted: &[Wanted],
+        change: impl FnOnce(&mut Setup<'_>),
+    ) -> Result<Self, Fault> {
         let [dma, dma_device] = model::memory(256 << 10);
         let [data, data_device] = model::memory(DATA_LEN);
         let device = ScsiModel::new(shape, disks, vec![(DMA_BUS, dma_device), (DATA_BUS, data_device)]);
@@ -60,7 +70,7 @@ impl Rig {
             Setup { dma, dma_bus: DMA_BUS, regions: &regions, iommu: false, read_only: false, timeout_ns: 8 * SECOND };
         change(&mut setup);
         let read_only = setup.read_only;
-        let wanted: Vec<Wanted> = choices.iter().map(|choice| Wanted { choice: *choice, read_only }).collect();
+        let wanted: Vec<Wanted> = wanted.iter().map(|disk| Wanted { read_only, ..*disk }).collect();
         let bus = MmioTransport::new(ScsiMmio(device.clone()), 0)?;
         let scsi = open_with(bus, &wanted, setup, 8)?;
         Ok(Self { scsi, device, data, now: 1_000 * SECOND })

@@ -102,7 +102,7 @@ pub fn am53c974(bytes: &[u8]) {
     let timeout_ns = 1_000_000_000;
     let setup = Setup { dma, dma_bus: DMA, regions: &regions, iommu: false, read_only: false, timeout_ns };
     let place = Choice::At(Place { target: 3, lun: 0 });
-    let wanted = [Choice::First, place].map(|choice| Wanted { choice, read_only: false });
+    let wanted = [Choice::First, place].map(Wanted::of);
     let lies = Lies(RefCell::new(input));
     let mut driver: Am53c974<Lies<'_>> = match orion_am53c974::open(lies, &wanted, setup) {
         Ok(driver) => driver,

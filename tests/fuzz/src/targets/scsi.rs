@@ -108,7 +108,7 @@ fn drive(disk: Disk) {
     let timeout_ns = 1_000_000_000;
     let setup = Setup { dma, dma_bus: DMA, regions: &regions, iommu: false, read_only: false, timeout_ns };
     let bus = MmioTransport::new(ScsiMmio(device.clone()), 0).unwrap();
-    let wanted = [Wanted { choice: Choice::First, read_only: false }];
+    let wanted = [Wanted { write_cache: Some(false), ..Wanted::of(Choice::First) }];
     let mut scsi = orion_virtio::scsi::open(bus, &wanted, setup).unwrap();
     let mut now = 0;
     assert_eq!(settle(&mut scsi, &device, &mut now), 0);

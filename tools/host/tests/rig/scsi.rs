@@ -13,7 +13,7 @@ pub const SIZES: [u64; 2] = [16 << 20, 2 << 20];
 /// What the driver is to serve: the first disk that is there, and the one at `second`.
 pub fn wanted(second: u32) -> [Wanted; 2] {
     let second = Choice::At(Place::of_number(second).unwrap());
-    [Choice::First, second].map(|choice| Wanted { choice, read_only: false })
+    [Choice::First, second].map(Wanted::of)
 }
 
 /// Runs a driver until it knows its disks. `now`, the time, passes while nothing else happens.

@@ -59,7 +59,8 @@ fn beside(disk: &Disk, first: &Disk, problems: &mut Problems) {
         problems.add(at, what, "write the slot once, or the same");
     }
     if (disk.timeout_ms, disk.options()) != (first.timeout_ms, first.options()) {
-        let what = format!("timeout or queues of {:?} are not those of {:?}, on line {line}", disk.name, first.name);
+        let what =
+            format!("timeout, queues or switches of {:?} are not those of {:?}, on line {line}", disk.name, first.name);
         problems.add(disk.at, what, "write the same for all disks of a controller");
     }
 }

@@ -11,6 +11,9 @@ use crate::read;
 /// Kinds of devices of the mission that have no driver yet.
 const LATER_BUSES: &[&str] = &["iscsi", "nbd", "usb", "sas", "file", "ram"];
 
+/// Buses whose drivers turn write caches on and off.
+const CACHES_TURNED: [Bus; 3] = [Bus::Ahci, Bus::VirtioScsi, Bus::Am53c974];
+
 /// Instead of a number of queues: one for each kind of requests.
 const WEIGHTED: &str = "weighted";
 /// Longest that interrupts are held back.
@@ -52,6 +55,8 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         gather: gather(element, bus, problems),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
         power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
+        write_cache: of_bus("write-cache").and_then(|(a, bus)| switch(a, bus, &CACHES_TURNED, problems)),
+        look_ahead: of_bus("look-ahead").and_then(|(a, bus)| switch(a, bus, &[Bus::Ahci], problems)),
         rest_us: of_bus("rest").and_then(|(a, bus)| rest(a, bus, problems)),
         size,
         read_only,
@@ -157,6 +162,18 @@ fn packed(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
         return false;
     }
     read::choice(attribute, &["split", "packed"], problems) == Some("packed")
+}
+
+/// Something that drivers of some buses turn on or off.
+fn switch(attribute: &Attribute, bus: Bus, buses: &[Bus], problems: &mut Problems) -> Option<bool> {
+    if !buses.contains(&bus) {
+        let Attribute { name, value, .. } = attribute;
+        let what = format!("{name}={value:?}, and a driver of {:?} leaves that as it is", bus.name());
+        let names: Vec<&str> = buses.iter().map(|bus| bus.name()).collect();
+        problems.add(attribute.at, what, format!("remove it: disks of {} have it", names.join(", ")));
+        return None;
+    }
+    read::choice(attribute, &["on", "off"], problems).map(|state| state == "on")
 }
 
 fn power(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> u8 {

@@ -72,6 +72,43 @@ fn old_disks_and_disks_with_few_commands_are_driven() {
 }
 
 #[test]
+fn a_write_cache_is_turned_as_it_is_wanted_and_a_disk_that_does_not_is_used_as_it_is() {
+    let wanted = |on| [Wanted { write_cache: on, ..Wanted::of(Choice::First) }];
+    let over = |disk, on| {
+        let shape = ScsiShape::new(INDIRECT | EVENT | 6);
+        let mut rig = Rig::wanting(shape, Disks::of(disk), &wanted(on), |_| {}).unwrap();
+        rig.settle();
+        rig
+    };
+    for (is, on, then) in
+        [(true, Some(false), false), (false, Some(true), true), (true, Some(true), true), (true, None, true)]
+    {
+        let mut rig = over(Disk { write_cache: is, ..disk() }, on);
+        assert_eq!(rig.limits(0).unwrap().volatile_cache, then, "{is} {on:?}");
+        rig.disk(|disk| assert_eq!(disk.write_cache, then));
+        assert_eq!(rig.one(request(Op::Write, 0, 8, 0)), Completion::ok(8));
+        // A power on makes it as it was made.
+        rig.disk(|disk| {
+            disk.write_cache = is;
+            disk.attentions.push_back((0x29, 1));
+        });
+        assert_eq!(rig.one(request(Op::Read, 0, 8, 0)), Completion::ok(8));
+        rig.settle();
+        rig.disk(|disk| assert_eq!(disk.write_cache, then, "after a power on"));
+    }
+    // It refuses; or says that it did, and did not.
+    let refuses = Disk { unknown: [0x15].into(), ..disk() };
+    let mut page = vec![23, 0, 0, 0, 8, 0x12, 4];
+    page.resize(24, 0);
+    let forgets = Disk { lies: [([0x1a, 8, 8], page)].into(), ..disk() };
+    for stubborn in [refuses, forgets] {
+        let mut rig = over(stubborn, Some(false));
+        assert!(rig.limits(0).unwrap().volatile_cache);
+        assert_eq!(rig.one(request(Op::Write, 0, 8, 0)), Completion::ok(8));
+    }
+}
+
+#[test]
 fn lies_about_size_are_not_believed() {
     let capacity = |bytes: &[u8]| {
         let lies = [([0x9e, 0x10, 0], bytes.to_vec()), ([0x25, 0, 0], vec![0xff; 8])];
