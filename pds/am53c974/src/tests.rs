@@ -8,6 +8,7 @@ use orion_pci::model::{Side, function as model_function};
 use orion_pd::ChannelSet;
 use orion_pd::config::Builder;
 use orion_ring::{Answer, Submission};
+use orion_scsi::Place;
 use orion_scsi::model::{Bus, Disk};
 use std::boxed::Box;
 use std::rc::Rc;

@@ -5,6 +5,7 @@ use orion_block::{Error, Op};
 use orion_driver_pd::model::{Bench, CONFIG, DATA_BUS, Rig, TestWorld, builder, device, read};
 use orion_pd::ChannelSet;
 use orion_ring::{Answer, Submission};
+use orion_scsi::Place;
 use orion_scsi::model::{Bus, Disk};
 use orion_virtio::model::{ScsiMmio, ScsiModel, ScsiShape, SharedScsi};
 use std::vec;
