@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Which devices make an array, from any set of them. Nothing is guessed: what does not fit together is refused.
+use crate::reshape::{Before, parts};
 use crate::wire::feature;
 use crate::{Error, Geometry, Kind, Level, MEMBERS_MAX, Role, Super, Uuid, Version};
 use heapless::Vec;
@@ -60,10 +61,10 @@ pub struct Slot {
 pub struct Array {
     /// The newest superblock.
     pub newest: Super,
-    /// Where everything lies; of an array that is being reshaped, up to where that has come.
+    /// Where everything lies; of an array that is being reshaped, what is moved already.
     pub geometry: Geometry,
-    /// The sector to which a reshape has come, and where everything lies from there on.
-    pub before: Option<(u64, Geometry)>,
+    /// Of an array that is being reshaped: what is not moved yet.
+    pub before: Option<Before>,
     /// The devices, by role.
     pub slots: Vec<Option<Slot>, MEMBERS_MAX>,
     /// The device with the write journal, of an array that has one.
@@ -138,7 +139,7 @@ impl Array {
             active().rev().max_by_key(|(_, d)| d.events).ok_or(Error { kind: Kind::Nothing, at: 0 })?;
         let here = |kind| Error { kind, at: number(index) };
         let mut slots: Vec<Option<Slot>, MEMBERS_MAX> = Vec::new();
-        let disks = usize::try_from(newest.raid_disks).unwrap_or(usize::MAX);
+        let disks = usize::try_from(newest.most_disks()).unwrap_or(usize::MAX);
         slots.resize(disks, None).map_err(|_| here(Kind::Members(newest.raid_disks)))?;
         for (other, device) in active() {
             let at = number(other);
@@ -153,14 +154,14 @@ impl Array {
             if let Some(taken) = slot {
                 return Err(Error { kind: Kind::SameRole(role, short(other)), at: number(taken.device) });
             }
-            let offset = device.data_offset;
-            let moved = offset.checked_add_signed(device.reshape.map_or(0, |reshape| reshape.offset.into()));
-            let moved = moved.ok_or(Error { kind: Kind::Size, at })?;
+            let (offset, moved) = offsets(device, newest).ok_or(Error { kind: Kind::Size, at })?;
             *slot = Some(Slot { device: other, offset, moved, valid });
         }
         allowed(newest).map_err(here)?;
-        let geometry = geometry(newest, &slots, devices).map_err(here)?;
-        let before = before(newest).map_err(here)?;
+        let (geometry, before) = match parts(newest).map_err(here)? {
+            Some((after, before)) => (after, Some(before)),
+            None => (geometry(newest, &slots, devices).map_err(here)?, None),
+        };
         let mut journals = ours().filter(|(_, device)| standing(device, newest) == Standing::Journal);
         let journal = journals.next().map(|(index, _)| index);
         if let Some((first, (second, _))) = journal.zip(journals.next()) {
@@ -173,17 +174,23 @@ impl Array {
 
     /// Logical sectors.
     pub fn sectors(&self) -> u64 {
-        let before = self.before.as_ref().map_or(u64::MAX, |(_, geometry)| geometry.sectors());
+        let before = self.before.as_ref().map_or(u64::MAX, |before| before.geometry.sectors());
         self.geometry.sectors().min(before)
     }
 
     /// Where a logical sector is to be looked for, whether a reshape has moved it there, and the sectors for which that holds.
     pub(crate) fn side(&self, sector: u64) -> (&Geometry, bool, u64) {
-        match &self.before {
-            Some((position, geometry)) if sector >= *position => (geometry, false, u64::MAX),
-            Some((position, _)) => (&self.geometry, true, position - sector),
-            None => (&self.geometry, false, u64::MAX),
-        }
+        let Some(before) = &self.before else { return (&self.geometry, false, u64::MAX) };
+        let left = before.position.checked_sub(sector).filter(|left| *left > 0);
+        let (geometry, moved) = if before.moved(sector) { (&self.geometry, true) } else { (&before.geometry, false) };
+        (geometry, moved, left.unwrap_or(u64::MAX))
+    }
+
+    /// The geometries, and the sectors of a member that each needs.
+    fn sides(&self) -> impl Iterator<Item = (&Geometry, u64)> {
+        let after = self.before.as_ref().map_or(u64::MAX, |before| before.needs(&self.geometry));
+        let before = self.before.as_ref().map(|before| (&before.geometry, u64::MAX));
+        core::iter::once((&self.geometry, after)).chain(before)
     }
 
     /// What a device is to the array.
@@ -191,14 +198,15 @@ impl Array {
         standing(device, &self.newest)
     }
 
-    /// Whether the member of this role is here, and whole.
-    fn whole(&self, role: usize) -> bool {
-        self.slots.get(role).is_some_and(|slot| slot.is_some_and(|slot| slot.valid >= self.newest.size))
+    /// Whether the member of this role is here, and has so many sectors as it should.
+    fn whole(&self, role: usize, sectors: u64) -> bool {
+        self.slots.get(role).is_some_and(|slot| slot.is_some_and(|slot| slot.valid >= self.newest.size.min(sectors)))
     }
 
     /// Members that are missing, or not rebuilt yet.
     pub fn missing(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.slots.len()).filter(|&role| !self.whole(role))
+        let lacks = |role: usize| self.sides().any(|(g, need)| role < index(g.members()) && !self.whole(role, need));
+        (0..self.slots.len()).filter(move |&role| lacks(role))
     }
 
     /// Whether members are missing.
@@ -217,16 +225,25 @@ impl Array {
         self.newest.has(feature::JOURNAL) && self.journal.is_none()
     }
 
+    /// Whether a reshape may have been cut off while it wrote over what was not saved: what it moves lies in the same place.
+    pub fn is_overlapping(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.overlaps(&self.geometry))
+    }
+
     /// Whether every sector is on some member, or follows from others.
     fn enough(&self) -> Result<(), Kind> {
-        let Some(first) = self.missing().next() else { return Ok(()) };
-        let first = short(first);
-        if let Level::Raid10(_) = self.geometry.level() {
-            return self.geometry.bears(|role| self.whole(index(role))).then_some(()).ok_or(Kind::NoCopy(first));
+        self.sides().try_for_each(|(geometry, need)| self.enough_of(geometry, need))
+    }
+
+    fn enough_of(&self, geometry: &Geometry, sectors: u64) -> Result<(), Kind> {
+        let members = geometry.members();
+        let missing = || (0..members).filter(|role| !self.whole(index(*role), sectors));
+        let Some(first) = missing().next() else { return Ok(()) };
+        if let Level::Raid10(_) = geometry.level() {
+            return geometry.bears(|role| self.whole(index(role), sectors)).then_some(()).ok_or(Kind::NoCopy(first));
         }
-        let members = self.geometry.members();
-        let here = members.saturating_sub(short(self.missing().count()));
-        let need = members.saturating_sub(self.geometry.level().spares(members));
+        let here = members.saturating_sub(short(missing().count()));
+        let need = members.saturating_sub(geometry.level().spares(members));
         if here < need { Err(Kind::Missing { here, need, first }) } else { Ok(()) }
     }
 }
@@ -241,7 +258,10 @@ fn agree(device: &Super, newest: &Super) -> Result<(), fn(u32) -> Kind> {
     if device.events.saturating_add(BEHIND) < newest.events {
         return Ok(());
     }
-    if !alike(device, newest) {
+    // One that is behind may not have heard that a reshape began, or ended, or that the level is another now.
+    let old = |s: &Super| matches!(s.version, Version::V090 | Version::V090Big);
+    let heard = device.events >= newest.events || old(device) || old(newest);
+    if heard && !alike(device, newest) {
         return Err(Kind::Disagree);
     }
     // Each of them was used without the other: as new as they are, either could be the one that counts.
@@ -252,16 +272,6 @@ fn agree(device: &Super, newest: &Super) -> Result<(), fn(u32) -> Kind> {
 
 /// What is not read yet, or cannot be.
 fn allowed(newest: &Super) -> Result<(), Kind> {
-    if let Some(reshape) = newest.reshape {
-        // Only where the data move to another place is nothing written over that is still needed: else some of it may be
-        // in a backup that mdadm made elsewhere. Of those, only what md was seen to leave behind is read: members added.
-        let added = reshape.delta_disks > 0 && !reshape.backwards && reshape.offset < 0;
-        let readable = added && (reshape.layout, reshape.chunk) == (newest.layout, newest.chunk);
-        let level = matches!(newest.level, 4..=6) && reshape.level == newest.level;
-        if !(readable && level) {
-            return Err(Kind::Reshaping(reshape.position));
-        }
-    }
     if newest.has(feature::CLUSTERED) {
         return Err(Kind::Clustered);
     }
@@ -270,10 +280,19 @@ fn allowed(newest: &Super) -> Result<(), Kind> {
     if newest.has(feature::JOURNAL) && (!parity || log) { Err(Kind::JournalLevel) } else { Ok(()) }
 }
 
+/// The first sector of a device's data that are not moved, and of those that are.
+fn offsets(device: &Super, newest: &Super) -> Option<(u64, u64)> {
+    let by = |reshape: crate::Reshape| device.data_offset.checked_add_signed(reshape.offset.into());
+    match (newest.reshape, device.reshape) {
+        (None, None) => Some((device.data_offset, device.data_offset)),
+        (Some(own), None) | (Some(_), Some(own)) => Some((device.data_offset, by(own)?)),
+        // It has not heard that the reshape has ended.
+        (None, Some(own)) => Some((by(own)?, by(own)?)),
+    }
+}
+
 fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result<Geometry, Kind> {
-    let (layout, chunk) =
-        newest.reshape.map_or((newest.layout, newest.chunk), |reshape| (reshape.layout, reshape.chunk));
-    let level = Level::parse(newest.level, layout, newest.has(feature::RAID0_LAYOUT))?;
+    let level = Level::parse(newest.level, newest.layout, newest.has(feature::RAID0_LAYOUT))?;
     let size = |slot: &Option<Slot>| slot.and_then(|slot| devices.get(slot.device)).map(|device| device.data_size);
     if matches!(level, Level::Linear | Level::Raid0(_))
         && let Some(first) = slots.iter().position(Option::is_none)
@@ -283,14 +302,5 @@ fn geometry(newest: &Super, slots: &[Option<Slot>], devices: &[Super]) -> Result
         return Err(Kind::Missing { here, need, first: short(first) });
     }
     let sizes: Vec<u64, MEMBERS_MAX> = slots.iter().map(|slot| size(slot).unwrap_or(0)).collect();
-    Geometry::new(level, newest.raid_disks, chunk, newest.size, &sizes)
-}
-
-/// Where a reshape is, and how the array was before it.
-fn before(newest: &Super) -> Result<Option<(u64, Geometry)>, Kind> {
-    let Some(reshape) = newest.reshape else { return Ok(None) };
-    let members = newest.raid_disks.checked_add_signed(reshape.delta_disks.saturating_neg());
-    let level = Level::parse(newest.level, newest.layout, false)?;
-    let geometry = Geometry::new(level, members.unwrap_or(0), newest.chunk, newest.size, &[])?;
-    Ok(Some((reshape.position, geometry)))
+    Geometry::new(level, newest.raid_disks, newest.chunk, newest.size, &sizes)
 }

@@ -87,6 +87,18 @@ pub enum Kind {
     NoCopy(u32),
     /// It is being reshaped, at this sector of the array.
     Reshaping(u64),
+    /// It is being reshaped in place, at this sector of the array.
+    Overlaps(u64),
+    /// It cannot be reshaped without so many sectors, before its data or behind them.
+    NoRoom(u64),
+    /// So many more members are needed.
+    FewSpares(u32),
+    /// It would have so many sectors only.
+    Shrinks(u64),
+    /// It cannot become what is wanted; why.
+    Cannot(&'static str),
+    /// A device cannot be written.
+    Unwritten,
     /// It has a write journal, which has to be replayed, and the members cannot be written; or several kinds of logs.
     HasJournal,
     /// Its write journal is missing, or older than the array.
@@ -186,6 +198,18 @@ impl fmt::Display for Kind {
             Self::Nothing => f.write_str("no device belongs to the array"),
             Self::TooMany => f.write_str("more devices than can be held"),
             Self::Reshaping(at) => write!(f, "it is being reshaped, and has come to sector {at}"),
+            Self::Overlaps(at) => {
+                write!(f, "it is being reshaped in place, and what comes after sector {at} may be half written over")
+            }
+            Self::NoRoom(need) => {
+                write!(f, "its data cannot move by {need} sectors, neither into room before them nor behind them")
+            }
+            Self::FewSpares(count) => write!(f, "{count} more members are needed"),
+            Self::Shrinks(sectors) => {
+                write!(f, "it would have no more than {sectors} sectors, and lose what lies behind")
+            }
+            Self::Cannot(why) => f.write_str(why),
+            Self::Unwritten => f.write_str("it cannot be written"),
             Self::HasJournal => f.write_str("it has a write journal, whose last writes are not in the members yet"),
             Self::NoJournal => f.write_str("its write journal is missing, or not the one that was used last"),
             Self::JournalCached => {
@@ -238,6 +262,14 @@ impl Kind {
             Self::Split(_) => "they were used without each other: give only the one whose content you want",
             Self::Missing { .. } | Self::NoCopy(_) => "give the images of the missing members too",
             Self::Reshaping(_) => "let Linux finish the reshape on copies of the members first",
+            Self::Overlaps(_) => {
+                "let Linux finish it on copies, with mdadm's backup file; --force reads it, as it is if it was stopped cleanly"
+            }
+            Self::NoRoom(_) => "use a smaller chunk, or reshape it with mdadm and a backup file",
+            Self::FewSpares(_) => "add them with --add",
+            Self::Shrinks(_) => "make what is on it smaller first, then say with --array-size how much has to stay",
+            Self::Cannot(_) => "docs/raid.md says what can become what",
+            Self::Unwritten => "nothing is lost: once it can be written, the same command goes on",
             Self::HasJournal => "let Linux assemble it with its journal once, on copies, and stop it",
             Self::NoJournal => {
                 "give the journal's image too; --force reads the array without it, and what was written last may be wrong"
@@ -281,7 +313,13 @@ impl fmt::Display for Named<'_> {
                 write!(f, "{} and {} do not agree which of them failed", device(at), device(other.into()))
             }
             Kind::Lost | Kind::Unsure => write!(f, "sector {at} of the array cannot be read: {kind}"),
-            Kind::Missing { .. } | Kind::NoCopy(_) | Kind::Nothing => write!(f, "{kind}"),
+            Kind::Missing { .. }
+            | Kind::NoCopy(_)
+            | Kind::Nothing
+            | Kind::NoRoom(_)
+            | Kind::FewSpares(_)
+            | Kind::Shrinks(_)
+            | Kind::Cannot(_) => write!(f, "{kind}"),
             _ => write!(f, "{}: {kind}", device(at)),
         }?;
         write!(f, "; {}", kind.remedy())

@@ -23,6 +23,7 @@ pub mod parity;
 pub mod ppl;
 pub mod probe;
 mod read;
+pub mod reshape;
 mod select;
 mod superblock;
 pub mod wire;

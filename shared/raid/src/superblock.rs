@@ -228,6 +228,17 @@ impl Super {
         self.resync.is_some()
     }
 
+    /// Members before the reshape that is under way; without one, those of the complete array.
+    pub fn old_disks(&self) -> u32 {
+        let more = self.reshape.map_or(0, |reshape| reshape.delta_disks);
+        self.raid_disks.saturating_add_signed(more.saturating_neg())
+    }
+
+    /// The larger number of members, before or after the reshape that is under way.
+    pub fn most_disks(&self) -> u32 {
+        self.raid_disks.max(self.old_disks())
+    }
+
     /// Whether it has this bit of [`feature`].
     pub fn has(&self, bit: u32) -> bool {
         self.features & bit != 0
@@ -376,8 +387,11 @@ impl Super {
         if disks == 0 || disks > MEMBERS_MAX {
             return Err(Kind::Members(self.raid_disks));
         }
+        if usize::try_from(self.most_disks()).map_or(true, |most| most > MEMBERS_MAX) {
+            return Err(Kind::Members(self.most_disks()));
+        }
         if let Role::Active(role) = self.role
-            && u32::from(role) >= self.raid_disks
+            && u32::from(role) >= self.most_disks()
         {
             return Err(Kind::Role(role, self.raid_disks));
         }

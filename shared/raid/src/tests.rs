@@ -11,5 +11,6 @@ mod logs;
 mod operate;
 mod parity;
 mod places;
+mod reshape;
 mod rig;
 mod stripes;

@@ -85,7 +85,12 @@ impl Args {
                 let at = array.slots.iter().flatten().next().map_or(0, |slot| slot.device as u64);
                 let replayed = Replayed::of(&mut array, devices).map_err(|kind| Error { kind, at })?;
                 let doubtful = array.is_doubtful() && !self.force;
-                if doubtful { Err(Error { kind: Kind::Dirty, at }) } else { Ok((array, replayed)) }
+                let overlaps = array.before.as_ref().filter(|_| array.is_overlapping() && !self.force);
+                match overlaps.map(|before| Kind::Overlaps(before.position)) {
+                    _ if doubtful => Err(Error { kind: Kind::Dirty, at }),
+                    Some(kind) => Err(Error { kind, at }),
+                    None => Ok((array, replayed)),
+                }
             });
             let (array, replayed) = match sure {
                 Ok((array, replayed)) => (Ok(array), replayed),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! `orion raid`: makes, fills, checks and repairs arrays of Linux's RAID on disk images, with mdadm's words.
 mod create;
+mod grow;
+mod images;
 mod running;
 mod words;
 
@@ -46,6 +48,8 @@ enum What {
         #[arg(long, value_name = "WRITES", hide = true)]
         cut: Option<u64>,
     },
+    /// Give an array another number of members, chunk, layout or level
+    Grow(grow::Args),
     /// Bring an array up to date (resync, rebuild onto spares), then compare all copies, or parity with the data
     Check(Members),
     /// The same, and make alike what differs
@@ -72,6 +76,7 @@ impl Args {
             What::Create(args) => args.run(),
             What::Examine { images } => crate::inspect::Args::of(images).run(),
             What::Write { members, cut } => write(&members, cut),
+            What::Grow(args) => args.run(),
             What::Check(members) => check(&members, false),
             What::Repair(members) => check(&members, true),
         }

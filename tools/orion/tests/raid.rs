@@ -83,3 +83,30 @@ fn what_cannot_be_made_or_used_is_refused() {
     refused(&["raid", "write"], &all[..1], "is missing");
     refused(&["raid", "check"], &[&all[..], &all[..1]].concat(), "both claim to be member 0");
 }
+
+#[test]
+fn an_array_gets_other_members_chunks_and_levels_and_keeps_what_it_holds() {
+    let all = images("grow", 5, 4);
+    let create = ["raid", "create", "--level=5", "-n", "3", "--chunk=16", "--name=grow", "--assume-clean"];
+    good(&create, &all[..3], b"");
+    let size = good(&["cat"], &all[..3], b"").len();
+    let first = content(size, 1);
+    good(&["raid", "write"], &all[..3], &first);
+    let add = format!("--add={}", all[3]);
+    refused(&["raid", "grow", "-n", "4"], &all[..3], "1 more members are needed; add them with --add");
+    refused(&["raid", "grow", "-n", "2"], &all[..3], "make what is on it smaller first");
+    refused(&["raid", "grow", "--level", "6", "-n", "9"], &all[..3], "more members are needed");
+    refused(&["raid", "grow", "--level", "10"], &all[..3], "there is no way from its level to that one");
+    // Stopped and gone on with, whatever is asked then.
+    good(&["raid", "grow", "-n", "4", &add, "--stop-at", "1000"], &all[..3], b"");
+    let list = String::from_utf8(good(&["cat", "--list"], &all[..4], b"")).unwrap();
+    assert!(list.contains("being reshaped: has come to sector"), "{list}");
+    assert!(good(&["cat"], &all[1..4], b"")[..size] == first, "also without a member");
+    good(&["raid", "grow"], &all[..4], b"");
+    let add = format!("--add={}", all[4]);
+    for (words, count) in [(vec!["--level=6", "-n", "5", &add], 4), (vec!["--chunk=64"], 5), (vec!["--level=5"], 5)] {
+        good(&[&["raid", "grow"], &words[..]].concat(), &all[..count], b"");
+        assert!(good(&["cat"], &all, b"")[..size] == first, "{words:?}");
+        assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
+    }
+}

@@ -131,7 +131,7 @@ impl Raid {
                 Some(Member {
                     port: *port,
                     scale,
-                    offset: own.data_offset,
+                    offset: slot.map_or(own.data_offset, |slot| slot.offset),
                     mostly: own.flags & 1 != 0,
                     ..Member::default()
                 })
@@ -150,7 +150,11 @@ impl Raid {
         self.take_journal(&array, &found, io).map_err(here)?;
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
-        self.meta = Meta::of(found.into_iter().filter(ours).collect(), &array, self.members.whole);
+        let mut ours: Vec<(u8, Super), PORTS_MAX> = found.into_iter().filter(ours).collect();
+        for (_, own) in ours.iter_mut().filter(|(_, own)| own.events.saturating_add(1) == array.newest.events) {
+            crate::reshape::hear(own, &array.newest);
+        }
+        self.meta = Meta::of(ours, &array, self.members.whole);
         if logs {
             self.log.there = true;
             self.log.signature = crate::ppl::signature(set);

@@ -31,6 +31,16 @@ impl Copies {
         u32::from(self.near) * u32::from(self.far)
     }
 
+    /// Whether far copies are in other parts of the members than the first ones.
+    pub fn is_far(self) -> bool {
+        self.far > 1 && !self.offset
+    }
+
+    /// Near copies, and far ones of each.
+    pub(crate) fn near_and_far(self) -> (u64, u64) {
+        (self.near.into(), self.far.into())
+    }
+
     /// The sectors of a member that are used, of `size`: what all copies of all whole chunks take, rounded up.
     pub(super) fn used(self, size: u64, chunk: u64, members: u64) -> Option<u64> {
         let chunks = self.size(size, chunk, members)? / chunk;

@@ -76,7 +76,7 @@ impl Disk {
         let cached = self.cached.as_ref().and_then(|cache| cache.get(&at)).and_then(|versions| versions.last());
         cached.copied().unwrap_or_else(|| self.durable[at * 512..][..512].try_into().unwrap())
     }
-    fn put(&mut self, at: usize, bytes: [u8; 512], fua: bool) {
+    pub fn put(&mut self, at: usize, bytes: [u8; 512], fua: bool) {
         self.bad.remove(&at);
         self.written += 1;
         match &mut self.cached {
@@ -89,7 +89,7 @@ impl Disk {
             }
         }
     }
-    fn flush(&mut self) {
+    pub fn flush(&mut self) {
         for (at, versions) in self.cached.iter_mut().flat_map(std::mem::take) {
             self.durable[at * 512..][..512].copy_from_slice(versions.last().unwrap());
         }

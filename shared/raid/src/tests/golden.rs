@@ -153,10 +153,35 @@ fn a_member_is_read_as_far_as_it_is_rebuilt() {
 #[test]
 fn an_array_in_the_middle_of_a_reshape_is_read_on_both_sides_of_it() {
     let images = Images::golden("raid5-grows");
-    assert_eq!(images.assemble().unwrap().before.map(|(at, _)| at), Some(1440));
+    assert_eq!(images.assemble().unwrap().before.map(|before| before.position), Some(1440));
     for gone in choices(images.members.len(), 1) {
         let differs = images.without(&gone).differs(|sector| sector);
         assert!(differs.is_empty(), "without {gone:?}: {differs:#?}");
+    }
+}
+
+/// What md was reshaping when it was stopped, and how many members may be missing.
+const RESHAPING: &[(&str, usize)] = &[
+    ("raid6-grows", 2),
+    ("raid5-chunk", 1),
+    ("raid6-becomes-5", 2),
+    ("raid5-shrinks", 1),
+    ("raid10-shrinks", 1),
+    ("raid10-grows", 1),
+    ("raid5-0.90-grows", 1),
+];
+
+#[test]
+fn every_reshape_that_md_left_is_read_on_both_sides_whichever_members_are_missing() {
+    for (name, bears) in RESHAPING {
+        let images = Images::golden(name);
+        let array = images.assemble().unwrap();
+        let before = array.before.as_ref().unwrap();
+        assert!(before.position > 0 && before.position < array.sectors(), "{name}: {before:?}");
+        for gone in choices(images.members.len(), *bears) {
+            let differs = images.without(&gone).differs(|sector| sector);
+            assert!(differs.is_empty(), "{name} without {gone:?}: {differs:#?}");
+        }
     }
 }
 

@@ -206,7 +206,7 @@ impl Rig {
     }
 }
 
-fn found(disk: &Disk) -> Option<Super> {
+pub fn found(disk: &Disk) -> Option<Super> {
     let sectors = disk.durable.len() as u64 / 512;
     probe::places(sectors).find_map(|at| {
         let bytes: Vec<u8> = (0..SUPER_BYTES / 512).flat_map(|n| disk.sector(at as usize + n)).collect();

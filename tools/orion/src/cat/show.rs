@@ -60,10 +60,10 @@ fn state(array: &Array) -> String {
 
 /// Where a reshape is.
 fn reshape(array: &Array) -> String {
-    let at = array
-        .before
-        .as_ref()
-        .map(|(at, _)| format!(", being reshaped: has come to sector {at} of {}", array.sectors()));
+    let at = array.before.as_ref().map(|before| {
+        let way = if before.backwards { " from its end" } else { "" };
+        format!(", being reshaped{way}: has come to sector {} of {}", before.position, array.sectors())
+    });
     at.unwrap_or_default()
 }
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//! Arrays that are given another geometry here, whole or in part, are assembled by Linux, which ends what was begun.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+use orion_linux_tests::{disks, feed, orion, pattern, run, skip};
+use std::fs;
+
+/// Members, how the array is made, members that are added, what it becomes, and KiB after which that is stopped.
+type Case = (usize, &'static str, usize, &'static str, Option<&'static str>);
+const WHOLE: [Case; 6] = [
+    (3, "--level 5 --chunk 16", 1, "--raid-devices 4", None),
+    (3, "--level 5 --chunk 64", 0, "--chunk 16 --layout right-asymmetric", None),
+    (3, "--level 5 --chunk 16", 1, "--level 6 --raid-devices 4", None),
+    (4, "--level 6 --chunk 16", 0, "--level 5 --raid-devices 3", None),
+    (2, "--level 0 --chunk 16", 1, "--level 5 --raid-devices 3", None),
+    (2, "--level 1", 1, "--level 5 --raid-devices 3", None),
+];
+const STOPPED: [Case; 3] = [
+    (3, "--level 5 --chunk 16", 1, "--raid-devices 4", Some("4000")),
+    (4, "--level 6 --chunk 16", 1, "--raid-devices 5", Some("2000")),
+    (4, "--level 10 --chunk 16", 1, "--raid-devices 5", Some("2000")),
+];
+const MIB: u64 = 1 << 20;
+
+/// Lets each come to an end, checks it, and compares it with the first disk.
+fn job(arrays: &[Case]) -> String {
+    let mut job = String::from("set -e\n");
+    let mut letters = 'c'..;
+    for (number, (members, _, more, how, _)) in arrays.iter().enumerate() {
+        let all = members + more;
+        let own: Vec<String> = letters.by_ref().take(all).map(|letter| format!("/dev/vd{letter}")).collect();
+        let (own, md) = (own.join(" "), format!("/dev/md{number}"));
+        job += &format!(
+            "mdadm --assemble {md} --run {own}
+             cat /proc/mdstat
+             while ! grep -q none /sys/block/md{number}/md/reshape_position; do sleep 0.2; done
+             while [ $(cat /sys/block/md{number}/md/sync_action) != idle ]; do sleep 0.2; done
+             echo check > /sys/block/md{number}/md/sync_action
+             while [ $(cat /sys/block/md{number}/md/sync_action) != idle ]; do sleep 0.2; done
+             test $(cat /sys/block/md{number}/md/degraded) = 0
+             echo 'array {number} ({how}) mismatch_cnt' $(cat /sys/block/md{number}/md/mismatch_cnt)
+             dd if=/dev/vdb bs=64k count=64 2>/dev/null > /run/want
+             dd if={md} bs=64k count=64 2>/dev/null | cmp - /run/want
+             mdadm --stop --quiet {md}\n"
+        );
+    }
+    job
+}
+
+/// Makes them, and shows them to Linux.
+fn show(name: &str, arrays: &[Case]) {
+    if skip() {
+        return;
+    }
+    let count = arrays.iter().map(|(members, _, more, ..)| members + more).sum::<usize>();
+    let all = disks(name, 1 + count, 6 * MIB);
+    let written = pattern(24 * MIB);
+    fs::write(&all[0], &written).expect("a pattern");
+    let mut rest = &all[1..];
+    for &(members, how, more, becomes, stop) in arrays {
+        let (own, others) = rest.split_at(members + more);
+        rest = others;
+        let (name, count) = (format!("r{}", rest.len()), members.to_string());
+        let create = ["raid", "create", "--assume-clean", "--name", &name, "--raid-devices", &count];
+        let (first, added) = own.split_at(members);
+        orion(&create.into_iter().chain(how.split(' ')).collect::<Vec<_>>(), first);
+        let size = orion(&["cat"], first).len();
+        feed(&["raid", "write"], first, &written[..size]);
+        let added: Vec<String> = added.iter().map(|path| format!("--add={}", path.display())).collect();
+        let stop = stop.map(|kib| format!("--stop-at={kib}"));
+        let words = ["raid", "grow"].into_iter().chain(becomes.split(' '));
+        let words = words.chain(added.iter().map(String::as_str)).chain(stop.as_deref());
+        orion(&words.collect::<Vec<_>>(), first);
+        let found = orion(&["cat"], own);
+        let same = size.min(found.len());
+        assert!(found[..same] == written[..same], "{becomes}: it reads otherwise");
+    }
+    let said = run(&job(arrays), &all);
+    let clean = said.lines().filter(|line| line.ends_with(") mismatch_cnt 0")).count();
+    assert_eq!(clean, arrays.len(), "parity and copies agree");
+}
+
+#[test]
+fn arrays_that_were_reshaped_here_are_good_to_linux() {
+    show("reshaped", &WHOLE);
+}
+
+#[test]
+fn linux_ends_what_was_begun_here() {
+    show("stopped", &STOPPED);
+}
