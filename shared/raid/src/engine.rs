@@ -272,7 +272,7 @@ impl Raid {
             io.done(id, Completion::error(error));
             return false;
         }
-        if self.meta.in_use() {
+        if self.meta.in_use() && self.journal.is_begun() {
             return true;
         }
         self.meta.use_it();

@@ -49,6 +49,11 @@ pub(super) struct Journal {
     /// Where the log begins as all superblocks say, and as those say that are being written.
     pub tail: u64,
     pub said: u64,
+    /// The members that are to have flushed before that is written, and whether it lies further on then.
+    watched: u64,
+    moves: bool,
+    /// The superblocks say where the log of this life begins: what is logged now is replayed.
+    begun: bool,
     /// The last meta block.
     pub last: u64,
     /// What is logged and not written, oldest first.
@@ -79,10 +84,9 @@ impl Journal {
         self.log.between(self.tail, self.head)
     }
 
-    /// The superblocks that are made ready now say where it begins.
-    pub fn snapshot(&mut self) -> u64 {
-        self.said = self.oldest();
-        self.said
+    /// Whether what is logged now is found after a restart; so it is where there is no journal.
+    pub fn is_begun(&self) -> bool {
+        !self.there || self.begun
     }
 }
 
@@ -288,9 +292,32 @@ impl Raid {
         self.journal_on(io);
     }
 
+    /// Superblocks are about to be made ready, which give devices the `same` roles as those before. Only such say that the log
+    /// begins later: a member that fails may be there again after a restart, and is taken for good where some superblocks do
+    /// not know yet. It gets then what was logged when it failed.
+    pub(super) fn journal_snapshot(&mut self, same: bool) {
+        let journal = &mut self.journal;
+        (journal.moves, journal.watched) = (same, self.members.used());
+        journal.said = if same { journal.oldest() } else { journal.tail };
+        self.members.journal.iter_mut().for_each(|own| own.said = Some(journal.said));
+    }
+
+    /// What these members had cached is durable. Where one of those that were asked is missing, the log begins where it did.
+    pub(super) fn journal_flushed(&mut self, members: u64) {
+        if self.journal.watched & !members != 0 {
+            (self.journal.moves, self.journal.said) = (false, self.journal.tail);
+            let tail = self.journal.tail;
+            self.members.journal.iter_mut().for_each(|own| own.said = Some(tail));
+        }
+    }
+
     /// Superblocks are written: where the log begins is known after a restart.
     pub(super) fn journal_said(&mut self, io: &mut Io<'_, Ctx>) {
         self.journal.tail = self.journal.said;
+        self.journal.begun |= core::mem::take(&mut self.journal.moves);
+        if !self.journal.is_begun() && !self.meta.owes() {
+            self.meta.wants();
+        }
         self.journal_on(io);
     }
 

@@ -267,13 +267,13 @@ impl Raid {
             meta.forget_all_but(|port| members.role_of(port).is_some());
         }
         (meta.writes_use, meta.writes_sync) = (meta.wants_use, meta.sync);
+        let same = meta.writes_roles == meta.roles;
         meta.writes_roles.clone_from(&meta.roles);
         meta.writes_whole = self.members.whole;
-        self.members.snapshot();
-        let tail = self.journal.snapshot();
-        self.members.journal.iter_mut().for_each(|journal| journal.said = Some(tail));
         // From now on some of them may say that it is not.
         meta.in_use &= meta.writes_use;
+        self.members.snapshot();
+        self.journal_snapshot(same);
         self.enter(Phase::Before, io);
     }
 
@@ -290,6 +290,9 @@ impl Raid {
             Phase::After => each(all).filter(|role| caches(role, true)).map(bit).sum(),
             Phase::Idle => return self.pass_ended(io),
         };
+        if phase == Phase::Write {
+            self.journal_flushed(all);
+        }
         (self.meta.phase, self.meta.todo, self.meta.out) = (phase, todo, 0);
         for child in 0..8 {
             self.write_next(child, io);

@@ -158,6 +158,8 @@ pub struct Disks {
     pub left: Option<u64>,
     /// Requests that were performed.
     pub performed: u64,
+    /// They take no writes that are durable at once.
+    pub plain: bool,
 }
 
 impl Disks {
@@ -190,7 +192,7 @@ impl Lowers for Disks {
         let block = BlockSize::from_shift(9 + self.scale).unwrap();
         let capacity = if disk.dead { 0 } else { (disk.durable.len() as u64 / 512) >> self.scale };
         let volatile_cache = disk.cached.is_some();
-        let rest = Limits { atomic_blocks: 1, fua: true, write_zeroes: true, ..Limits::default() };
+        let rest = Limits { atomic_blocks: 1, fua: !self.plain, write_zeroes: true, ..Limits::default() };
         Some(Limits { block, physical: block, capacity, volatile_cache, ..rest })
     }
     fn submit(&mut self, port: u8, submission: Submission) {

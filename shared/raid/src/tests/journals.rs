@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 //! RAID 4, 5 and 6 with a write journal: whatever the power does to them, with members missing or not.
+use super::image::{Images, pattern};
 use super::life::Life;
 use super::rig::{Rig, create, new};
 use crate::create::{Device, New};
+use crate::journal::{BLOCK_BYTES, Item, Log};
 use crate::wire::feature;
 use crate::{Kind, Role, Uuid};
 use orion_block::Op;
 use std::vec::Vec;
 
 /// Level, layout, chunk, members, and sectors of the journal's data.
-const CASES: [(i32, u32, u32, usize, u64); 5] =
+type Case = (i32, u32, u32, usize, u64);
+
+const CASES: [Case; 5] =
     [(4, 0, 8, 3, 128), (5, 2, 16, 4, 1024), (5, 0, 32, 5, 700), (6, 2, 8, 4, 168), (6, 10, 32, 6, 4096)];
 
-/// Images of an array with a journal, which is the last.
-fn images(new: &New<'_>, sizes: &[u64], journal: u64) -> Vec<Vec<u8>> {
-    let mut images = create(new, sizes, 0);
+/// Images of an array with a journal, which is the last, behind the spares.
+fn images(new: &New<'_>, sizes: &[u64], spares: usize, journal: u64) -> Vec<Vec<u8>> {
+    let mut images = create(new, sizes, spares);
     let mut supers: Vec<_> = images.iter().map(|image| super::image::found(image).unwrap().unwrap()).collect();
     let sectors = 64 + journal;
     let device = Device { sectors, uuid: Uuid([0x77; 16]), spare: false, missing: false };
@@ -31,13 +35,19 @@ fn images(new: &New<'_>, sizes: &[u64], journal: u64) -> Vec<Vec<u8>> {
     images
 }
 
-fn rig(case: (i32, u32, u32, usize, u64), cache: bool, seed: u64) -> Rig {
-    let (level, layout, chunk, members, journal) = case;
-    let images = images(&new(level, layout, chunk), &std::vec![64 + 96; members], journal);
-    Rig::over(images, 0, cache, seed)
+fn rig(case: Case, cache: bool, seed: u64) -> Rig {
+    rig_with(case, 0, cache, seed)
 }
 
-fn life(case: (i32, u32, u32, usize, u64), seed: u64) -> Life {
+fn rig_with(case: Case, spares: usize, cache: bool, seed: u64) -> Rig {
+    let (level, layout, chunk, members, journal) = case;
+    let images = images(&new(level, layout, chunk), &std::vec![64 + 96; members + spares], spares, journal);
+    let mut rig = Rig::over(images, 0, cache, seed);
+    rig.disks.plain = seed.is_multiple_of(3);
+    rig
+}
+
+fn life(case: Case, seed: u64) -> Life {
     Life::new(rig(case, !seed.is_multiple_of(4), seed), seed * 31)
 }
 
@@ -146,4 +156,167 @@ fn a_journal_that_is_gone_is_missed() {
         rig.step();
     }
     assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::NoJournal));
+}
+
+#[test]
+fn a_member_that_comes_back_with_the_power_holds_what_was_logged() {
+    for case in CASES {
+        for seed in 0..48 {
+            let mut life = life(case, seed);
+            life.live(20);
+            life.drain();
+            let (before, after) = (life.numbers.below(40), life.numbers.below(60));
+            life.crash_with_return(before, after, seed as usize % case.3);
+            life.live(20);
+            life.ends();
+        }
+    }
+}
+
+#[test]
+fn a_spare_is_filled_while_the_power_goes() {
+    for case in CASES {
+        for seed in 0..12u64 {
+            let rig = rig_with(case, 1, !seed.is_multiple_of(4), seed);
+            let mut life = Life::new(rig, seed * 31);
+            life.live(20);
+            life.rig.kill(seed as usize % case.3);
+            for _ in 0..3 {
+                life.live(20);
+                let after = life.numbers.below(160);
+                life.crash(after);
+            }
+            life.live(20);
+            let rig = life.ends();
+            assert_eq!(rig.node.layer().missing().count(), 0);
+        }
+    }
+}
+
+/// All sectors of an array in use.
+fn content(rig: &mut Rig) -> Vec<u8> {
+    let sectors = rig.sectors();
+    let mut all = Vec::new();
+    for at in (0..sectors).step_by(32) {
+        let count = 32.min(sectors - at);
+        assert!(rig.ask(Op::Read, at, count, 0).status.is_ok(), "sector {at}");
+        all.extend(rig.get(0, count as usize * 512));
+    }
+    all
+}
+
+/// Has every member hold zeroes where it has data; the journal is the last image.
+fn forget(images: &mut [Vec<u8>], first: usize) {
+    let members = images.len() - 1;
+    images[..members].iter_mut().for_each(|image| image[first * 512..].fill(0));
+}
+
+#[test]
+fn journals_of_linux_are_replayed() {
+    for (name, cached) in [("raid5-journal", false), ("raid6-cached", true), ("raid4-cached", true)] {
+        let golden = Images::golden(name);
+        let expected = pattern(0..golden.sectors);
+        for forgets in [false, true] {
+            let mut images = golden.members.clone();
+            if forgets {
+                forget(&mut images, 32);
+            }
+            let mut rig = Rig::over(images, 0, true, 1);
+            assert!(content(rig.start()) == expected, "{name}");
+            rig.settle();
+            rig.check(false);
+            assert_eq!(rig.node.layer().mismatches(), 0, "{name}");
+            rig.crash();
+            assert!(content(rig.start()) == expected, "{name}: once more");
+        }
+        for gone in 0..golden.members.len() - 1 {
+            let mut rig = Rig::over(golden.without(&[gone]).members, 0, true, 1);
+            if cached {
+                (0..1000).for_each(|_| drop(rig.step()));
+                assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::JournalCached), "{name}");
+            } else {
+                assert!(content(rig.start()) == expected, "{name} without {gone}");
+            }
+        }
+        // What is missing is the journal.
+        let mut rig = Rig::over(golden.without(&[golden.members.len() - 1]).members, 0, true, 1);
+        (0..1000).for_each(|_| drop(rig.step()));
+        assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::NoJournal), "{name}");
+    }
+}
+
+/// The sectors of the journal's data at which its meta blocks are, and those of all that belongs to each.
+fn chain(image: &[u8]) -> Vec<(usize, usize)> {
+    let own = super::image::found(image).unwrap().unwrap();
+    let log = Log::new(own.set, own.data_size, if own.level == 6 { 2 } else { 1 });
+    let (mut at, mut seq, mut all) = (own.recovery.unwrap(), None, Vec::new());
+    loop {
+        let from = (own.data_offset + at) as usize * 512;
+        let block: [u8; BLOCK_BYTES] = image[from..from + BLOCK_BYTES].try_into().unwrap();
+        let Some(meta) = log.parse(&block, at, seq) else { return all };
+        all.push((at as usize, 8 * (1 + meta.blocks() as usize)));
+        (at, seq) = (log.behind(at, 8 * (1 + meta.blocks())), Some(meta.seq + 1));
+    }
+}
+
+#[test]
+fn a_log_ends_at_the_first_block_that_is_not_what_was_logged() {
+    for name in ["raid5-journal", "raid6-cached"] {
+        let mut images = Images::golden(name).members;
+        forget(&mut images, 32);
+        let journal = images.len() - 1;
+        let chain = chain(&images[journal]);
+        assert!(chain.len() > 5, "{chain:?}");
+        // The first is empty. Some of the rest: each takes a moment.
+        for (nth, (at, sectors)) in chain.iter().enumerate().skip(1).step_by(4) {
+            let damaged = |byte: usize| {
+                let mut images = images.clone();
+                images[journal][32 * 512 + byte] ^= 4;
+                content(Rig::over(images, 0, true, 1).start())
+            };
+            let ends = damaged(at * 512);
+            let numbers = crate::tests::rig::Numbers(nth as u64).below(*sectors as u64 * 512) as usize;
+            for byte in [4, 12, 40, sectors * 512 - 1, numbers] {
+                // Behind what a meta block says it is checked too.
+                assert!(damaged(at * 512 + byte) == ends, "{name}: byte {byte} of block {nth}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_without_a_beginning_has_parity_put_in_sync_or_the_array_refused() {
+    let golden = Images::golden("raid5-journal");
+    let mut images = golden.members.clone();
+    let journal = images.len() - 1;
+    let tail = super::image::found(&images[journal]).unwrap().unwrap().recovery.unwrap() as usize;
+    images[journal][(32 + tail) * 512] ^= 1;
+    let mut rig = Rig::over(images.clone(), 0, false, 1);
+    rig.start();
+    assert!(rig.node.layer().progress().is_some() || rig.node.layer().is_settled() || rig.run(20));
+    rig.settle();
+    rig.check(false);
+    assert_eq!(rig.node.layer().mismatches(), 0);
+    images.remove(0);
+    let mut rig = Rig::over(images, 0, false, 1);
+    (0..1000).for_each(|_| drop(rig.step()));
+    assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::Dirty));
+}
+
+#[test]
+fn meta_blocks_come_back_as_they_went() {
+    let log = Log::new(Uuid([3; 16]), 1001, 2);
+    assert_eq!(log.sectors, 1000);
+    let items = [Item::Data(8, 1), Item::P(16, 2), Item::Q(16, 3), Item::Written(24), Item::Data(32, 4)];
+    let mut maker = crate::journal::Maker::new(&log, 40, 7);
+    assert!(items.iter().all(|item| maker.add(*item)));
+    let bytes = maker.finish(&log);
+    let meta = log.parse(&bytes, 40, Some(7)).unwrap();
+    let mut found = Vec::new();
+    assert!(meta.walk(|item| found.push(item)) && found == items && meta.blocks() == 4);
+    for (at, seq) in [(48, None), (40, Some(8))] {
+        assert!(log.parse(&bytes, at, seq).is_none());
+    }
+    assert!(Log::new(Uuid([4; 16]), 1001, 2).parse(&bytes, 40, None).is_none());
+    assert_eq!((log.behind(992, 8), log.between(992, 8), log.first(1000), log.first(9)), (0, 16, 0, 0));
 }

@@ -223,6 +223,23 @@ impl Life {
         self.look();
     }
 
+    /// A member is gone and the power goes soon after; when it is back, so is the member.
+    pub fn crash_with_return(&mut self, before: u64, after: u64, port: usize) {
+        self.live(12);
+        self.rig.disks.left = Some(before);
+        self.rig.run(50);
+        self.rig.disks.left = Some(after);
+        self.rig.kill(port);
+        self.live(12);
+        self.rig.run(50);
+        self.take();
+        self.rig.crash();
+        self.rig.disks.disks[port].dead = false;
+        self.out.clear();
+        self.rig.start();
+        self.look();
+    }
+
     /// Reads everything, twice: what is found is legal, and stays.
     fn look(&mut self) {
         let sectors = self.model.durable.len() as u64;

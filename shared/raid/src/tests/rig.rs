@@ -49,8 +49,16 @@ impl Rig {
         let disk = |durable| Disk { durable, cached: cache.then(BTreeMap::new), ..Disk::default() };
         let disks = images.into_iter().map(disk).collect();
         let numbers = Numbers(seed);
-        let disks =
-            Disks { disks, scale, pending: vec![], answers: VecDeque::new(), numbers, left: None, performed: 0 };
+        let disks = Disks {
+            disks,
+            scale,
+            pending: vec![],
+            answers: VecDeque::new(),
+            numbers,
+            left: None,
+            performed: 0,
+            plain: false,
+        };
         let ram = Ram(Rc::new(RefCell::new([vec![0; 1 << 20], vec![0x77; 4096 + WORK_BYTES]])));
         let node = std::boxed::Box::new(Node::new(Raid::new(None, WORK), 1));
         Self { node, disks, top: Top::default(), ram, now: 0 }

@@ -4,8 +4,9 @@
 //! An input is: whether checksums are mended, then devices: the sector of the superblock and the device's sectors (8 bytes each), a
 //! length (2 bytes), and so many bytes of a superblock, after which it has zeroes.
 use super::Input;
+use orion_raid::journal::{BLOCK_BYTES, Log, Maker};
 use orion_raid::wire::{HEAD_BYTES, SUM_AT, SUPER_BYTES, sum};
-use orion_raid::{Array, BadBlocks, Bitmap, Kind, Read, Super, assemble};
+use orion_raid::{Array, BadBlocks, Bitmap, Kind, Read, Super, Uuid, assemble};
 
 /// Devices of one input at most.
 const DEVICES: usize = 12;
@@ -53,6 +54,7 @@ pub fn raid(bytes: &[u8]) {
         if mended {
             mend(&mut block);
         }
+        journal(&block, sector, sectors);
         let _ = (Bitmap::parse(&block), BadBlocks::parse(&block, block[0]));
         if let Some(Ok(found)) = Super::parse(&block, sector, sectors) {
             again(&found, sectors);
@@ -63,6 +65,34 @@ pub fn raid(bytes: &[u8]) {
         match Array::assemble(&supers, set) {
             Ok(array) => whole(&array, &supers),
             Err(error) => assert!(!error.named(&["a", "b"]).to_string().is_empty()),
+        }
+    }
+}
+
+/// Takes the block for a meta block of a write journal, its head made right, and makes it once more of what it says.
+fn journal(block: &[u8], at: u64, sectors: u64) {
+    let mut bytes: [u8; BLOCK_BYTES] = block.try_into().expect("a block");
+    for parities in [1, 2] {
+        let log = Log::new(Uuid([1; 16]), sectors, parities);
+        bytes[..4].copy_from_slice(&0x6433_c509u32.to_le_bytes());
+        bytes[4..12].copy_from_slice(&[0, 0, 0, 0, 1, 0, 0, 0]);
+        bytes[24..32].copy_from_slice(&at.to_le_bytes());
+        let sum = log.sum(&bytes);
+        bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+        let Some(meta) = log.parse(&bytes, at, None) else { continue };
+        assert!(meta.blocks() * 8 < sectors, "more than the log holds");
+        let (mut maker, mut items) = (Maker::new(&log, at, meta.seq), Vec::new());
+        let mut fits = true;
+        assert!(meta.walk(|item| {
+            fits &= maker.add(item);
+            items.push(item);
+        }));
+        let again = maker.finish(&log);
+        let mut found = Vec::new();
+        // Sectors that are written are said one by one here, which takes more room.
+        if fits {
+            assert!(log.parse(&again, at, Some(meta.seq)).is_some_and(|meta| meta.walk(|item| found.push(item))));
+            assert_eq!(found, items);
         }
     }
 }
