@@ -133,7 +133,7 @@ fn partition(root: Node<'_, '_>, node: Node<'_, '_>) -> Option<String> {
 
 /// Whether a volume is made of several devices.
 fn joins(volume: Node<'_, '_>) -> bool {
-    volume.children().any(|child| child.tag_name().name() == "raid")
+    volume.children().any(|child| ["raid", "multipath"].contains(&child.tag_name().name()))
 }
 
 /// What each volume that is made of several devices is made of, disks or other such volumes, from the text of a `system.xml`:

@@ -20,6 +20,7 @@ use orion_demo::{Demo, Reader};
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
+use orion_multipath_pd::MultipathPd;
 use orion_nvme_pd::NvmePd;
 use orion_pd::{ChannelSet, Config, InitError, Instant, ProtectionDomain, Verdict};
 use orion_raid_pd::RaidPd;
@@ -203,6 +204,7 @@ impl Machine {
             "virtio-blk-gpt" => boxed::<VirtioBlkGpt<SimWorld>>(world)?,
             "gpt" => boxed::<GptPd>(world)?,
             "raid" => boxed::<RaidPd>(world)?,
+            "multipath" => boxed::<MultipathPd>(world)?,
             "auditor" => boxed::<Auditor>(world)?,
             "demo" => boxed::<Demo>(world)?,
             "reader" => boxed::<Reader>(world)?,
@@ -230,7 +232,7 @@ impl Machine {
     pub fn mortals(&self) -> impl Iterator<Item = (usize, Event)> {
         let event = |program: &str| match program {
             "virtio-blk" | "virtio-blk-gpt" | "nvme" | "ahci" | "virtio-scsi" | "am53c974" => Some(Event::DriverDied),
-            "gpt" | "raid" => Some(Event::LayerDied),
+            "gpt" | "raid" | "multipath" => Some(Event::LayerDied),
             "gatekeeper" => Some(Event::GatekeeperDied),
             "client" => Some(Event::ClientDied),
             _ => None,

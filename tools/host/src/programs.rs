@@ -9,6 +9,7 @@ use orion_export::Export;
 use orion_gatekeeper::GatekeeperPd;
 use orion_gpt_pd::GptPd;
 use orion_manager::OnSockets;
+use orion_multipath_pd::MultipathPd;
 use orion_nvme_pd::NvmePd;
 use orion_pd::{ProtectionDomain, Verdict};
 use orion_raid_pd::RaidPd;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Program> {
         Program::new::<VirtioBlkGpt<HostWorld>>("virtio-blk-gpt", Role::Service),
         Program::new::<GptPd>("gpt", Role::Service),
         Program::new::<RaidPd>("raid", Role::Service),
+        Program::new::<MultipathPd>("multipath", Role::Service),
         Program::new::<Auditor>("auditor", Role::Client),
         Program::new::<Demo>("demo", Role::Job),
         Program::new::<Reader>("reader", Role::Job),

@@ -23,11 +23,16 @@ impl Live {
 
     /// So, on this disk, which is called `d0`.
     fn on(name: &str, disk: &str, manager: &str) -> Self {
+        Self::of(name, disk, "<orion:on disk=\"d0\"/>", manager)
+    }
+
+    /// So, with these disks, and a volume on this.
+    fn of(name: &str, disk: &str, on: &str, manager: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("orion-live-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let xml = format!(
             "<system xmlns:orion=\"urn:orion-storage:1\">{disk}\
-             <orion:volume name=\"vault\"><orion:on disk=\"d0\"/></orion:volume>{manager}</system>"
+             <orion:volume name=\"vault\">{on}</orion:volume>{manager}</system>"
         );
         std::fs::write(folder.join("system.xml"), xml).unwrap();
         let mut orion = Command::new(ORION);
@@ -170,6 +175,36 @@ fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
     let said = live.refused(&["ctl", "disk", "d0", "format", "confirm=d0"]);
     assert!(said.contains("may only look"), "{said}");
     assert!(!pattern(&live).contains("verification failed"));
+}
+
+/// Two controllers of one subsystem: while either has the disk, whoever reads and writes notices nothing.
+#[test]
+fn a_disk_behind_two_controllers_is_there_while_either_is() {
+    if missing() {
+        return;
+    }
+    let disks = "<orion:disk name=\"p0\" bus=\"nvme\"/><orion:disk name=\"p1\" bus=\"nvme\"/>";
+    let ways = "<orion:multipath><orion:on disk=\"p0\"/><orion:on disk=\"p1\"/></orion:multipath>";
+    let live = Live::of("multipath", disks, ways, "<orion:manager rights=\"admin\"/>");
+    let health: Value = serde_json::from_str(&live.done(&["health", "--json"])).unwrap();
+    let identity = |at: usize| health["disks"][at]["identity"].as_str().unwrap().to_owned();
+    assert!(!identity(0).is_empty() && identity(0) == identity(1), "{health:#}");
+    let served = |live: &Live, pd: &str| self::pd(&live.status(), pd)["counters"]["requests"].as_u64().unwrap();
+    let moved = |live: &Live, pd: &str| {
+        let before = served(live, pd);
+        assert!(live.writes() && live.reads());
+        served(live, pd) > before
+    };
+    assert!(moved(&live, "blk_p0") && !moved(&live, "blk_p1"), "the first of equals is taken");
+    live.done(&["ctl", "disk", "p0", "detach", "1"]);
+    assert!(moved(&live, "blk_p1"));
+    live.done(&["ctl", "disk", "p0", "attach", "1"]);
+    live.done(&["ctl", "disk", "p1", "detach", "1"]);
+    assert!(moved(&live, "blk_p0"), "what came back is used again");
+    live.done(&["ctl", "disk", "p0", "detach", "1"]);
+    assert!(!live.reads(), "without any way");
+    live.done(&["ctl", "disk", "p1", "attach", "1"]);
+    assert!(moved(&live, "blk_p1"));
 }
 
 /// A namespace of zones, from the command line to QEMU's controller.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 mod controllers;
 mod layers;
 mod sddf;
+mod ways;
 
 /// Priority of the clock.
 pub const TICK_PRIORITY: u8 = 254;
@@ -41,7 +42,7 @@ pub fn nothing(system: &System, problems: &mut Problems) {
 /// PD names that `orion` gives itself.
 const RESERVED: &[&str] = &["gatekeeper", AUDITOR, "tick", "serial", "supervisor", "manager", "monitor"];
 /// Beginnings of such names.
-const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "raid_", "export_"];
+const RESERVED_PREFIXES: &[&str] = &["blk_", "part_", "raid_", "multipath_", "export_"];
 /// Rights that change a disk: write, discard, zero.
 pub const MODIFYING: u16 = 2 | 8 | 16;
 
@@ -151,6 +152,7 @@ fn volumes(system: &System, problems: &mut Problems) {
         }
     }
     layers::check(system, problems);
+    ways::check(system, problems);
     let joined = system.joined().map(|(volume, _)| &volume.name);
     for base in system.disks.iter().map(|disk| &disk.name).chain(joined) {
         partitions(base, system, problems);

@@ -291,6 +291,8 @@ pub enum Joining {
     /// They hold an array of Linux's RAID: `uuid=...` or `name=...`, as [`orion_raid::Select`] reads it; `None`: the one that they
     /// hold.
     Raid(Option<String>),
+    /// They are ways to one disk.
+    Multipath,
 }
 
 impl Joining {
@@ -298,6 +300,7 @@ impl Joining {
     pub fn program(&self) -> &'static str {
         match self {
             Self::Raid(_) => "raid",
+            Self::Multipath => "multipath",
         }
     }
 
@@ -305,6 +308,7 @@ impl Joining {
     pub fn noun(&self) -> &'static str {
         match self {
             Self::Raid(_) => "array",
+            Self::Multipath => "multipath",
         }
     }
 }

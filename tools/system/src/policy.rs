@@ -84,7 +84,7 @@ fn unique(system: &System, problems: &mut Problems) {
 
 fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
     let name = read::name(element, MAX_NAME, problems);
-    let layers = ["on", "partition", "raid"];
+    let layers = ["on", "partition", "raid", "multipath"];
     let mut below = element.children.iter().filter(|child| child.ours && layers.contains(&&*child.name));
     let empty = |name: &str| Volume { name: name.to_owned(), at: element.at, on: None, partition: None, joined: None };
     let Some(on) = below.next() else {
@@ -101,6 +101,7 @@ fn volume(element: &Element, problems: &mut Problems) -> Option<Volume> {
     match on.name.as_str() {
         "on" => on_one = target(on, problems),
         "raid" => joined = joined::raid(on, problems),
+        "multipath" => joined = Some(joined::multipath(on, problems)),
         _ => (on_one, part) = partition(on, problems),
     }
     Some(Volume { on: on_one, partition: part, joined, ..empty(name?) })

@@ -5,8 +5,8 @@ use super::clients::{Client, GATEKEEPER, data_name, setting};
 use super::disks::driver_name;
 use super::partitions::layer_name;
 use crate::check::LAYER_PRIORITY;
-use crate::model::{Disk, Joined, Joining, Volume};
-use crate::plan::RegionKind;
+use crate::model::{Disk, Joined, Joining, Target, Volume};
+use crate::plan::{RegionKind, Way};
 use crate::stack::Source;
 use orion_pd::config::{NONE, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,7 @@ impl Build<'_> {
                     part.pd.stack = Some(2 * STACK);
                     part.blob.settings.extend(select.iter().map(|select| setting(&format!("array {select}"), 0)));
                 }
+                Joining::Multipath => self.name_data(&pd, &disks, clients),
             }
         }
     }
@@ -73,6 +74,14 @@ impl Build<'_> {
             let bus = self.regions.get(&region).and_then(|region| region.bus).unwrap_or(0);
             let vaddr = self.map(pd, &region, true);
             self.name_region(pd, &region, vaddr, bus);
+        }
+    }
+
+    /// The disks are ways to one, the first's.
+    fn are_ways(&mut self, volume: &str, joined: &Joined) {
+        let Some(first) = joined.members.first().map(Target::name) else { return };
+        for disk in self.disks.iter_mut().filter(|disk| joined.members.iter().any(|way| way.name() == disk.name)) {
+            disk.way = Some(Way { volume: volume.to_owned(), first: first.to_owned() });
         }
     }
 
@@ -91,6 +100,7 @@ impl Build<'_> {
             let disks: Vec<&Disk> = disks.collect();
             match &joined.kind {
                 Joining::Raid(_) => self.work(&pd, &disks, &servers),
+                Joining::Multipath => self.are_ways(&volume.name, joined),
             }
             let with_own: Vec<&str> = servers.iter().map(String::as_str).chain([pd.as_str()]).collect();
             if !self.partitions_of_joined(&volume.name, &pd, (&disks, &with_own), clients) {

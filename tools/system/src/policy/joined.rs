@@ -4,6 +4,7 @@ use super::target;
 use crate::element::{Attribute, Element};
 use crate::model::{Joined, Joining, Target};
 use crate::problem::Problems;
+use orion_multipath::PATHS_MAX;
 use orion_raid::engine::PORTS_MAX;
 
 /// An array: which it is, and on which devices its members are looked for.
@@ -23,6 +24,12 @@ pub fn raid(element: &Element, problems: &mut Problems) -> Option<Joined> {
         problems.add(way.at, format!("{}={:?} names no array", way.name, way.value), remedy);
     }
     Some(Joined { at: element.at, kind: Joining::Raid(select.map(|(_, select)| select)), members })
+}
+
+/// Ways to one disk.
+pub fn multipath(element: &Element, problems: &mut Problems) -> Joined {
+    let members = members(element, "a multipath", PATHS_MAX, problems);
+    Joined { at: element.at, kind: Joining::Multipath, members }
 }
 
 /// What `<orion:on>` in the element names; `noun` is what it makes of that.
