@@ -42,6 +42,11 @@ impl Payload for Mapped {
         self.at(to).is_some_and(|(window, offset)| window.copy_in(offset, from))
     }
 
+    fn copy(&mut self, from: Buf, to: Buf, len: usize) -> bool {
+        let Some(((own, at), (other, to))) = self.at(from).zip(self.at(to)) else { return false };
+        own.copy_to(at, other, to, len)
+    }
+
     fn lend(&mut self, at: Buf, len: usize, f: &mut dyn FnMut(&mut [u8])) -> bool {
         // Clients' data are shared with the clients.
         let own = self.regions.get_mut(usize::from(at.region.0)).filter(|_| at.region == self.work);

@@ -126,6 +126,17 @@ impl Window {
         true
     }
 
+    /// Copies bytes of this window into another one, each read once; whether they lay within both (if not, nothing is copied).
+    pub fn copy_to(&self, offset: usize, other: &Self, to: usize, len: usize) -> bool {
+        if !self.contains(offset, len) || !other.contains(to, len) {
+            return false;
+        }
+        // SAFETY: the ranges lie in their windows, and no reference to them exists. Where they overlap, nothing but bytes of them
+        // comes of it.
+        unsafe { copy(self.base.as_ptr().add(offset), other.base.as_ptr().add(to), len) };
+        true
+    }
+
     /// Lends bytes of a window that no peer maps; `None` where they do not lie within it. A device that writes here though it was
     /// not asked to changes these bytes, and what is computed from them: nothing may depend on them but data.
     pub fn lend(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
@@ -164,7 +175,7 @@ unsafe impl<const N: usize> Bits for [u64; N] {}
 /// alike, so that no load is repeated or invented.
 ///
 /// # Safety
-/// Both ranges must be mapped, and must not overlap.
+/// Both ranges must be mapped.
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     let mut done = 0;
     if from.addr() % 8 == to.addr() % 8 {
@@ -172,15 +183,39 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
         // SAFETY: `head` bytes, then whole words up to `len`, lie within the ranges the caller vouched for.
         unsafe {
             copy_bytes(from, to, head);
-            done = head;
-            while done + 8 <= len {
-                to.add(done).cast::<u64>().write_volatile(from.add(done).cast::<u64>().read_volatile());
-                done += 8;
-            }
+            done = head + copy_words(from.add(head).cast(), to.add(head).cast(), (len - head) / 8);
         }
     }
     // SAFETY: the rest lies within the ranges the caller vouched for.
     unsafe { copy_bytes(from.add(done), to.add(done), len - done) };
+}
+
+/// Copies so many aligned words; the bytes of these.
+///
+/// # Safety
+/// As [`copy`].
+unsafe fn copy_words(from: *const u64, to: *mut u64, words: usize) -> usize {
+    // The processor's own way is the fastest, but takes a while to begin. What it reads and writes, each once, the compiler cannot
+    // know, as with volatile words.
+    #[cfg(target_arch = "x86_64")]
+    if words >= 32 {
+        // SAFETY: the words lie within the ranges the caller vouched for; the direction flag is clear, as everywhere.
+        unsafe {
+            core::arch::asm!(
+                "rep movsq",
+                inout("rcx") words => _,
+                inout("rsi") from => _,
+                inout("rdi") to => _,
+                options(nostack, preserves_flags),
+            );
+        }
+        return words * 8;
+    }
+    for i in 0..words {
+        // SAFETY: `i` is below `words`.
+        unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+    words * 8
 }
 
 /// # Safety
@@ -189,5 +224,38 @@ unsafe fn copy_bytes(from: *const u8, to: *mut u8, len: usize) {
     for i in 0..len {
         // SAFETY: `i` is below `len`.
         unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn any_bytes_are_copied_in_out_and_across_and_none_beside_them() {
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(2048).collect();
+        let [mut one, mut other] = [[0u64; 256]; 2];
+        let window = |words: &mut [u64; 256]| {
+            // SAFETY: the arrays outlive the windows, and are used through them only.
+            unsafe { Window::new(NonNull::from(words).cast(), 2048) }
+        };
+        let (one, mut other) = (window(&mut one), window(&mut other));
+        assert!(one.copy_in(0, &bytes));
+        for (from, to) in (0..9).flat_map(|from| (0..9).map(move |to| (from, to))) {
+            for len in [0, 1, 7, 8, 9, 255, 256, 264, 270, 1000, 2000] {
+                assert!(other.copy_in(0, &[0; 2048]));
+                assert!(one.copy_to(from, &other, to, len));
+                let mut found = [0; 2048];
+                assert!(other.copy_out(0, &mut found));
+                assert_eq!(found[to..to + len], bytes[from..from + len], "{from} {to} {len}");
+                let beside = found[..to].iter().chain(&found[to + len..]);
+                assert!(beside.copied().all(|byte| byte == 0), "{from} {to} {len}");
+                assert_eq!(other.lend(to, len).unwrap(), &bytes[from..from + len]);
+            }
+        }
+        for (from, to, len) in [(2048, 0, 1), (0, 2048, 1), (0, 0, 2049), (usize::MAX, 0, 2), (0, usize::MAX, 2)] {
+            assert!(!one.copy_to(from, &other, to, len));
+        }
     }
 }
