@@ -9,6 +9,11 @@ use orion_raid::{Uuid, Version};
 
 /// Disks of so many sectors, with the superblocks of a new array on them.
 fn members(level: i32, layout: u32, chunk: u32, sizes: &[u64]) -> Vec<Vec<u8>> {
+    made(level, layout, chunk, sizes, None)
+}
+
+/// The same, with a write journal of so many sectors as the last.
+fn made(level: i32, layout: u32, chunk: u32, sizes: &[u64], journal: Option<u64>) -> Vec<Vec<u8>> {
     let new = New {
         version: Version::V12,
         set: Uuid([3; 16]),
@@ -25,7 +30,15 @@ fn members(level: i32, layout: u32, chunk: u32, sizes: &[u64]) -> Vec<Vec<u8>> {
     let devices: Vec<Device> = sizes.iter().map(device).collect();
     let mut images: Vec<Vec<u8>> =
         sizes.iter().map(|sectors| vec![0; usize::try_from(*sectors).unwrap() * 512]).collect();
-    for (image, made) in images.iter_mut().zip(new.supers(&devices).unwrap()) {
+    let mut supers: Vec<_> = new.supers(&devices).unwrap().collect();
+    if let Some(sectors) = journal {
+        let made = new.journal(&mut supers, &device(&sectors)).unwrap();
+        let mut image = vec![0; usize::try_from(sectors).unwrap() * 512];
+        image[64 * 512..72 * 512].copy_from_slice(&made.block);
+        supers.push(made.made);
+        images.push(image);
+    }
+    for (image, made) in images.iter_mut().zip(supers) {
         made.emit(&mut image[4096..8192]).unwrap();
     }
     images
@@ -70,6 +83,16 @@ fn raid_4_5_and_6() {
         holds(members(level, layout, 16, &vec![64 + 400; count]), BlockSize::B512);
     }
     holds(members(5, 2, 64, &[64 + 640; 4]), BlockSize::B4096);
+}
+
+#[test]
+fn a_write_journal() {
+    for (level, layout, block) in [(4, 0, BlockSize::B512), (5, 2, BlockSize::B4096), (6, 2, BlockSize::B512)] {
+        holds(made(level, layout, 16, &[64 + 400; 4], Some(64 + 400)), block);
+        let mut images = made(level, layout, 16, &[64 + 400; 5], Some(64 + 700));
+        images.remove(1);
+        holds(images, block);
+    }
 }
 
 #[test]

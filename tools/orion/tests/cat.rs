@@ -97,6 +97,28 @@ fn an_array_that_lacks_what_it_may_is_written_whole() {
 }
 
 #[test]
+fn write_journals_are_replayed_in_memory() {
+    for (name, spare) in [("raid5-journal", 1), ("raid6-cached", 2), ("raid4-cached", 1)] {
+        let (paths, sectors) = members(name, "journal");
+        let before: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+        for gone in 0..=spare {
+            for first in 0..paths.len() - 1 - gone {
+                let given = [&paths[..first], &paths[first + gone..]].concat();
+                let output = cat(&texts(&given));
+                assert!(output.status.success(), "{name}: {}", said(&output));
+                assert!(output.stdout == pattern(0..sectors), "{name} without {gone} from {first} on");
+            }
+        }
+        assert!(paths.iter().zip(&before).all(|(path, before)| fs::read(path).unwrap() == *before), "only read");
+        let output = cat(&texts(&paths[..paths.len() - 1]));
+        assert!(said(&output).contains("its write journal is missing"), "{}", said(&output));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let output = cat(&[&["--force"], &texts(&paths[..paths.len() - 1])[..]].concat());
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_stale_member_is_named_and_not_read() {
     let (paths, sectors) = members("raid5-stale", "stale");
     let output = cat(&texts(&paths));

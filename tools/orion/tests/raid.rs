@@ -70,6 +70,44 @@ fn an_array_is_made_filled_degraded_and_rebuilt_on_a_spare() {
 }
 
 #[test]
+fn a_journal_is_made_and_replayed() {
+    let all = images("journal", 5, 4);
+    let journal = format!("--write-journal={}", all[4]);
+    let create = ["raid", "create", "--level=6", "-n", "4", "--chunk=16", "--assume-clean"];
+    let (members, two) = (&all[..4], ["raid", "create", "--level=1", "-n", "4", &journal]);
+    refused(&two, members, "a write journal is for RAID 4, 5 and 6");
+    File::create(&all[4]).unwrap().set_len((1 << 20) + 65_536).unwrap();
+    refused(&[&create[..], &[&journal]].concat(), members, "a write journal of 128 sectors, and it needs");
+    File::create(&all[4]).unwrap().set_len(4 << 20).unwrap();
+    let said = orion(&create, members, b"").stderr;
+    assert!(String::from_utf8_lossy(&said).contains("this RAID 6 has the write hole"));
+    let made = orion(&[&create[..], &["--force", &journal]].concat(), members, b"");
+    assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+    let list = String::from_utf8(good(&["inspect"], &all[4..], b"")).unwrap();
+    assert!(list.contains("write journal of RAID 6") && list.contains("the log begins at sector 0"), "{list}");
+    let size = good(&["cat"], &all, b"").len();
+    let first = content(size, 1);
+    good(&["raid", "write"], &all, &first);
+    assert!(good(&["cat"], &all, b"") == first);
+    let mut cut = Vec::new();
+    for writes in [1, 30, 77, 150] {
+        // Nothing is written after that.
+        assert!(
+            !orion(&["raid", "write", "--cut", &writes.to_string()], &all, &content(size, writes)).status.success()
+        );
+        let found = good(&["cat"], &[&all[..1], &all[3..]].concat(), b"");
+        assert!(found == good(&["cat"], &all, b""), "after {writes}");
+        assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
+        assert!(found == good(&["cat"], &all, b""), "after {writes}, replayed");
+        cut.push(found);
+    }
+    assert!(cut[0] == first && cut[1] != cut[3]);
+    refused(&["raid", "write"], members, "its write journal is missing");
+    let list = String::from_utf8(good(&["cat", "--list"], &all, b"")).unwrap();
+    assert!(list.contains(&format!("{}: write journal", all[4])), "{list}");
+}
+
+#[test]
 fn what_cannot_be_made_or_used_is_refused() {
     let all = images("refused", 3, 4);
     refused(&["raid", "create", "--level=5", "-n", "4"], &all, "3 images are given for 4 devices");
