@@ -89,7 +89,7 @@ fn raid_4_5_and_6() {
 fn a_write_journal() {
     for (level, layout, block) in [(4, 0, BlockSize::B512), (5, 2, BlockSize::B4096), (6, 2, BlockSize::B512)] {
         holds(made(level, layout, 16, &[64 + 400; 4], Some(64 + 400)), block);
-        let mut images = made(level, layout, 16, &[64 + 400; 5], Some(64 + 700));
+        let mut images = made(level, layout, 16, &[64 + 400; 5], Some(64 + 704));
         images.remove(1);
         holds(images, block);
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Makes NAME's array with a write journal on /dev/vdc and up, the journal last, writes the pattern (/dev/vdb) to it, and takes the
+# Makes the array NAME with a write journal on /dev/vdc and up, the journal last, writes the pattern (/dev/vdb) to it, and takes the
 # power away before anything of the log is given back.
-name=$NAME; echo sectors
+name=$NAME
 case $name in
 raid5-journal) n=3; how="--level=5 --chunk=4"; mode=write-through ;;
 raid6-cached) n=4; how="--level=6 --chunk=4"; mode=write-back ;;

@@ -232,7 +232,7 @@ fn journals_of_linux_are_replayed() {
         for gone in 0..golden.members.len() - 1 {
             let mut rig = Rig::over(golden.without(&[gone]).members, 0, true, 1);
             if cached {
-                rig.run(1000);
+                rig.steps(1000);
                 assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::JournalCached), "{name}");
             } else {
                 assert!(content(rig.start()) == expected, "{name} without {gone}");
@@ -240,7 +240,7 @@ fn journals_of_linux_are_replayed() {
         }
         // What is missing is the journal.
         let mut rig = Rig::over(golden.without(&[golden.members.len() - 1]).members, 0, true, 1);
-        rig.run(1000);
+        rig.steps(1000);
         assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::NoJournal), "{name}");
     }
 }
@@ -299,7 +299,7 @@ fn a_log_without_a_beginning_has_parity_put_in_sync_or_the_array_refused() {
     assert_eq!(rig.node.layer().mismatches(), 0);
     images.remove(0);
     let mut rig = Rig::over(images, 0, false, 1);
-    rig.run(1000);
+    rig.steps(1000);
     assert_eq!(rig.node.layer().fault().map(|fault| fault.kind), Some(Kind::Dirty));
 }
 

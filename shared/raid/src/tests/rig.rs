@@ -79,6 +79,13 @@ impl Rig {
         true
     }
 
+    /// So many steps, whether anything moves or not.
+    pub fn steps(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.step();
+        }
+    }
+
     /// One step; whether anything moved.
     pub fn step(&mut self) -> bool {
         self.now += 1_000_000;
