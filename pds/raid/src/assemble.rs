@@ -12,6 +12,8 @@ use orion_region::Window;
 const WORK_REGION: &str = "work_region";
 /// With what the setting begins that says which array is meant.
 const ARRAY: &str = "array ";
+/// The setting that says which level it must have.
+const LEVEL: &str = "array_level";
 /// Most regions that requests may name.
 const REGIONS_MAX: usize = 64;
 
@@ -73,5 +75,9 @@ pub fn assemble<W: World>(world: &mut W) -> Result<(Raid, Mapped), InitError> {
     let mut named = config.settings.iter().filter_map(|setting| setting.key.as_str().strip_prefix(ARRAY));
     let select = named.find_map(Select::parse);
     let buf = Buf { region: RegionId(work), offset: 0 };
-    Ok((Raid::select(select, buf), Mapped { regions: mapped, work: RegionId(work) }))
+    let mut raid = Raid::select(select, buf);
+    if let Some(level) = config.setting(LEVEL).and_then(|level| i32::try_from(level.cast_signed()).ok()) {
+        raid.expect(level);
+    }
+    Ok((raid, Mapped { regions: mapped, work: RegionId(work) }))
 }

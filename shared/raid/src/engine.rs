@@ -160,6 +160,11 @@ impl Raid {
         raid
     }
 
+    /// Refuses an array of another level than this.
+    pub fn expect(&mut self, level: i32) {
+        self.find.level = Some(level);
+    }
+
     /// Serves also an array that lacks members and was not stopped cleanly, though parity, from which the missing follows, may be
     /// wrong where it was written last.
     pub fn force(&mut self) {

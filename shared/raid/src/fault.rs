@@ -118,6 +118,8 @@ pub enum Kind {
     Clustered,
     /// It lacks members, and was not stopped cleanly.
     Dirty,
+    /// It has this level, and is said to have another.
+    OtherLevel(i32),
     /// Devices of several arrays, and nothing that says which is meant.
     Several,
     /// The members' blocks are larger than what the array counts in.
@@ -223,6 +225,7 @@ impl fmt::Display for Kind {
                 f.write_str("the array was not stopped cleanly, so that parity, from which it follows, may be wrong")
             }
             Self::Lost => f.write_str("too many members lack it"),
+            Self::OtherLevel(n) => write!(f, "its level is {n}, and another is asked for"),
             Self::Several => f.write_str("the devices belong to several arrays"),
             Self::Blocks => f.write_str("the members' blocks are larger than what its data are aligned to"),
             Self::NoPpl => f.write_str("a partial parity log is for RAID 5, and needs 32 KiB before the data"),
@@ -281,6 +284,7 @@ impl Kind {
                 "--force reads it all the same; the last blocks that were written may be wrong"
             }
             Self::Lost => "give the images of the missing members too",
+            Self::OtherLevel(_) => "ask for the level that it has, or for none",
             Self::Several => "say which is meant by its UUID",
             Self::Blocks => "put its members on devices with smaller blocks",
             Self::NoPpl => "leave it out, or make the data offset larger",

@@ -151,6 +151,18 @@ pub fn joined(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     all
 }
 
+/// The PDs of arrays whose level has parity, or is not said: they compute with payload.
+pub fn computing(text: &str) -> BTreeSet<String> {
+    let document = Document::parse(text).unwrap();
+    let arrays = named(document.root_element(), "volume").filter(|volume| joins(*volume));
+    let level = |volume: Node<'_, '_>| {
+        let layer = volume.children().find(Node::is_element).unwrap();
+        layer.attribute("level").unwrap_or("5").to_owned()
+    };
+    let computing = arrays.filter(|volume| ["4", "5", "6"].contains(&&*level(*volume)));
+    computing.map(|volume| format!("raid_{}", value(volume, "name"))).collect()
+}
+
 /// The joined volumes over a disk, directly or through others, each with its layer's PD.
 pub fn over(text: &str, disk: &str) -> BTreeMap<String, String> {
     let joined = joined(text);

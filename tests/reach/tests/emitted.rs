@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! `orion reach` against the emitted text, for every good system and board, without an SDK.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use orion_reach_tests::emitted;
 use orion_reach_tests::emitted::{Grant, account, grants, joined, over, partitions, spaces};
 use orion_reach_tests::{Case, cases, claimed, default_cases, same};
 use orion_system::emit;
@@ -154,7 +155,7 @@ fn computing(text: &str, client: &str) -> BTreeSet<String> {
     let mut layers = BTreeSet::new();
     while let Some(name) = below.pop() {
         if let Some((pd, members)) = joined.get(&name) {
-            layers.extend(Some(pd).filter(|pd| pd.starts_with("raid_")).cloned());
+            layers.extend(Some(pd).filter(|pd| emitted::computing(text).contains(*pd)).cloned());
             below.extend(members.iter().cloned());
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `orion run`: its arguments, and what they mean.
+use crate::arrays;
 use crate::audit::AuditFile;
 use crate::disks::{self, DiskArg};
 use crate::events::Output;
@@ -163,7 +164,18 @@ impl RunArgs {
                 "--disk: `{name}` is another way to `{first}`; name the file of that: --disk {first}=FILE"
             ));
         }
-        plan.disks.iter().map(|disk| Ok((disk.name.clone(), disks::open(disk, arg(disk.file_of()))?))).collect()
+        let path = |name: &str| {
+            let disk = plan.disks.iter().find(|disk| disk.name == name);
+            let default = || disk.map_or_else(PathBuf::new, disks::default_file);
+            arg(disk.map_or(name, Disk::file_of)).map_or_else(default, |arg| arg.path.clone())
+        };
+        let members = plan.arrays.iter().map(|array| (array, array.disks.iter().map(|disk| path(disk))));
+        let members: Vec<(_, Vec<PathBuf>)> = members.map(|(array, paths)| (array, paths.collect())).collect();
+        let new: Vec<_> = members.iter().filter(|(_, paths)| paths.iter().all(|path| !path.exists())).collect();
+        let open = |disk: &Disk| Ok((disk.name.clone(), disks::open(disk, arg(disk.file_of()))?));
+        let images = plan.disks.iter().map(open).collect::<Result<_, String>>()?;
+        new.into_iter().try_for_each(|(array, paths)| arrays::make(array, paths))?;
+        Ok(images)
     }
 
     fn cpus(&self) -> Result<Cpus, String> {

@@ -2,6 +2,7 @@
 //! The host world: a system runs as Linux processes, one sandboxed process per protection domain, against QEMU's device
 //! models (docs/host-world.md).
 
+pub mod arrays;
 pub mod audit;
 mod bell;
 mod call;

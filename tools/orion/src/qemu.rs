@@ -115,7 +115,18 @@ impl Args {
             let known: Vec<_> = plan.disks.iter().map(|d| d.name.as_str()).collect();
             return Err(format!("--disk: there is no disk {unknown:?} in the system; it has: {}", known.join(", ")));
         }
-        plan.disks.iter().map(|disk| self.file(disk, directory)).collect()
+        let path = |disk: &Disk| {
+            let named = self.disk.iter().find(|(name, _)| *name == disk.name).map(|(_, path)| path.clone());
+            named.unwrap_or_else(|| directory.join(format!("{}.img", disk.file_of())))
+        };
+        let member = |name: &String| plan.disks.iter().find(|disk| disk.name == *name).map(path);
+        let members = plan.arrays.iter().map(|array| (array, array.disks.iter().filter_map(member)));
+        let members: Vec<(_, Vec<PathBuf>)> = members.map(|(array, paths)| (array, paths.collect())).collect();
+        let new: Vec<_> = members.iter().filter(|(_, paths)| paths.iter().all(|path| !path.exists())).collect();
+        let files: Result<Vec<File>, String> = plan.disks.iter().map(|disk| self.file(disk, directory)).collect();
+        let files = files?;
+        new.into_iter().try_for_each(|(array, paths)| orion_host::arrays::make(array, paths))?;
+        Ok(files)
     }
 
     fn file(&self, disk: &Disk, directory: &Path) -> Result<File, String> {

@@ -288,11 +288,26 @@ pub struct Joined {
 /// How devices are joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joining {
-    /// They hold an array of Linux's RAID: `uuid=...` or `name=...`, as [`orion_raid::Select`] reads it; `None`: the one that they
-    /// hold.
-    Raid(Option<String>),
+    /// They hold an array of Linux's RAID.
+    Raid(Raid),
     /// They are ways to one disk.
     Multipath,
+}
+
+/// Which array of Linux's RAID it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Raid {
+    /// `uuid=...` or `name=...`, as [`orion_raid::Select`] reads it; `None`: the one that the devices hold.
+    pub select: Option<String>,
+    /// The level that it must have, as superblocks number them; -1: linear.
+    pub level: Option<i32>,
+}
+
+impl Raid {
+    /// Whether its layer computes with payload.
+    pub fn computes(&self) -> bool {
+        self.level.is_none_or(|level| (4..=6).contains(&level))
+    }
 }
 
 impl Joining {

@@ -48,6 +48,8 @@ pub struct Plan {
     pub channels: Vec<Channel>,
     /// Disks.
     pub disks: Vec<Disk>,
+    /// What new files behind disks are made to hold.
+    pub arrays: Vec<NewArray>,
     /// The user's own Microkit elements below `<system>`, as written, without ours: what the emission passes through.
     pub own: Vec<Element>,
 }
@@ -226,6 +228,17 @@ impl Plan {
         }
         devices
     }
+}
+
+/// An array that files behind disks are to hold where all of them are new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewArray {
+    /// Its name.
+    pub name: String,
+    /// Its level, as superblocks number them.
+    pub level: i32,
+    /// Its members' disks, in their order.
+    pub disks: Vec<String>,
 }
 
 /// A disk of the system.

@@ -104,7 +104,7 @@ const MICROKIT: &[Rule] = &[
 const OURS: &[Rule] = &[
     leaf("disk", DISK_ATTRIBUTES),
     Rule { our_children: &["on", "partition", "raid", "multipath"], ..leaf("volume", &["name"]) },
-    Rule { our_children: &["on"], ..leaf("raid", &["name", "uuid"]) },
+    Rule { our_children: &["on"], ..leaf("raid", &["name", "uuid", "level"]) },
     Rule { our_children: &["on"], ..leaf("multipath", &[]) },
     Rule { our_children: &["on"], ..leaf("partition", &["number", "name", "uuid", "fuse"]) },
     leaf("on", &["disk", "volume"]),

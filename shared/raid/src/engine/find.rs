@@ -24,6 +24,8 @@ pub(super) enum Want {
 pub(super) struct Find {
     pub want: Want,
     pub force: bool,
+    /// The level that it must have.
+    pub level: Option<i32>,
     port: u8,
     place: usize,
     asked: bool,
@@ -40,6 +42,7 @@ impl Find {
                 None => None,
             }),
             force: false,
+            level: None,
             port: 0,
             place: 0,
             asked: false,
@@ -118,6 +121,9 @@ impl Raid {
         };
         let array = Array::assemble(&supers, set)?;
         let here = |kind| Error { kind, at: 0 };
+        if self.find.level.is_some_and(|level| level != array.newest.level) {
+            return Err(here(Kind::OtherLevel(array.newest.level)));
+        }
         served(&array).map_err(here)?;
         let logs = array.newest.has(feature::PPL);
         if array.is_doubtful() && !self.find.force && !logs {

@@ -6,7 +6,7 @@ use super::space::Space;
 use crate::element::Position;
 use crate::microkit::MAX_ID;
 use crate::model::{Sddf, System, UserPd};
-use crate::plan::{Board, Channel, Disk, Map, Pd, Plan, Region, RegionKind};
+use crate::plan::{Board, Channel, Disk, Map, NewArray, Pd, Plan, Region, RegionKind};
 use crate::problem::{Problem, Problems};
 use crate::sddf::{self, Resources};
 use orion_pd::config::{self, Link, NONE, Name};
@@ -104,6 +104,7 @@ pub struct Build<'a> {
     pub regions: BTreeMap<String, Region>,
     pub channels: Vec<Channel>,
     pub disks: Vec<Disk>,
+    pub arrays: Vec<NewArray>,
     /// Bus addresses, equal to physical ones where there is no IOMMU.
     pub bus: Space,
     /// Those below 4 GiB, for devices that reach no further, where the others are above.
@@ -137,6 +138,7 @@ impl<'a> Build<'a> {
             regions: BTreeMap::new(),
             channels: Vec::new(),
             disks: Vec::new(),
+            arrays: Vec::new(),
             bus,
             low,
             problems: Problems::default(),
@@ -346,6 +348,7 @@ impl<'a> Build<'a> {
             regions: self.regions.into_values().collect(),
             channels: self.channels,
             disks: self.disks,
+            arrays: self.arrays,
             own: self.system.own.clone(),
         };
         self.problems.unless_any(plan)

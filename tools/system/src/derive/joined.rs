@@ -5,8 +5,8 @@ use super::clients::{Client, GATEKEEPER, data_name, setting};
 use super::disks::driver_name;
 use super::partitions::layer_name;
 use crate::check::LAYER_PRIORITY;
-use crate::model::{Disk, Joined, Joining, Target, Volume};
-use crate::plan::{RegionKind, Way};
+use crate::model::{Disk, Joined, Joining, Raid, Target, Volume};
+use crate::plan::{NewArray, RegionKind, Way};
 use crate::stack::Source;
 use orion_pd::config::{NONE, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,15 +55,37 @@ impl Build<'_> {
             let disks: Vec<&str> =
                 way.iter().filter(|source| matches!(source, Source::Disk(_))).map(|source| source.name()).collect();
             match &joined.kind {
-                Joining::Raid(select) => {
-                    self.map_data(&pd, &disks, clients);
+                Joining::Raid(raid) => {
+                    if raid.computes() {
+                        self.map_data(&pd, &disks, clients);
+                    } else {
+                        self.name_data(&pd, &disks, clients);
+                    }
+                    self.new_array(volume, joined, raid);
                     let Some(part) = self.pds.get_mut(&pd) else { continue };
                     // It knows many superblocks while it puts the array together.
                     part.pd.stack = Some(2 * STACK);
-                    part.blob.settings.extend(select.iter().map(|select| setting(&format!("array {select}"), 0)));
+                    let select = raid.select.iter().map(|select| setting(&format!("array {select}"), 0));
+                    let level = raid.level.map(|level| setting("array_level", i64::from(level).cast_unsigned()));
+                    part.blob.settings.extend(select.chain(level));
                 }
                 Joining::Multipath => self.name_data(&pd, &disks, clients),
             }
+        }
+    }
+
+    /// What new files behind the members' disks are made, where all are whole disks.
+    fn new_array(&mut self, volume: &Volume, joined: &Joined, raid: &Raid) {
+        let disk = |member| match self.system.source(member) {
+            Some(Source::Disk(disk)) => Some(disk.name.clone()),
+            _ => None,
+        };
+        let disks: Option<Vec<String>> = joined.members.iter().map(disk).collect();
+        if let (Some(disks), Some(level)) = (disks, raid.level) {
+            let name = raid.select.as_ref().and_then(|select| select.strip_prefix("name="));
+            let named = raid.select.is_none() || name.is_some();
+            let name = name.unwrap_or(&volume.name).to_owned();
+            self.arrays.extend(named.then_some(NewArray { name, level, disks }));
         }
     }
 
@@ -133,10 +155,11 @@ impl Build<'_> {
 
     /// Has a PD pass requests on that name this region; an array's layer computes with what is in it.
     pub fn pass_on(&mut self, pd: &str, region: &str, bus: u64) {
-        let computes = self
-            .system
-            .joined()
-            .any(|(volume, joined)| matches!(joined.kind, Joining::Raid(_)) && joined_name(volume, joined) == pd);
+        let mut joined = self.system.joined();
+        let computes = joined.any(|(volume, joined)| {
+            let Joining::Raid(raid) = &joined.kind else { return false };
+            raid.computes() && joined_name(volume, joined) == pd
+        });
         let vaddr = if computes { self.map(pd, region, true) } else { 0 };
         self.name_region(pd, region, vaddr, bus);
     }

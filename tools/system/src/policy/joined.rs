@@ -2,10 +2,13 @@
 //! Devices that a layer joins: which they are, and how.
 use super::target;
 use crate::element::{Attribute, Element};
-use crate::model::{Joined, Joining, Target};
+use crate::model::{Joined, Joining, Raid, Target};
 use crate::problem::Problems;
 use orion_multipath::PATHS_MAX;
 use orion_raid::engine::PORTS_MAX;
+
+/// Levels by name and as superblocks number them.
+const LEVELS: [(&str, i32); 7] = [("linear", -1), ("0", 0), ("1", 1), ("4", 4), ("5", 5), ("6", 6), ("10", 10)];
 
 /// An array: which it is, and on which devices its members are looked for.
 pub fn raid(element: &Element, problems: &mut Problems) -> Option<Joined> {
@@ -23,7 +26,18 @@ pub fn raid(element: &Element, problems: &mut Problems) -> Option<Joined> {
         };
         problems.add(way.at, format!("{}={:?} names no array", way.name, way.value), remedy);
     }
-    Some(Joined { at: element.at, kind: Joining::Raid(select.map(|(_, select)| select)), members })
+    let level = element.attribute("level").and_then(|a| level(a, problems));
+    let raid = Raid { select: select.map(|(_, select)| select), level };
+    Some(Joined { at: element.at, kind: Joining::Raid(raid), members })
+}
+
+fn level(attribute: &Attribute, problems: &mut Problems) -> Option<i32> {
+    let found = LEVELS.iter().find(|(name, _)| *name == attribute.value).map(|(_, level)| *level);
+    if found.is_none() {
+        let what = format!("level={:?} is no level of an array", attribute.value);
+        problems.add(attribute.at, what, format!("write one of: {}", LEVELS.map(|(name, _)| name).join(", ")));
+    }
+    found
 }
 
 /// Ways to one disk.
