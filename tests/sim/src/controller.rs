@@ -56,6 +56,11 @@ pub enum Controller {
 }
 
 impl Controller {
+    /// It, if it is one of NVMe.
+    pub fn nvme(&self) -> Option<&orion_nvme::model::Shared> {
+        if let Self::Nvme(model) = self { Some(model) } else { None }
+    }
+
     /// A controller of this kind whose disk is `attached`, that reaches `memory`: bus addresses and bytes. Its queues can be as
     /// `options` say, as its driver is told.
     pub fn new(

@@ -62,6 +62,27 @@ impl SimDevice {
         }
     }
 
+    /// It is one of several ways to the disk of this name.
+    pub fn is_way(&self, volume: &str) {
+        if let Some(model) = self.controller.nvme() {
+            let model = &mut *model.borrow_mut();
+            let name = volume.as_bytes();
+            model.shape.subsystem[..name.len()].copy_from_slice(name);
+            (model.shape.controller.cmic, model.shape.controller.ana_seconds) = (8, 2);
+            model.shape.controller.oaes = (1 << 8 | 1 << 11).into();
+            for space in model.spaces.values_mut() {
+                space.identify.nguid = [7; 16];
+                space.identify.ana_group = 1.into();
+            }
+            model.access = [(1, 1)].into();
+        }
+    }
+
+    /// Its controller, if it is one of NVMe.
+    pub fn nvme(&self) -> Option<&orion_nvme::model::Shared> {
+        self.controller.nvme()
+    }
+
     /// The registers by which a life of its driver finds it, by where they are mapped.
     pub fn registers(&self, device: &Device) -> Vec<(u64, Registers)> {
         self.controller.registers(device)

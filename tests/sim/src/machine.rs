@@ -93,7 +93,7 @@ pub struct Machine {
     pub(crate) devices: Vec<SimDevice>,
     /// What all PDs share.
     pub common: Rc<RefCell<Common>>,
-    system: Rc<System>,
+    pub(crate) system: Rc<System>,
     pub(crate) memory: Memory,
     random: Random,
     pub(crate) pace: Pace,
@@ -124,9 +124,12 @@ impl Machine {
 
     fn with_system(system: System, seed: u64, media: &[(&str, &[u8])]) -> Self {
         let shape = DiskShape { block: 512, blocks: DISK_BYTES / 512, cache: true, faults: FaultSet::default() };
+        let mut all: BTreeMap<&str, Rc<RefCell<SimDisk>>> = BTreeMap::new();
         let disks = system.plan.disks.iter().map(|disk| {
-            let start = media.iter().find(|(name, _)| *name == disk.name).map_or(&[][..], |(_, bytes)| bytes);
-            Rc::new(RefCell::new(SimDisk::new(shape, start, seed)))
+            // Several ways lead to one.
+            let name = disk.file_of();
+            let start = media.iter().find(|(other, _)| *other == name).map_or(&[][..], |(_, bytes)| bytes);
+            all.entry(name).or_insert_with(|| Rc::new(RefCell::new(SimDisk::new(shape, start, seed)))).clone()
         });
         let disks: Vec<_> = disks.collect();
         Self::boot(&Rc::new(system), &disks, Common::default(), Pace::default(), seed)
@@ -144,14 +147,16 @@ impl Machine {
         let devices = plan.disks.iter().zip(disks).map(|(disk, medium)| {
             let reached = plan.regions.iter().filter(|r| r.dma_by.contains(&disk.name));
             let windows = reached.filter_map(|r| Some((r.bus?, memory.window(&r.name)?)));
-            SimDevice::new(
+            let device = SimDevice::new(
                 disk.bus,
                 medium,
                 windows.collect(),
                 disk.options,
                 pace.device_ns,
                 Random::new(random.number()),
-            )
+            );
+            disk.way.iter().for_each(|way| device.is_way(&way.volume));
+            device
         });
         let devices = devices.collect();
         let mut machine =

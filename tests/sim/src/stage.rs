@@ -64,6 +64,15 @@ impl Machine {
         self.devices.iter_mut().for_each(|device| device.serve_in_turn(ns));
     }
 
+    /// The model of the NVMe controller that is the device of the disk `name`.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn nvme(&self, name: &str) -> orion_nvme::model::Shared {
+        let at = self.system.plan.disks.iter().position(|disk| disk.name == name);
+        at.and_then(|at| self.devices[at].nvme()).expect("an NVMe controller").clone()
+    }
+
     /// A window on a region of the plan.
     pub fn window(&self, region: &str) -> Window {
         self.memory.window(region).expect("a region of the plan")
