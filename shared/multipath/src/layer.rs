@@ -34,7 +34,7 @@ pub struct Way {
 
 /// Whether a request that failed so may do better over another way: what the medium or the request itself is to blame for does
 /// not. Whoever answers `TimedOut` has stopped its device, so that an earlier write comes no more.
-const fn of_the_way(error: Error) -> bool {
+fn of_the_way(error: Error) -> bool {
     matches!(error, Error::Offline | Error::TimedOut | Error::Io | Error::Again)
 }
 

@@ -357,4 +357,35 @@ pub const BUGS: &[Bug] = &[
         "false",
         "a device of another array is taken for a new one and written over",
     ),
+    bug(
+        "shared/multipath/src/layer.rs",
+        "matches!(error, Error::Offline | Error::TimedOut | Error::Io | Error::Again)",
+        "matches!(error, Error::Offline | Error::TimedOut | Error::Io)",
+        "a way that changes fails the request that it does not take",
+    ),
+    bug(
+        "shared/multipath/src/layer.rs",
+        "self.paths.may_open().then_some(Instant(u64::MAX))",
+        "None",
+        "a request fails while another way is about to open",
+    ),
+    bug(
+        "pds/multipath/src/ways.rs",
+        "there.all(|route| route.same_disk(&first))",
+        "there.all(|route| route.identity == first.identity)",
+        "disks of two subsystems are taken for one",
+    ),
+    bug(
+        "pds/multipath/src/ways.rs",
+        "now.is_none_or(|now| !now.same_disk(disk))",
+        "false",
+        "what was asked of a disk is asked again of another that came in its place",
+    ),
+    bug(
+        "shared/nvme/src/nvme/access.rs",
+        "self.admin.wanted.logs |= 1 << page::ACCESS",
+        "()",
+        "what a way is worth is not asked anew when a request is refused because of it",
+    ),
+    bug("shared/nvme/src/nvme/orders/verify.rs", "check.bad += 1", "()", "blocks that cannot be read are verified"),
 ];

@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: MIT
-//! What an NVMe controller says: of itself, of a namespace, its health, its firmware slots, its namespace's names. An input is these structures, one
+//! What an NVMe controller says: of itself, of a namespace, its health, its firmware slots, its namespace's names, what the ways to
+//! namespaces are worth. An input is these structures, one
 //! after the other.
 use super::Input;
+use orion_block::Access;
 use orion_driver::Health;
+use orion_nvme::wire::access::{self, AccessLog};
 use orion_nvme::wire::{Controller, Firmware, Names, Namespace, Smart, Structure, names, status};
 
 /// Bytes of all structures.
-pub const MOST: usize =
-    size_of::<Controller>() + size_of::<Namespace>() + size_of::<Smart>() + size_of::<Firmware>() + 2 + names::BYTES;
+pub const MOST: usize = size_of::<Controller>()
+    + size_of::<Namespace>()
+    + size_of::<Smart>()
+    + size_of::<Firmware>()
+    + 2
+    + names::BYTES
+    + 5
+    + GROUPS;
+/// Bytes of the log page of access states that an input has.
+const GROUPS: usize = 512;
 
 fn structure<S: Structure>(input: &mut Input<'_>) -> S {
     let mut found = S::new_zeroed();
@@ -40,4 +51,10 @@ pub fn nvme(bytes: &[u8]) {
     assert!(status & 0x7ff != 0 || status::meaning(status) == status::Meaning::Done);
     let names = Names::of(&namespace).with(&structure(&mut input));
     assert_eq!(names.text().as_str().is_empty(), names == Names::default());
+    let (group, seconds) = (input.word(), input.byte());
+    let mut log = AccessLog([0; access::BYTES]);
+    log.0.iter_mut().take(GROUPS).for_each(|byte| *byte = input.byte());
+    let found = log.access(group, seconds);
+    assert!(found != Access::Changing(0) && Access::from_code(found.code()) == Some(found));
+    assert!(log.0[8..10] != [0; 2] || found == Access::NonOptimised, "of no groups none is known");
 }
