@@ -53,7 +53,7 @@ pub fn disks(name: &str, count: usize, bytes: u64) -> Vec<PathBuf> {
 /// # Panics
 /// Where the guest does not end the job with success.
 pub fn run(job: &str, disks: &[PathBuf]) -> String {
-    let said = boot(job, disks);
+    let said = boot(job, disks, &[]);
     assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
     said
 }
@@ -64,13 +64,28 @@ pub fn run(job: &str, disks: &[PathBuf]) -> String {
 /// Where the job ends before.
 pub fn run_until_cut(job: &str, disks: &[PathBuf]) -> String {
     // The machine is reset at once, and QEMU ends instead of booting it again: nothing is flushed, what the kernel held is gone.
-    let said = boot(&format!("cut() {{ echo cut; echo b >/proc/sysrq-trigger; sleep 60; }}\n{job}"), disks);
+    let said = boot(&format!("cut() {{ echo cut; echo b >/proc/sysrq-trigger; sleep 60; }}\n{job}"), disks, &[]);
     assert!(said.contains("\ncut") && !said.contains("guest: the job has ended"), "the guest's power was not cut");
     said
 }
 
+/// As [`run`]: the instructions that the whole machine executed, counted by `tools/insns`, which lies beside `orion`.
+///
+/// # Panics
+/// As `run`, and where nothing was counted.
+pub fn counted(job: &str, disks: &[PathBuf]) -> u64 {
+    let total = disks.first().and_then(|disk| disk.parent()).expect("a folder").join("count");
+    fs::write(&total, [0; 8]).expect("a file of 8 bytes");
+    let plugin = program().with_file_name("liborion_insns.so");
+    let plugin = format!("{},count={}", plugin.display(), total.display());
+    let said = boot(job, disks, &["-plugin", &plugin]);
+    assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
+    let count = fs::read(&total).ok().and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+    count.filter(|count| *count > 0).expect("a count; run `cargo build --release -p orion-insns` first")
+}
+
 /// Boots the guest: what it printed.
-fn boot(job: &str, disks: &[PathBuf]) -> String {
+fn boot(job: &str, disks: &[PathBuf], more: &[&str]) -> String {
     let folder = GUEST.as_ref().expect("a guest");
     let script = disks.first().and_then(|disk| disk.parent()).unwrap_or(folder).join("job");
     // The guest reads it as a disk, whose bytes are whole sectors.
@@ -84,6 +99,7 @@ fn boot(job: &str, disks: &[PathBuf]) -> String {
         let file = format!("file={},if=none,id=d{number},format=raw,cache=unsafe,discard=unmap", disk.display());
         qemu.args(["-drive", &file, "-device", &format!("virtio-blk-pci,drive=d{number}")]);
     }
+    qemu.args(more);
     let Output { stdout, stderr, .. } = qemu.stdin(Stdio::null()).output().expect("QEMU runs");
     let said = String::from_utf8_lossy(&stdout).replace('\r', "");
     println!("{said}{}", String::from_utf8_lossy(&stderr));
@@ -130,7 +146,10 @@ pub fn pattern(bytes: u64) -> Vec<u8> {
 }
 
 /// The command under test: of ORION, else beside this test.
-fn program() -> PathBuf {
+///
+/// # Panics
+/// Where it is not built.
+pub fn program() -> PathBuf {
     let named = env::var_os("ORION").filter(|orion| !orion.is_empty()).map(|orion| root().join(orion));
     let test = env::current_exe().expect("the path of this test");
     let beside = test.ancestors().nth(3).map(|target| target.join("release/orion"));
