@@ -174,6 +174,40 @@ fn a_member_that_comes_back_with_the_power_holds_what_was_logged() {
 }
 
 #[test]
+fn a_log_begins_no_later_where_a_member_is_lost_before_it_has_flushed() {
+    for step in 0..20 {
+        for left in 0..16 {
+            let mut rig = rig(CASES[1], true, 5);
+            rig.start();
+            for version in 1..4 {
+                assert!(rig.write(version, u64::from(version) * 48, 48).status.is_ok());
+            }
+            // It comes to rest, and a member is lost meanwhile.
+            for _ in 0..2 {
+                rig.steps(3);
+                rig.now += 300_000_000;
+            }
+            rig.steps(step);
+            rig.disks.left = Some(left);
+            rig.kill(1);
+            rig.steps(60);
+            // Whatever it had cached is lost.
+            rig.disks.disks[1].cached = Some(std::collections::BTreeMap::new());
+            rig.crash();
+            rig.disks.disks[1].dead = false;
+            rig.start();
+            for version in 1..4 {
+                let found = rig.versions(u64::from(version) * 48, 48);
+                assert!(found.iter().all(|found| [0, version].contains(found)), "{found:?}");
+            }
+            rig.settle();
+            rig.check(false);
+            assert_eq!(rig.node.layer().mismatches(), 0, "lost after {step} steps and {left} requests");
+        }
+    }
+}
+
+#[test]
 fn a_spare_is_filled_while_the_power_goes() {
     for case in CASES {
         for seed in 0..12u64 {
