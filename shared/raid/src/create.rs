@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Superblocks of new arrays, as mdadm makes them.
+mod bitmap;
 mod journal;
 
 use crate::superblock::Ppl;

@@ -4,11 +4,13 @@
 //! The members' superblocks are read at the start, and are written before anything is answered that depends on them: that
 //! the array is in use before its first write, that a member failed before a write is answered which that member lacks.
 mod background;
+mod bits;
 mod build;
 mod combine;
 mod copying;
 mod find;
 mod flush;
+mod intent;
 mod journal;
 mod line;
 mod lines;
@@ -28,6 +30,7 @@ mod sums;
 
 use crate::{Geometry, Level};
 pub use background::Progress;
+pub use bits::BITMAP_BITS;
 pub use build::Plan;
 use find::Find;
 use locks::{Locks, Parked};
@@ -45,7 +48,8 @@ pub const SLOTS: usize = 64;
 /// Most lower requests of one request: copies of a mirror, members of a stripe at a time.
 pub const FANOUT: usize = 8;
 /// Bytes of the memory that the layer needs of its own, which devices below and this program reach.
-pub const WORK_BYTES: usize = meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES + prepare::PAGE_BYTES;
+pub const WORK_BYTES: usize =
+    meta::STAGE_BYTES + lines::LINES_BYTES + log::LOG_BYTES + bits::BITS_BYTES + prepare::PAGE_BYTES;
 const _: () = assert!(background::WINDOW_BYTES <= lines::LINES_BYTES, "mirrors have no lines, and windows instead");
 
 /// Sectors of a band at most.
@@ -58,6 +62,8 @@ const BACKGROUND: u16 = 1;
 const LOG: u16 = 2;
 /// The one that makes devices ready.
 const ADMIN: u16 = 3;
+/// The one that writes the bitmap.
+const INTENT: u16 = 4;
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +122,8 @@ pub struct Raid {
     journal: journal::Journal,
     recover: recover::Recover,
     prepare: prepare::Prepare,
+    bits: bits::Bits,
+    intent: intent::Intent,
     /// It serves: what it asked on its own before is answered.
     started: bool,
     /// The layer's own memory.
@@ -145,6 +153,8 @@ impl Raid {
             journal: journal::Journal::default(),
             recover: recover::Recover::default(),
             prepare: prepare::Prepare::default(),
+            bits: bits::Bits::default(),
+            intent: intent::Intent::default(),
             started: false,
             work,
             scale: 0,
@@ -297,6 +307,9 @@ impl Raid {
     #[cold]
     fn own_ended(&mut self, id: Id, child: u8, done: Completion, io: &mut Io<'_, Ctx>) {
         if !self.started {
+            if self.geometry.is_some() && self.intent.wanted {
+                return self.intent_ended(done, io);
+            }
             if self.geometry.is_some() && self.journal.there {
                 return self.recover_ended(done, io);
             }
@@ -311,6 +324,9 @@ impl Raid {
         }
         if Some(id) == io.kept(ADMIN) {
             return self.prepared(done, io);
+        }
+        if Some(id) == io.kept(INTENT) {
+            return self.bits_ended(id, child, done, io);
         }
         if Some(id) == io.kept(META) {
             return self.wrote(child, done, io);
@@ -341,11 +357,17 @@ impl Raid {
 impl Layer for Raid {
     type Ctx = Ctx;
     const FANOUT: usize = FANOUT;
-    const KEPT: u16 = 4;
+    const KEPT: u16 = 5;
 
     fn start(&mut self, io: &mut Io<'_, Ctx>) -> Start {
         if self.geometry.is_none() && self.fault.is_none() {
             self.find(io);
+        }
+        if self.geometry.is_some() && self.intent.wanted && !self.started {
+            if !self.intent_on(io) {
+                return Start::Starting;
+            }
+            self.intent.wanted = false;
         }
         if self.geometry.is_some() && self.log.there && !self.started {
             self.replay_on(io);

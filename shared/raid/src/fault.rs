@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What can be wrong: what was found, where, and what to do about it.
+use crate::Uuid;
 use core::fmt;
 
 /// What is wrong. Devices are numbers of the list that was given to [`Array::assemble`](crate::Array::assemble).
@@ -50,6 +51,10 @@ pub enum Kind {
     },
     /// The bitmap is none, or not on the device.
     Bitmap,
+    /// No room for a bitmap, or an array that has none.
+    NoBitmap,
+    /// The bitmap is that of another array.
+    OtherBitmap(Uuid),
     /// The list of bad blocks is none, or not on the device.
     Log,
     /// A level that is not read.
@@ -188,6 +193,10 @@ impl fmt::Display for Kind {
             Self::DataMeets => f.write_str("the data overlap the superblock"),
             Self::Used { used, has } => write!(f, "{used} sectors are used of {has}"),
             Self::Bitmap => f.write_str("the bitmap is not where the superblock says"),
+            Self::NoBitmap => {
+                f.write_str("a bitmap is for levels above 0 without a log, and needs room between superblock and data")
+            }
+            Self::OtherBitmap(set) => write!(f, "its bitmap is that of array {set}"),
             Self::Log => f.write_str("the list of bad blocks is not where the superblock says, or makes no sense"),
             Self::Level(n) => write!(f, "level {n}"),
             Self::Layout(n) => write!(f, "layout 0x{n:x}, which the level does not have"),
@@ -251,6 +260,8 @@ impl Kind {
             | Self::Roles(_)
             | Self::Members(_)
             | Self::DataMeets => "the superblock is damaged: leave this device out, if the others are enough",
+            Self::NoBitmap => "leave it out, make its chunk or the data offset larger, or choose metadata 1.2",
+            Self::OtherBitmap(_) => "the bitmap was written over: leave this device out, if the others are enough",
             Self::Used { .. } | Self::Bitmap | Self::Log | Self::Size | Self::Chunk(_) | Self::TooFew(_) => {
                 "the superblock is damaged: leave this device out, if the others are enough"
             }

@@ -5,6 +5,7 @@ mod disks;
 mod engine;
 mod golden;
 mod image;
+mod intent;
 mod journals;
 mod life;
 mod logs;

@@ -353,8 +353,32 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/engine/prepare.rs",
-        "Some(found.set) != own",
+        "found.events >= self.bits.head.cleared",
+        "true",
+        "a member that left before bits were cleared gets only what they say",
+    ),
+    bug(
+        "shared/raid/src/engine/intent.rs",
+        "head.events >= self.meta.events()",
+        "true",
+        "a bitmap that is out of date is believed",
+    ),
+    bug(
+        "shared/raid/src/engine/bits.rs",
+        "self.is_said_whole() && self.members.filling == 0 && self.meta.sync.is_none()",
+        "true",
+        "bits are cleared though a member lacks what they stand for",
+    ),
+    bug(
+        "shared/raid/src/engine/bits.rs",
+        "self.bits_byte(Table::Durable, byte, io) & mask == 0",
         "false",
+        "what is written has no bit in the bitmap",
+    ),
+    bug(
+        "shared/raid/src/engine/prepare.rs",
+        "self.meta.all().next().map(|(_, own)| own.set) == Some(found.set)",
+        "true",
         "a device of another array is taken for a new one and written over",
     ),
     bug(

@@ -140,6 +140,7 @@ impl Raid {
             && self.log.is_idle()
             && work.is_idle()
             && !self.prepare.is_anything()
+            && self.bits.is_idle()
             && done
             && rebuilt
             && synced
@@ -218,11 +219,13 @@ impl Raid {
         if goal == Goal::Nothing {
             return;
         }
-        let at = self.background.at;
+        let at = self.next_marked(goal, self.background.at, io);
+        self.background.at = at.min(sectors);
         if at >= sectors {
             return self.finished(io);
         }
-        (self.background.first, self.background.end) = (at, self.window_end(at));
+        let end = if self.has_parity() { u64::MAX } else { self.marked_end(goal, at) };
+        (self.background.first, self.background.end) = (at, self.window_end(at).min(end));
         self.claim(io);
     }
 
@@ -242,7 +245,7 @@ impl Raid {
     }
 
     /// The sectors that there are to do.
-    fn extent(&self) -> u64 {
+    pub(super) fn extent(&self) -> u64 {
         let Some(geometry) = &self.geometry else { return 0 };
         if self.has_parity() { geometry.used(0) } else { geometry.sectors() }
     }
@@ -341,7 +344,7 @@ impl Raid {
             Goal::Sync => self.meta.sync = None,
             Goal::Rebuild => {
                 self.members.whole |= self.members.filling;
-                self.members.filling = 0;
+                (self.members.filling, self.members.partial) = (0, 0);
             }
             _ => {}
         }

@@ -147,6 +147,8 @@ impl Raid {
                 self.read_only |= io.below(member.port).is_some_and(|limits| limits.read_only);
                 let whole = slot.valid >= array.newest.size;
                 *(if whole { &mut self.members.whole } else { &mut self.members.filling }) |= bit(role);
+                let partial = found.get(slot.device).is_some_and(|(_, own)| own.has(feature::RECOVERY_BITMAP));
+                self.members.partial |= if partial && !whole { bit(role) } else { 0 };
             }
             let place = slot.map_or(0, |slot| slot.valid);
             let said = (place != u64::MAX).then_some(place);
@@ -160,14 +162,17 @@ impl Raid {
         for (_, own) in ours.iter_mut().filter(|(_, own)| own.events.saturating_add(1) == array.newest.events) {
             crate::reshape::hear(own, &array.newest);
         }
-        self.meta = Meta::of(ours, &array, self.members.whole);
+        let said = (self.members.whole, self.members.used() | self.journal.roles());
+        self.meta = Meta::of(ours, &array, said);
         if logs {
             self.log.there = true;
             self.log.signature = crate::ppl::signature(set);
             let dirty = array.newest.is_dirty();
             self.replay = if dirty { Replay::default() } else { Replay::nothing() };
         }
-        self.serve(array.geometry).map_err(here)
+        self.serve(array.geometry).map_err(here)?;
+        self.intent.wanted = self.redundant() && !self.read_only && array.newest.has(feature::BITMAP) && !logs;
+        Ok(())
     }
 
     /// What the array is, is known: whether its members' blocks fit that.

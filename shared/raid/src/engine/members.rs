@@ -49,6 +49,8 @@ pub(super) struct Members {
     pub whole: Roles,
     /// Those that are being rebuilt: written, and read as far as they have come.
     pub filling: Roles,
+    /// Those of them that lack no more than what the bitmap says.
+    pub partial: Roles,
     /// The device with the write journal, which is at hand as [`JOURNAL`].
     pub journal: Option<Member>,
     /// Each offers to write zeroes.
@@ -99,6 +101,7 @@ impl Members {
     pub fn remove(&mut self, role: u32) {
         self.whole &= !bit(role);
         self.filling &= !bit(role);
+        self.partial &= !bit(role);
     }
 
     /// Takes note of what the superblocks that are written next say.

@@ -23,6 +23,8 @@ enum Phase {
     Idle,
     /// Members flush what they cached before.
     Before,
+    /// The bitmap is made as new as they are to be.
+    Bitmap,
     /// Superblocks are written.
     Write,
     /// Members flush those that they may have cached.
@@ -53,6 +55,8 @@ pub(super) struct Meta {
     /// Members that are whole as the pass says that is being written, and as all superblocks do.
     writes_whole: Roles,
     said_whole: Roles,
+    /// Those that it is about: one that joins meanwhile is not in what it says.
+    writes_used: Roles,
     /// Some members did not get the last pass of an earlier life: they get it first, so that none is ever two passes behind.
     uneven: bool,
     /// Devices that have a role and are not here are to be said to have failed it: what they lack is never taken for good.
@@ -69,13 +73,20 @@ pub(super) struct Meta {
 
 impl Meta {
     /// Of an array that was put together from the superblocks of these ports.
-    pub fn of(supers: Vec<(u8, Super), PORTS_MAX>, array: &Array, whole: Roles) -> Self {
+    pub fn of(supers: Vec<(u8, Super), PORTS_MAX>, array: &Array, (whole, used): (Roles, Roles)) -> Self {
         let newest = &array.newest;
         let (events, roles, sync) = (newest.events, newest.roles.clone(), newest.resync);
         let writes_roles = roles.clone();
         let uneven = supers.iter().any(|(_, own)| own.events != events);
         let forgets = true;
-        let said = Self { writes_sync: sync, writes_roles, writes_whole: whole, said_whole: whole, ..Self::default() };
+        let said = Self {
+            writes_sync: sync,
+            writes_roles,
+            writes_whole: whole,
+            said_whole: whole,
+            writes_used: used,
+            ..Self::default()
+        };
         Self { supers, events, roles, sync, uneven, forgets, ..said }
     }
 
@@ -153,6 +164,11 @@ impl Meta {
     /// All superblocks that were found, with their ports.
     pub fn all(&self) -> impl Iterator<Item = (u8, &Super)> {
         self.supers.iter().map(|(port, found)| (*port, found))
+    }
+
+    /// The array's events.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// The superblock of the device at this port.
@@ -270,6 +286,7 @@ impl Raid {
         let same = meta.writes_roles == meta.roles;
         meta.writes_roles.clone_from(&meta.roles);
         meta.writes_whole = self.members.whole;
+        meta.writes_used = self.members.used() | self.journal.roles();
         // From now on some of them may say that it is not.
         meta.in_use &= meta.writes_use;
         self.members.snapshot();
@@ -286,14 +303,20 @@ impl Raid {
         };
         let todo = match phase {
             Phase::Before => each(all).filter(|role| caches(role, false)).map(bit).sum(),
-            Phase::Write => all,
-            Phase::After => each(all).filter(|role| caches(role, true)).map(bit).sum(),
+            Phase::Bitmap => 0,
+            Phase::Write => all & self.meta.writes_used,
+            Phase::After => each(all & self.meta.writes_used).filter(|role| caches(role, true)).map(bit).sum(),
             Phase::Idle => return self.pass_ended(io),
         };
         if phase == Phase::Write {
             self.journal_flushed(all);
         }
         (self.meta.phase, self.meta.todo, self.meta.out) = (phase, todo, 0);
+        if phase == Phase::Bitmap && self.bits.there {
+            self.meta.out = 1;
+            self.bits_before(io);
+            return;
+        }
         for child in 0..8 {
             self.write_next(child, io);
         }
@@ -303,12 +326,49 @@ impl Raid {
     /// Goes on to the next phase when nothing of this one is out.
     fn look(&mut self, io: &mut Io<'_, Ctx>) {
         if self.meta.out == 0 {
+            if self.meta.phase == Phase::Before && self.lost_one() {
+                return self.begin_again(io);
+            }
             let next = match self.meta.phase {
-                Phase::Before => Phase::Write,
+                Phase::Before => Phase::Bitmap,
+                Phase::Bitmap => Phase::Write,
                 Phase::Write => Phase::After,
                 Phase::After | Phase::Idle => Phase::Idle,
             };
             self.enter(next, io);
+        }
+    }
+
+    /// Whether a member that the pass is about has not flushed what it cached: what it says would not be true of that.
+    fn lost_one(&self) -> bool {
+        let here = self.members.used() | self.journal.roles();
+        self.meta.bad != 0 || self.meta.writes_used & !here != 0
+    }
+
+    /// Nothing of the pass is written: the next one says who was lost.
+    fn begin_again(&mut self, io: &mut Io<'_, Ctx>) {
+        self.meta.phase = Phase::Idle;
+        self.meta.uneven = self.meta.writing == self.meta.written;
+        // So that no member is two behind when some have the next one.
+        self.meta.events -= u64::from(!self.meta.uneven);
+        self.meta.writes_used &= self.members.used() | self.journal.roles();
+        for role in each(self.meta.bad) {
+            self.meta.writes_used &= !bit(role);
+            if !self.fail(role) {
+                self.meta.breaks();
+            }
+        }
+        if self.meta.broken().is_some() {
+            self.wake_all(io);
+        }
+        self.go_on(io);
+    }
+
+    /// The bitmap is as new as the superblocks are to be.
+    pub(super) fn meta_has_bits(&mut self, io: &mut Io<'_, Ctx>) {
+        if self.meta.phase == Phase::Bitmap {
+            self.meta.out = 0;
+            self.look(io);
         }
     }
 
@@ -352,7 +412,8 @@ impl Raid {
         own.resync = if in_use && !(self.journal.there && sync.is_none()) { Some(place) } else { sync };
         own.recovery = member.said;
         let recovers = if member.said.is_some() && !is_journal { feature::RECOVERY } else { 0 };
-        own.features = own.features & !feature::RECOVERY | recovers;
+        let guided = if recovers != 0 && self.members.partial & bit(role) != 0 { feature::RECOVERY_BITMAP } else { 0 };
+        own.features = own.features & !(feature::RECOVERY | feature::RECOVERY_BITMAP) | recovers | guided;
         let mut bytes = [0; SUPER_BYTES];
         let used = own.emit(&mut bytes)?;
         let block = 512usize << member.scale;
@@ -391,6 +452,7 @@ impl Raid {
         }
         self.journal_said(io);
         self.wake_all(io);
+        self.bits_rest(io);
         self.go_on(io);
         // A spare may be needed.
         io.alarm(io.now());

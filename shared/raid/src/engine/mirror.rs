@@ -91,7 +91,7 @@ impl Raid {
         }
         let req = io.request(id);
         let (first, end) = self.sectors(&req);
-        if !self.locks.take(id, first, end) {
+        if !self.may_mark(id, first, end, io) || !self.locks.take(id, first, end) {
             return;
         }
         let Some(geometry) = &self.geometry else { return };

@@ -32,6 +32,8 @@ pub enum Refusal {
     Full,
     /// Another device is being made ready.
     Busy,
+    /// It holds nothing of this array, or there is no bitmap, or it left before what the bitmap tells of: it can only be added anew.
+    Anew(u8),
     /// It could not be read or written.
     Failed(u8, Error),
 }
@@ -65,6 +67,9 @@ impl fmt::Display for Refusal {
                 f.write_str("the array knows as many devices as its superblocks have room for; remove one first")
             }
             Self::Busy => f.write_str("another device is being made ready; order it again when that is done"),
+            Self::Anew(port) => {
+                write!(f, "what device {port} lacks is not known (no bitmap, or it left too long ago); add it anew")
+            }
             Self::Failed(port, error) => {
                 write!(f, "device {port} could not be read or written ({error:?}); replace it")
             }
@@ -180,7 +185,33 @@ impl Raid {
         Ok(())
     }
 
-    /// How the last [`add`](Self::add) ended, once: `None` while it goes on, and where none was asked for.
+    /// Takes a member back that failed or was taken out (`mdadm --re-add`): what it lacks is known from the bitmap, and only that is
+    /// rebuilt. Begins it: how it ends is told by [`outcome`](Self::outcome).
+    ///
+    /// # Errors
+    /// [`Refusal::InUse`], [`Refusal::Known`] of a spare, [`Refusal::Absent`], [`Refusal::Anew`], [`Refusal::Busy`], [`Refusal::Fixed`].
+    pub fn re_add(&mut self, port: u8, io: &mut Io<'_, Ctx>) -> Result<(), Refusal> {
+        if self.is_fixed() {
+            return Err(Refusal::Fixed);
+        }
+        match self.use_of(port) {
+            Use::Nothing | Use::Faulty => {}
+            Use::Member(role) | Use::Rebuilding(role, _) => return Err(Refusal::InUse(port, role)),
+            Use::Journal | Use::Spare => return Err(Refusal::Known(port)),
+            Use::Preparing => return Err(Refusal::Busy),
+        }
+        if self.prepare.is_anything() {
+            return Err(Refusal::Busy);
+        }
+        io.below(port).filter(|limits| limits.capacity > 0).ok_or(Refusal::Absent(port))?;
+        if !self.bits.there {
+            return Err(Refusal::Anew(port));
+        }
+        self.begin_re_add(port, io);
+        Ok(())
+    }
+
+    /// How the last [`add`](Self::add) or [`re_add`](Self::re_add) ended, once: `None` while it goes on, and where none was asked for.
     pub fn outcome(&mut self) -> Option<Result<(), Refusal>> {
         self.prepare.outcome.take()
     }

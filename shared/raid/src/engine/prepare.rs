@@ -36,6 +36,8 @@ pub(super) struct Prepare {
     role: u32,
     device: Uuid,
     made: Option<Super>,
+    /// It is a member that comes back.
+    back: bool,
     pub outcome: Option<Result<(), Refusal>>,
 }
 
@@ -60,7 +62,7 @@ impl Raid {
 
     /// Gives the spare at this port a role, as soon as it is ready for it.
     pub(super) fn prepare(&mut self, port: u8, role: u32, io: &mut Io<'_, Ctx>) {
-        (self.prepare.step, self.prepare.port, self.prepare.role) = (Step::Log, port, role);
+        self.prepare = Prepare { step: Step::Log, port, role, outcome: self.prepare.outcome, ..Prepare::default() };
         if !self.log.there {
             return self.join(io);
         }
@@ -86,8 +88,12 @@ impl Raid {
         let port = self.prepare.port;
         match (self.prepare.step, done.status) {
             (Step::Idle, _) => {}
-            (Step::Look(nth), Ok(())) => match self.foreign(nth, io) {
-                Some(refusal) => self.added(Err(refusal), io),
+            (Step::Look(nth), Ok(())) => match self.found_there(nth, io) {
+                Some(found) if self.is_ours(&found) => {
+                    self.prepare.made = Some(found);
+                    self.look_at(nth + 1, io);
+                }
+                Some(found) => self.added(Err(Refusal::Other(port, found.set)), io),
                 None => self.look_at(nth + 1, io),
             },
             (Step::Super, Ok(())) => {
@@ -120,6 +126,8 @@ impl Raid {
         if let Some(member) = self.members.get_mut(role) {
             *member = Member { port, scale, offset, said: Some(0), ..Member::default() };
             self.members.filling |= bit(role);
+            self.members.partial |= if self.prepare.back { bit(role) } else { 0 };
+            self.bits_all();
             self.meta.role(number, u16::try_from(role).unwrap_or(crate::wire::FAULTY));
             // From its first sector on, also where another is being rebuilt already.
             (self.background.stuck, self.background.goal) = (false, super::background::Goal::Nothing);
@@ -145,6 +153,9 @@ impl Raid {
             self.prepare.step = Step::Look(nth);
             return self.ask_page(Op::Read, at, io);
         }
+        if self.prepare.back {
+            return self.come_back(io);
+        }
         let made = match self.spare_super(self.sectors_of(io)) {
             Ok(made) => made,
             Err(refusal) => return self.added(Err(refusal), io),
@@ -158,14 +169,16 @@ impl Raid {
         self.ask_page(Op::Write, at, io);
     }
 
-    /// Whether the page holds a superblock of another array.
-    fn foreign(&self, nth: usize, io: &Io<'_, Ctx>) -> Option<Refusal> {
+    /// The superblock that the page holds.
+    fn found_there(&self, nth: usize, io: &Io<'_, Ctx>) -> Option<Super> {
         let mut bytes = [0; SUPER_BYTES];
         io.read_payload(self.page(), &mut bytes);
         let sectors = self.sectors_of(io);
-        let found = Super::parse(&bytes, probe::places(sectors).nth(nth)?, sectors)?.ok()?;
-        let own = self.meta.all().next().map(|(_, own)| own.set);
-        (Some(found.set) != own).then_some(Refusal::Other(self.prepare.port, found.set))
+        Super::parse(&bytes, probe::places(sectors).nth(nth)?, sectors)?.ok()
+    }
+
+    fn is_ours(&self, found: &Super) -> bool {
+        self.meta.all().next().map(|(_, own)| own.set) == Some(found.set)
     }
 
     /// The superblock of a spare of so many sectors: like the members'.
@@ -197,6 +210,39 @@ impl Raid {
             flags: 0,
             ..self.meta.said(like, number)
         })
+    }
+
+    /// Begins to take a member back.
+    pub(super) fn begin_re_add(&mut self, port: u8, io: &mut Io<'_, Ctx>) {
+        self.prepare = Prepare { port, back: true, ..Prepare::default() };
+        self.look_at(0, io);
+    }
+
+    /// The member that comes back has its role from now on, if the bitmap says what it lacks.
+    fn come_back(&mut self, io: &mut Io<'_, Ctx>) {
+        let port = self.prepare.port;
+        let found = self.prepare.made.take();
+        let fits = |found: &Super| {
+            let Role::Active(role) = found.role else { return None };
+            let like = self.meta.all().next().map(|(_, own)| own)?;
+            let alike = |s: &Super| (s.version, s.level, s.layout, s.chunk, s.raid_disks, s.size);
+            let vacant = u32::from(role) < like.raid_disks && !self.members.is_used(role.into());
+            let place = !self.meta.all().any(|(at, own)| at != port && own.number == found.number);
+            let known = found.events >= self.bits.head.cleared && found.events <= self.meta.events();
+            let whole = found.recovery.is_none() || found.has(feature::RECOVERY_BITMAP);
+            let good = alike(found) == alike(like) && found.bitmap.is_some() && found.ppl == like.ppl;
+            (vacant && place && known && whole && good).then_some(u32::from(role))
+        };
+        let Some((found, role)) = found.and_then(|found| fits(&found).map(|role| (found, role))) else {
+            return self.added(Err(Refusal::Anew(port)), io);
+        };
+        self.meta.forget(port);
+        if !self.meta.enlist(port, found) {
+            return self.added(Err(Refusal::Full), io);
+        }
+        self.prepare.role = role;
+        self.join(io);
+        self.added(Ok(()), io);
     }
 
     /// The device is a spare of the array from now on.

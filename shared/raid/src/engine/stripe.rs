@@ -40,7 +40,10 @@ impl Raid {
             self.members.asked(place.member, 0);
             return io.lower(id, port, 0, below);
         }
-        if req.op != Op::Read && !(self.reaches(&req, io) && self.may_write(id, io)) {
+        let marked = (place.sector, place.sector.saturating_add(end - first));
+        if req.op != Op::Read
+            && !(self.reaches(&req, io) && self.may_write(id, io) && self.may_mark(id, marked.0, marked.1, io))
+        {
             return;
         }
         let (band, at) = self.lines.band(place.sector);

@@ -19,7 +19,7 @@ fn rig(case: &Case, blank: usize, seed: u64) -> Rig {
 }
 
 /// Runs until the order has ended.
-fn outcome(life: &mut Life) -> Result<(), Refusal> {
+pub fn outcome(life: &mut Life) -> Result<(), Refusal> {
     for _ in 0..10_000 {
         if let Some(outcome) = life.rig.order(|raid, _| raid.outcome()) {
             return outcome;

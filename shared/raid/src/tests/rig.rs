@@ -231,6 +231,11 @@ pub fn found(disk: &Disk) -> Option<Super> {
 
 /// Images of a new array.
 pub fn create(new: &New<'_>, sizes: &[u64], spares: usize) -> Vec<Vec<u8>> {
+    marked(new, sizes, spares, None)
+}
+
+/// Images of a new array, with a bitmap of which a bit stands for so many bytes.
+pub fn marked(new: &New<'_>, sizes: &[u64], spares: usize, chunk: Option<u32>) -> Vec<Vec<u8>> {
     let members = sizes.len() - spares;
     let device = |(n, sectors): (usize, &u64)| Device {
         sectors: *sectors,
@@ -240,7 +245,14 @@ pub fn create(new: &New<'_>, sizes: &[u64], spares: usize) -> Vec<Vec<u8>> {
     };
     let devices: Vec<Device> = sizes.iter().enumerate().map(device).collect();
     let mut images: Vec<Vec<u8>> = sizes.iter().map(|sectors| vec![0; *sectors as usize * 512]).collect();
-    for (image, made) in images.iter_mut().zip(new.supers(&devices).unwrap()) {
+    let mut supers: Vec<Super> = new.supers(&devices).unwrap().collect();
+    let bitmap = chunk.map(|chunk| new.bitmap(&mut supers, Some(chunk)).unwrap());
+    for (image, made) in images.iter_mut().zip(supers) {
+        if let Some((head, at)) = bitmap.zip(made.bitmap) {
+            let at = at as usize * 512;
+            image[at..at + head.bytes() as usize].fill(0xff);
+            image[at..at + 256].copy_from_slice(&head.emit());
+        }
         let at = made.super_offset as usize * 512;
         let mut bytes = [0; 1024];
         let used = made.emit(&mut bytes).unwrap();

@@ -46,6 +46,12 @@ pub struct Args {
     /// RAID 4, 5 and 6 get a write journal on this image: what is written goes there first, so that a loss of power leaves no hole
     #[arg(long, value_name = "IMAGE", conflicts_with = "consistency_policy")]
     write_journal: Option<PathBuf>,
+    /// `internal`: a bitmap says what was being written, so that only that is put in sync after a loss of power
+    #[arg(short, long, value_name = "WHERE", value_parser = ["internal", "none"])]
+    bitmap: Option<String>,
+    /// KiB that a bit of it stands for, a power of two
+    #[arg(long, value_name = "KIB")]
+    bitmap_chunk: Option<u32>,
     /// All images hold the same, or zeroes: nothing is put in sync first
     #[arg(long)]
     assume_clean: bool,
@@ -94,7 +100,8 @@ impl Args {
         let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
         // By default, where there is one.
         let journaled = self.write_journal.is_some();
-        let has = !journaled && self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
+        let mapped = self.bitmap.as_deref() == Some("internal");
+        let has = !journaled && !mapped && self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
         let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
         let new = New {
             version: self.metadata,
@@ -128,8 +135,16 @@ impl Args {
             supers.push(made.made);
             files.push((file, sectors, path));
         }
+        let chunk = self.bitmap_chunk.map(|kib| kib.saturating_mul(1024));
+        let bitmap = if mapped { Some(new.bitmap(&mut supers, chunk).map_err(refuse)?) } else { None };
         for ((file, sectors, path), made) in files.iter().zip(supers) {
-            write(file, *sectors, &made).map_err(|error| format!("{}: {error}", path.display()))?;
+            let say = |error: std::io::Error| format!("{}: {error}", path.display());
+            if let Some((bitmap, at)) = bitmap.zip(made.bitmap) {
+                let mut bytes = vec![u8::MAX; usize::try_from(bitmap.bytes()).unwrap_or(0)];
+                bytes.iter_mut().zip(bitmap.emit()).for_each(|(to, from)| *to = from);
+                file.write_all_at(&bytes, at * 512).map_err(say)?;
+            }
+            write(file, *sectors, &made).map_err(say)?;
         }
         println!("{}", new.set);
         if matches!(self.level, 4..=6) && !ppl && !journaled {
