@@ -14,4 +14,5 @@ mod parity;
 mod places;
 mod reshape;
 mod rig;
+mod scrub;
 mod stripes;

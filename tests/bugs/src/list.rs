@@ -484,4 +484,22 @@ pub const BUGS: &[Bug] = &[
         "if false { parity }",
         "parity of a member that is missing is logged unknown",
     ),
+    bug(
+        "shared/raid/src/engine/culprit.rs",
+        "(false, true) => Some(stripe.p)",
+        "(false, true) => stripe.q",
+        "where P alone is wrong, Q is said to be",
+    ),
+    bug(
+        "shared/raid/src/engine/vote.rs",
+        "2 * like.count_ones() > all",
+        "2 * like.count_ones() >= all",
+        "half of the copies are most of them",
+    ),
+    bug(
+        "shared/raid/src/engine/vote.rs",
+        "mend == Mend::Certain && is_known",
+        "mend == Mend::Certain",
+        "what nobody can know is mended",
+    ),
 ];

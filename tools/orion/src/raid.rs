@@ -4,9 +4,11 @@ mod create;
 mod grow;
 mod images;
 mod running;
+mod scrub;
 mod words;
 
 use crate::Outcome;
+use orion_raid::engine::Mend;
 use running::Running;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -52,8 +54,14 @@ enum What {
     Grow(grow::Args),
     /// Bring an array up to date (resync, rebuild onto spares), then compare all copies, or parity with the data
     Check(Members),
-    /// The same, and make alike what differs
-    Repair(Members),
+    /// The same, and mend what is known to be wrong: a block that two parities convict, a copy that most others contradict
+    Repair {
+        #[command(flatten)]
+        members: Members,
+        /// Also make alike what differs otherwise, as Linux does: parity like the data, copies like the first
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -77,8 +85,9 @@ impl Args {
             What::Examine { images } => crate::inspect::Args::of(images).run(),
             What::Write { members, cut } => write(&members, cut),
             What::Grow(args) => args.run(),
-            What::Check(members) => check(&members, false),
-            What::Repair(members) => check(&members, true),
+            What::Check(members) => scrub::check(&members, Mend::Nothing),
+            What::Repair { members, all: false } => scrub::check(&members, Mend::Certain),
+            What::Repair { members, all: true } => scrub::check(&members, Mend::Everything),
         }
     }
 }
@@ -110,13 +119,4 @@ fn fill(input: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(len)
-}
-
-fn check(members: &Members, repair: bool) -> Outcome {
-    let mut array = Running::start(&members.images, members.uuid, members.force)?;
-    array.stop()?;
-    let found = array.check(repair)?;
-    println!("mismatch_cnt {found}");
-    eprintln!("{}{}", if repair { "repaired" } else { "checked" }, array.state());
-    Ok(if found == 0 || repair { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

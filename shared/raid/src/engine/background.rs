@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! What goes on beside the clients' requests: members are rebuilt, arrays that were not stopped cleanly are put in sync, all
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
+use super::findings::{Findings, Mend};
 use super::lines::{Given, Wish};
 use super::members::{bit, each};
+use super::vote::Vote;
 use super::{BACKGROUND, Ctx, Raid, Roles};
 use crate::{Level, Role};
 use heapless::Vec;
@@ -18,7 +20,7 @@ const PACE_NS: u64 = 5_000_000;
 /// Sectors after which the superblocks say how far it has come.
 const CHECKPOINT: u64 = if cfg!(test) { 32 } else { 1 << 18 };
 /// Sectors that could not be read and are to be written again, of which as many are kept in mind.
-const REPAIRS: usize = 16;
+const REPAIRS: usize = 32;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +31,8 @@ pub(super) enum Goal {
     Rebuild,
     /// What may differ is made alike.
     Sync,
-    /// Everything is compared, and made alike if that is asked.
-    Check { repair: bool },
+    /// Everything is compared, and mended as far as that is asked.
+    Check(Mend),
 }
 
 /// Where in a window it is.
@@ -46,6 +48,19 @@ pub(super) enum Step {
     Other(u32),
     /// It writes this copy.
     Write(u32),
+    /// It reads this copy, to compare it with each of the others behind it.
+    Left(u32),
+    /// It reads the second of these copies, to compare it with the first.
+    Right(u32, u32),
+}
+
+/// Sectors of a member that are to be written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Repair {
+    role: u8,
+    first: u64,
+    end: u64,
+    only: Option<u8>,
 }
 
 /// How far the work has come, in sectors of the array.
@@ -77,9 +92,13 @@ pub(super) struct Background {
     pub tried: Roles,
     pub source: u32,
     pub mismatches: u64,
-    repairs: Vec<(u8, u64, u64), REPAIRS>,
+    repairs: Vec<Repair, REPAIRS>,
+    /// The copy from which the window is written again, where it is not any.
+    pub only: Option<u8>,
+    pub findings: Findings,
+    pub vote: Vote,
     /// What was asked for, and is not begun.
-    asked: Option<bool>,
+    asked: Option<Mend>,
     /// Not before.
     due: Option<Instant>,
     /// A member cannot be rebuilt: what it should hold cannot be read.
@@ -95,23 +114,33 @@ impl Background {
 
     /// Some sectors of a member could not be read: what they should hold is written there again, when there is time.
     pub fn repair(&mut self, role: u8, first: u64, end: u64) {
-        if !self.repairs.contains(&(role, first, end)) {
-            let _ = self.repairs.push((role, first, end));
+        self.repair_from(None, role, first, end);
+    }
+
+    /// The same, and it is the copy of `only` that is right; whether there is room to keep that in mind.
+    pub fn repair_from(&mut self, only: Option<u8>, role: u8, first: u64, end: u64) -> bool {
+        let repair = Repair { role, first, end, only };
+        if let Some(last) = self.repairs.last_mut()
+            && (last.role, last.only, last.end) == (role, only, first)
+        {
+            last.end = end;
+            return true;
         }
+        self.repairs.contains(&repair) || self.repairs.push(repair).is_ok()
     }
 
     /// A member is left behind: nothing is to be done for it.
     pub fn lost(&mut self, role: u32) {
-        self.repairs.retain(|(of, ..)| u32::from(*of) != role);
+        self.repairs.retain(|repair| u32::from(repair.role) != role);
     }
 }
 
 impl Raid {
-    /// Compares all copies from the first sector on, and makes those that differ alike if `repair`.
-    pub fn check(&mut self, repair: bool, io: &mut Io<'_, Ctx>) {
+    /// Compares all copies, or parity with the data, from the first sector on, and mends as far as that is asked.
+    pub fn check(&mut self, mend: Mend, io: &mut Io<'_, Ctx>) {
         // An array without copies or parity has nothing to compare.
         if self.redundant() && !self.read_only {
-            self.background.asked = Some(repair);
+            self.background.asked = Some(mend);
             io.alarm(io.now());
         }
     }
@@ -122,8 +151,8 @@ impl Raid {
             Goal::Nothing => return None,
             Goal::Rebuild => "rebuild",
             Goal::Sync => "resync",
-            Goal::Check { repair: false } => "check",
-            Goal::Check { repair: true } => "repair",
+            Goal::Check(Mend::Nothing) => "check",
+            Goal::Check(_) => "repair",
         };
         let of = self.extent();
         Some(Progress { what, done: self.background.at, of, mismatches: self.background.mismatches })
@@ -185,21 +214,21 @@ impl Raid {
     /// Chooses what to do, and where.
     fn begin_window(&mut self, io: &mut Io<'_, Ctx>) {
         let sectors = self.extent();
-        if let Some((role, first, end)) = self.background.repairs.pop() {
+        if let Some(Repair { role, first, end, only }) = self.background.repairs.pop() {
             let cut = self.window_end(first).min(end);
             if cut < end {
-                self.background.repair(role, cut, end);
+                self.background.repair_from(only, role, cut, end);
             }
             let work = &mut self.background;
-            (work.fixes, work.first, work.end) = (Some(role), first, cut);
+            (work.fixes, work.only, work.first, work.end) = (Some(role), only, first, cut);
             return self.claim(io);
         }
         let work = &self.background;
         let goal = match (self.members.filling, self.meta.sync) {
             (0, Some(_)) => Goal::Sync,
             (0, None) => match (work.asked, work.goal) {
-                (Some(repair), _) => Goal::Check { repair },
-                (None, check @ Goal::Check { .. }) => check,
+                (Some(mend), _) => Goal::Check(mend),
+                (None, check @ Goal::Check(_)) => check,
                 _ => Goal::Nothing,
             },
             _ if work.stuck => Goal::Nothing,
@@ -212,8 +241,9 @@ impl Raid {
                 _ => 0,
             };
             (self.background.goal, self.background.saved) = (goal, self.background.at);
-            if let Goal::Check { .. } = goal {
+            if let Goal::Check(_) = goal {
                 (self.background.asked, self.background.mismatches) = (None, 0);
+                self.background.findings = Findings::default();
             }
         }
         if goal == Goal::Nothing {
@@ -279,7 +309,11 @@ impl Raid {
             return io.alarm(io.now());
         }
         self.background.step = Step::Claim;
-        self.background.tried = self.background.fixes.map_or(0, |role| bit(role.into()));
+        let (fixes, only) = (self.background.fixes, self.background.only);
+        self.background.tried = match only.filter(|_| fixes.is_some()) {
+            Some(only) => !bit(only.into()),
+            None => fixes.map_or(0, |role| bit(role.into())),
+        };
         self.work_on(io);
     }
 

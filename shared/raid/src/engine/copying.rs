@@ -13,13 +13,13 @@ const PIECE: usize = 4096;
 
 impl Raid {
     /// The memory for what the source holds, and for another.
-    fn window(&self, other: bool) -> Buf {
+    pub(super) fn window(&self, other: bool) -> Buf {
         let skip = super::meta::STAGE_BYTES + if other { WINDOW } else { 0 };
         Buf { offset: self.work.offset.saturating_add(skip as u64), ..self.work }
     }
 
     /// Asks a member for the window, or gives it.
-    fn ask_window(&mut self, op: Op, place: Place, buf: Buf, step: Step, io: &mut Io<'_, Ctx>) {
+    pub(super) fn ask_window(&mut self, op: Op, place: Place, buf: Buf, step: Step, io: &mut Io<'_, Ctx>) {
         let Some(id) = io.kept(BACKGROUND) else { return };
         let (first, end) = (self.background.first, self.background.end);
         let req = Request { op, buf, ..Request::default() };
@@ -63,7 +63,7 @@ impl Raid {
         };
         drop(all);
         match goal {
-            Goal::Sync | Goal::Check { .. } if fixes.is_none() => {
+            Goal::Sync | Goal::Check(_) if fixes.is_none() => {
                 self.ask_window(Op::Read, place, self.window(true), Step::Other(copy), io);
             }
             _ => self.ask_window(Op::Write, place, self.window(false), Step::Write(copy), io),
@@ -71,7 +71,7 @@ impl Raid {
     }
 
     /// The place of a copy of the window.
-    fn copy_place(&self, copy: u32) -> Option<Place> {
+    pub(super) fn copy_place(&self, copy: u32) -> Option<Place> {
         self.geometry.as_ref()?.place(self.background.first, copy)
     }
 
@@ -89,6 +89,8 @@ impl Raid {
             (Step::Other(copy), Ok(())) => self.compare(copy, io),
             // What cannot be read is written again.
             (Step::Other(copy), Err(_)) => self.rewrite(copy, io),
+            (Step::Left(copy), _) => self.left_read(copy, done.status.is_ok(), io),
+            (Step::Right(left, copy), _) => self.right_read(left, copy, done.status.is_ok(), io),
             (Step::Write(copy), Ok(())) => self.next_copy(copy + 1, io),
             (Step::Write(copy), Err(error)) => {
                 if blames(error)
@@ -103,8 +105,8 @@ impl Raid {
         }
     }
 
-    /// Compares what was read with the source.
-    fn compare(&mut self, copy: u32, io: &mut Io<'_, Ctx>) {
+    /// The sectors of the window in which the two that were read differ, bit by bit; [`WINDOW`] has no more than there are bits.
+    pub(super) fn window_differs(&self, io: &Io<'_, Ctx>) -> u128 {
         let bytes = usize::try_from(self.background.end - self.background.first).unwrap_or(0) * 512;
         let (mut own, mut other) = ([0; PIECE], [0; PIECE]);
         let mut differing = 0;
@@ -117,14 +119,23 @@ impl Raid {
             };
             let read = io.read_payload(buf(false), own) && io.read_payload(buf(true), other);
             debug_assert!(read, "the layer's own memory is mapped");
-            differing += own.chunks(512).zip(other.chunks(512)).filter(|(a, b)| a != b).count();
+            let pairs = own.chunks(512).zip(other.chunks(512)).enumerate();
+            differing |= pairs.filter(|(_, (a, b))| a != b).fold(0, |all, (nth, _)| all | 1 << (at / 512 + nth));
         }
-        self.background.mismatches += differing as u64;
-        let repairs = self.background.goal != Goal::Check { repair: false };
-        if differing > 0 && repairs {
-            return self.rewrite(copy, io);
+        differing
+    }
+
+    /// Compares what was read with the source.
+    fn compare(&mut self, copy: u32, io: &mut Io<'_, Ctx>) {
+        let differing = self.window_differs(io);
+        match self.background.goal {
+            _ if differing == 0 => self.next_copy(copy + 1, io),
+            Goal::Check(_) => self.begin_vote(io),
+            _ => {
+                self.background.mismatches += u64::from(differing.count_ones());
+                self.rewrite(copy, io);
+            }
         }
-        self.next_copy(copy + 1, io);
     }
 
     fn rewrite(&mut self, copy: u32, io: &mut Io<'_, Ctx>) {

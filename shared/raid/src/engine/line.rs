@@ -178,8 +178,7 @@ impl Raid {
     /// what they lack because they are new.
     pub(super) fn to_write(&self, n: usize, stripe: &Stripe) -> Roles {
         let Some(line) = self.lines.get(n) else { return 0 };
-        let check = self.background.goal == Goal::Check { repair: false };
-        let changed = line.writes != 0 || (line.sync && line.differs && !check);
+        let changed = line.writes != 0 || (line.sync && line.differs);
         let new = if line.sync && self.background.goal == Goal::Rebuild { self.members.filling } else { 0 };
         let again = if line.way == Way::Construct { line.lost } else { 0 };
         (line.writes | if changed { parity_of(stripe) } else { 0 } | new | again) & self.members.used()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Parity of what is in a line's memory, computed where it lies. What clients write is copied once, before anything is computed
 //! from it: who changes it meanwhile harms only himself.
+use super::background::Goal;
 use super::line::{data_of, parity_of};
 use super::lines::{Spot, Way};
 use super::members::{Roles, bit, each};
@@ -24,7 +25,7 @@ static ZEROES: [u8; PIECE] = [0; PIECE];
 #[derive(Debug)]
 pub(super) struct Sums {
     pub p: [u8; PIECE],
-    q: [u8; PIECE],
+    pub q: [u8; PIECE],
     pub data: [u8; PIECE],
     /// What computes.
     pub machine: Parity,
@@ -47,12 +48,12 @@ pub(super) fn pieces(low: u64, high: u64) -> impl Iterator<Item = (u64, usize)> 
 }
 
 /// Pieces of so many bytes.
-fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
     (0..bytes).step_by(PIECE).map(move |at| at..bytes.min(at + PIECE))
 }
 
 /// What all members hold in a line, by role, where it is touched.
-struct Rows<'a>(Vec<&'a mut [u8], PORTS_MAX>);
+pub(super) struct Rows<'a>(Vec<&'a mut [u8], PORTS_MAX>);
 
 impl<'a> Rows<'a> {
     /// The line's memory, with `one` byte of each member after the other.
@@ -61,11 +62,11 @@ impl<'a> Rows<'a> {
     }
 
     /// What a member holds.
-    fn get(&self, role: u32, within: Range<usize>) -> &[u8] {
+    pub(super) fn get(&self, role: u32, within: Range<usize>) -> &[u8] {
         usize::try_from(role).ok().and_then(|role| self.0.get(role)?.get(within)).unwrap_or_default()
     }
 
-    fn get_mut(&mut self, role: u32, within: Range<usize>) -> &mut [u8] {
+    pub(super) fn get_mut(&mut self, role: u32, within: Range<usize>) -> &mut [u8] {
         usize::try_from(role).ok().and_then(|role| self.0.get_mut(role)?.get_mut(within)).unwrap_or_default()
     }
 
@@ -88,7 +89,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Computes P and Q of all data but those of `missing` into private memory; at most a piece.
-    fn sums(&self, sums: &mut Sums, stripe: &Stripe, missing: Roles, within: &Range<usize>) {
+    pub(super) fn sums(&self, sums: &mut Sums, stripe: &Stripe, missing: Roles, within: &Range<usize>) {
         let Sums { p, q, machine, .. } = sums;
         let (p, q) = (part(p, within.len()), part(q, within.len()));
         match stripe.q {
@@ -100,7 +101,12 @@ impl<'a> Rows<'a> {
 
 impl Raid {
     /// Computes in a line's memory; `None` where that is not the layer's own.
-    fn lend<R>(&mut self, n: usize, io: &mut Io<'_, Ctx>, f: impl FnOnce(&mut Sums, Rows<'_>) -> R) -> Option<R> {
+    pub(super) fn lend<R>(
+        &mut self,
+        n: usize,
+        io: &mut Io<'_, Ctx>,
+        f: impl FnOnce(&mut Sums, Rows<'_>) -> R,
+    ) -> Option<R> {
         let (one, all) = self.lines.bytes(n);
         let (buf, sums) = (self.lines.buf(self.work, n, 0, 0), &mut self.sums);
         io.lend(buf, all, |bytes| f(sums, Rows::new(bytes, one)))
@@ -128,8 +134,13 @@ impl Raid {
         if sync {
             let Some(differing) = self.differing(n, stripe, io) else { return false };
             self.background.mismatches += differing;
+            let remake = differing > 0
+                && match self.background.goal {
+                    Goal::Check(mend) => self.judge_stripe(n, stripe, mend, io),
+                    _ => true,
+                };
             if let Some(line) = self.lines.get_mut(n) {
-                line.differs = differing > 0;
+                line.differs = remake;
             }
         }
         if wants != 0 {

@@ -4,6 +4,7 @@ use super::image::{Images, pattern};
 use super::life::Life;
 use super::rig::{Rig, create, new};
 use crate::create::{Device, New};
+use crate::engine::Mend;
 use crate::journal::{BLOCK_BYTES, Item, Log};
 use crate::wire::feature;
 use crate::{Kind, Role, Uuid};
@@ -258,7 +259,7 @@ fn journals_of_linux_are_replayed() {
             let mut rig = Rig::over(images, 0, true, 1);
             assert!(content(rig.start()) == expected, "{name}");
             rig.settle();
-            rig.check(false);
+            rig.check(Mend::Nothing);
             assert_eq!(rig.node.layer().mismatches(), 0, "{name}");
             rig.crash();
             assert!(content(rig.start()) == expected, "{name}: once more");
@@ -329,7 +330,7 @@ fn a_log_without_a_beginning_has_parity_put_in_sync_or_the_array_refused() {
     rig.start();
     assert!(rig.node.layer().progress().is_some() || rig.node.layer().is_settled() || rig.run(20));
     rig.settle();
-    rig.check(false);
+    rig.check(Mend::Nothing);
     assert_eq!(rig.node.layer().mismatches(), 0);
     images.remove(0);
     let mut rig = Rig::over(images, 0, false, 1);

@@ -2,7 +2,7 @@
 //! An array in use over disks in memory.
 pub use super::disks::{Disk, Disks, Numbers, Ram};
 use crate::create::{Device, New};
-use crate::engine::{Ctx, FANOUT, SLOTS, WORK_BYTES};
+use crate::engine::{Ctx, FANOUT, Mend, SLOTS, WORK_BYTES};
 use crate::wire::SUPER_BYTES;
 use crate::{Array, Raid, Super, Uuid, Version, probe};
 use orion_block::{Buf, Completion, Instant, Op, RegionId, Request};
@@ -190,10 +190,10 @@ impl Rig {
     }
 
     /// Compares all copies.
-    pub fn check(&mut self, repair: bool) {
+    pub fn check(&mut self, mend: Mend) {
         let (uppers, lowers, payload) = (&mut self.top, &mut self.disks, &mut self.ram);
         let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
-        self.node.control(around, |raid, io| raid.check(repair, io));
+        self.node.control(around, |raid, io| raid.check(mend, io));
         self.settle();
     }
 

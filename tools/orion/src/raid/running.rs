@@ -4,7 +4,7 @@
 use crate::cat::devices;
 use orion_block::{Buf, Completion, Error, Instant, Lba, Limits, Op, RegionId, Request};
 use orion_layer::{Around, Interrupted, Lowers, Node, Payload, Submission, Uppers};
-use orion_raid::engine::{FANOUT, SLOTS, WORK_BYTES};
+use orion_raid::engine::{FANOUT, Mend, SLOTS, WORK_BYTES};
 use orion_raid::{Raid, Uuid};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -248,12 +248,17 @@ impl Running {
     }
 
     /// Compares everything; the sectors that differ.
-    pub fn check(&mut self, repair: bool) -> Result<u64, String> {
+    pub fn check(&mut self, mend: Mend) -> Result<u64, String> {
         let (uppers, lowers, payload) = (&mut self.client, &mut self.images, &mut self.memory);
         let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
-        self.node.control(around, |layer, io| layer.check(repair, io));
+        self.node.control(around, |layer, io| layer.check(mend, io));
         self.stop()?;
         Ok(self.node.layer().mismatches())
+    }
+
+    /// The array.
+    pub fn layer(&self) -> &Raid {
+        self.node.layer()
     }
 
     /// What is to be said of it.
