@@ -4,7 +4,7 @@ use super::engine::{Case, cases, has_parity};
 use super::life::Life;
 use super::operate::outcome;
 use super::rig::{Rig, marked, new};
-use crate::engine::{Refusal, Use};
+use crate::engine::{Mend, Refusal, Use};
 use crate::{Bitmap, Kind, Uuid};
 use orion_block::Op;
 use std::vec;
@@ -76,7 +76,7 @@ fn only_what_the_bitmap_says_is_put_in_sync() {
         rig.disks.disks[last].durable[(64 + 90) * 512] ^= 1;
         rig.start();
         rig.settle();
-        rig.check(false);
+        rig.check(Mend::Nothing);
         assert_eq!(rig.node.layer().mismatches(), 1, "{case:?}");
     }
 }
@@ -97,7 +97,7 @@ fn a_bitmap_that_is_out_of_date_says_nothing() {
         rig.disks.disks[0].durable[(64 + 90) * 512] ^= 1;
         rig.start();
         rig.settle();
-        rig.check(false);
+        rig.check(Mend::Nothing);
         assert_eq!(rig.node.layer().mismatches(), 0, "{case:?}: everything is put in sync");
     }
 }

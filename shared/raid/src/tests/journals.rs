@@ -202,7 +202,7 @@ fn a_log_begins_no_later_where_a_member_is_lost_before_it_has_flushed() {
                 assert!(found.iter().all(|found| [0, version].contains(found)), "{found:?}");
             }
             rig.settle();
-            rig.check(false);
+            rig.check(Mend::Nothing);
             assert_eq!(rig.node.layer().mismatches(), 0, "lost after {step} steps and {left} requests");
         }
     }
