@@ -199,3 +199,20 @@ fn a_member_that_comes_back_is_written_only_where_it_lacks_something() {
     assert_eq!(rig.order(|raid, _| raid.outcome()), Some(Err(Refusal::Anew(1))));
     assert_eq!(rig.ask(Op::Read, 4000, 8, 0).status, Ok(()));
 }
+
+#[test]
+fn the_bitmap_that_mdadm_made_is_read_and_kept() {
+    let images = super::image::Images::golden("raid1-bitmap");
+    let mut rig = Rig::over(images.members, 0, true, 1);
+    rig.start();
+    assert!(rig.write(1, 40, 8).status.is_ok());
+    rig.settle();
+    assert!(bits(&rig, 0).is_empty() && bits(&rig, 1).is_empty());
+    assert!(rig.write(2, 40, 8).status.is_ok());
+    assert_eq!((bits(&rig, 0), bits(&rig, 1)), (vec![0], vec![0]));
+    rig.crash();
+    rig.start();
+    rig.settle();
+    super::engine::alike(&rig);
+    assert!(bits(&rig, 0).is_empty());
+}
