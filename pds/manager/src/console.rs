@@ -7,7 +7,7 @@ use heapless::Vec;
 use orion_caps::Outcome;
 use orion_control::text::{self, HELP, Order};
 use orion_control::{Ask, Kind, Refused};
-use orion_metrics::{Order as PdOrder, Reply};
+use orion_metrics::{Order as PdOrder, Reply, Work};
 use orion_pd::{ChannelSet, InitError, Instant, ProtectionDomain, World};
 use orion_ring::bytes::Reader;
 
@@ -149,11 +149,15 @@ impl OnConsole {
             Ok(Order::List) => Job::List,
             Ok(Order::Health) => Job::Health,
             Ok(Order::Tell(PdOrder::Disk(work), disk)) => {
-                match self.core.permit(disk, work, world) {
-                    Ok(permit) => self.job = Job::Permit(permit, world.now().after(COMMAND_PATIENCE)),
-                    Err(why) => world.print(format_args!("{why}")),
-                }
-                return;
+                return self.permit(work, disk, world);
+            }
+            Ok(Order::Member(work, array, device)) => {
+                let Some(port) = self.core.port_of(array, device) else {
+                    return world.print(format_args!("{array:?} has no device {device:?}; `health` shows them"));
+                };
+                // What differs from all that were ever made here is enough of an identifier.
+                let (first, count) = (world.now().0, u64::from_be_bytes(*b"orion-sp"));
+                return self.permit(Work { how: port.into(), first, count, ..work }, array, world);
             }
             Ok(Order::Tell(order, pd)) => {
                 let told = self.core.order(pd, order, world);
@@ -164,6 +168,14 @@ impl OnConsole {
         };
         self.job = gathers;
         self.core.gather(world);
+    }
+
+    /// Asks the gatekeeper whether something may be done with a disk or an array.
+    fn permit<W: World>(&mut self, work: Work, disk: &str, world: &mut W) {
+        match self.core.permit(disk, work, world) {
+            Ok(permit) => self.job = Job::Permit(permit, world.now().after(COMMAND_PATIENCE)),
+            Err(why) => world.print(format_args!("{why}")),
+        }
     }
 
     /// A PD was told something, or could not be.

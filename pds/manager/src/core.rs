@@ -297,13 +297,21 @@ impl Core {
         let places =
             self.config.settings.iter().filter_map(|one| one.key.as_str().strip_prefix("disk ").zip(Some(one)));
         let place = places.clone().find(|(name, _)| *name == disk).map(|(_, one)| one.value.get());
-        let place = place.ok_or("there is no disk of that name with a driver of Orion's; `health` shows them")?;
+        let place = place
+            .ok_or("there is no disk or array of that name with a driver or a layer of Orion's; `health` shows them")?;
         // The driver's slot, the disk's place behind it, the manager's window on a volume that lies on it.
         let [slot, unit, window, ..] = place.to_le_bytes();
         let extent = orion_caps::Extent { first: work.verb.number().into(), blocks: work.first };
         let ask = Ask { window, extent, ..Ask::on(Kind::Order, "", 0) };
         let number = self.command(&ask, world)?;
         Ok(Permit { number, index: slot.into(), work: Work { unit, ..work } })
+    }
+
+    /// The port of the device `device` below the layer of the array that the volume is.
+    pub fn port_of(&self, volume: &str, device: &str) -> Option<u8> {
+        let own = |ring: &&config::Ring| ring.client.as_str().strip_prefix("raid_") == Some(volume);
+        let at = self.rings().filter(own).position(|ring| ring.disk.as_str() == device)?;
+        u8::try_from(at).ok()
     }
 
     /// Tells the driver what the gatekeeper has allowed.

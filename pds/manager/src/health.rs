@@ -3,7 +3,7 @@
 use crate::core::{Core, PDS_MAX};
 use core::fmt;
 use orion_driver::{Health, Text};
-use orion_metrics::{DiskText, Row};
+use orion_metrics::{ArrayDevice, ArrayState, DiskText, Row};
 use orion_pd::World;
 
 /// A disk, as far as it was read.
@@ -23,6 +23,20 @@ pub fn print<W: World>(core: &Core, world: &mut W) {
         for (pd, row) in (0..rows).filter_map(|row| core.disk_row(pd, row)) {
             let Some(unit) = row.unit() else { continue };
             any = true;
+            match row {
+                Row::Array(array) => {
+                    let name = disk.take().map_or(Text::default(), |disk: Disk| disk.name);
+                    print_array(name, pd, &array, world);
+                    continue;
+                }
+                Row::ArrayDevice(device) => {
+                    let name = Text::new(&device.name);
+                    world.print(format_args!("  device {name}: {} {}", device.standing(), Maybe(role(&device), "")));
+                    continue;
+                }
+                Row::DiskWork(_) if disk.is_none() => continue,
+                _ => {}
+            }
             if disk.as_ref().is_none_or(|disk| (disk.pd, disk.unit) != (pd, unit)) {
                 let next = Disk { pd, unit, name: Text::default(), health: Health::default() };
                 disk.replace(next).iter().for_each(|disk| show(disk, world));
@@ -38,6 +52,27 @@ pub fn print<W: World>(core: &Core, world: &mut W) {
     disk.iter().for_each(|disk| show(disk, world));
     if !any {
         world.print(format_args!("no disk has said anything of itself yet; ask again"));
+    }
+}
+
+/// The member that a device is.
+fn role(device: &ArrayDevice) -> Option<u8> {
+    Some(device.role).filter(|role| *role != u8::MAX)
+}
+
+fn print_array<W: World>(name: Text, pd: &str, array: &ArrayState, world: &mut W) {
+    let (level, members, missing) = (array.level, array.members, array.missing);
+    if array.served == 0 {
+        return world.print(format_args!("{name} ({pd}): not served"));
+    }
+    let (permille, left) = (array.permille(), Maybe(array.seconds_left(), " s"));
+    match array.work() {
+        None => world.print(format_args!("{name} ({pd}): RAID {level} of {members}, {missing} missing")),
+        Some(work) => world.print(format_args!(
+            "{name} ({pd}): RAID {level} of {members}, {missing} missing; {work} {}.{} %, left {left}",
+            permille / 10,
+            permille % 10
+        )),
     }
 }
 

@@ -7,18 +7,21 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod orders;
 mod report;
 
 pub use assemble::{Mapped, assemble};
+pub use orders::Orders;
 pub use report::Reported;
 
 use orion_block::{Instant, Limits};
 use orion_layer::{Around, Event, Node};
-use orion_metrics::Counter;
+use orion_metrics::{Counter, Reply, Verb};
 use orion_pd::links::{LowerRings, UpperRings, look_again, whole};
 use orion_pd::{ChannelSet, InitError, ProtectionDomain, Reporter, World};
 use orion_raid::Raid;
 use orion_raid::engine::{FANOUT, SLOTS};
+use report::link;
 
 /// Rights on the one window of a client, as `orion_caps::Rights` has them: read and flush, and those that change blocks.
 const READING: u16 = 1 | 4;
@@ -36,6 +39,7 @@ pub struct RaidPd {
     until: Option<Instant>,
     reporter: Reporter,
     reported: Reported,
+    orders: Orders,
 }
 
 impl<W: World> ProtectionDomain<W> for RaidPd {
@@ -43,8 +47,8 @@ impl<W: World> ProtectionDomain<W> for RaidPd {
         let (layer, memory) = assemble(world)?;
         let (uppers, lowers) = (UpperRings::new(world)?, LowerRings::new(world)?);
         let (node, reporter) = (Node::new(layer, 1), Reporter::new(world)?);
-        let reported = Reported::default();
-        Ok(Self { node, uppers, lowers, memory, misbehaved: 0, until: None, reporter, reported })
+        let (reported, orders) = (Reported::default(), Orders::new(&world.config()));
+        Ok(Self { node, uppers, lowers, memory, misbehaved: 0, until: None, reporter, reported, orders })
     }
 
     fn notified(&mut self, from: ChannelSet, world: &mut W) -> Option<Instant> {
@@ -125,7 +129,29 @@ impl RaidPd {
         figures.set(Counter::InFlight, u64::try_from(self.node.in_flight()).unwrap_or(u64::MAX));
         figures.set(Counter::Malformed, self.uppers.malformed());
         figures.set(Counter::Misbehaved, self.uppers.misbehaved().into());
-        self.reporter.publish(world, []);
+        self.obey(world);
+        if let Some(refusal) = self.orders.look(self.node.layer_mut(), world.now()) {
+            world.print(format_args!("{refusal}"));
+        }
+        let rows = self.orders.rows(self.node.layer(), world);
+        self.reporter.publish(world, rows);
+    }
+
+    /// Does what the operator has ordered since.
+    fn obey<W: World>(&mut self, world: &mut W) {
+        let Some(order) = self.reporter.work() else { return };
+        let (uppers, lowers, payload) = (&mut self.uppers, &mut self.lowers, &mut self.memory);
+        let around = &mut Around { uppers, lowers, payload, now: world.now() };
+        let orders = &mut self.orders;
+        let obeyed = self.node.control(around, |raid, io| orders.obey(order, raid, io));
+        let (reply, refusal) = obeyed.unwrap_or((Reply::Absent, None));
+        self.reporter.acknowledge(order.0, reply);
+        let name = link(world, u8::try_from(order.1.how).unwrap_or(u8::MAX)).map_or("", |link| link.volume.as_str());
+        let about = if matches!(order.1.verb, Verb::ArrayCheck | Verb::ArrayRepair) { "" } else { name };
+        match refusal {
+            Some(refusal) => world.print(format_args!("told to {} {about}: {refusal}", order.1.verb.text())),
+            None => world.print(format_args!("told to {} {about}: {reply}", order.1.verb.text())),
+        }
     }
 
     /// Tells the client what it has, once the array is put together or it is known why not.

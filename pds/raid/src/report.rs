@@ -13,6 +13,11 @@ pub struct Reported {
     conditions: Option<Conditions>,
 }
 
+/// The device at a port.
+pub fn link<W: World>(world: &W, port: u8) -> Option<&'static Link> {
+    world.config().links_as(Role::Client).map(|(_, link)| link).nth(port.into())
+}
+
 /// The devices below, by port.
 fn links<W: World>(world: &W) -> Vec<&'static Link, PORTS_MAX> {
     world.config().links_as(Role::Client).map(|(_, link)| link).take(PORTS_MAX).collect()

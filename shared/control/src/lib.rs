@@ -12,6 +12,7 @@ extern crate std;
 
 mod disk;
 pub mod operator;
+mod raid;
 mod ring;
 pub mod text;
 mod wire;

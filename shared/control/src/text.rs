@@ -4,10 +4,10 @@ use crate::{Ask, Kind, Name};
 use core::fmt;
 use core::str::FromStr;
 use orion_caps::{Budget, Extent, Rights, WINDOWS};
-use orion_metrics::Order as PdOrder;
+use orion_metrics::{Order as PdOrder, Work};
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 18] = [
+pub const HELP: [&str; 19] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
     "health                                 disks: model, serial number, temperature, wear, counts, attributes",
@@ -25,6 +25,7 @@ pub const HELP: [&str; 18] = [
     "ctl disk DISK power STATE | idle=US     a power state; or those with which the longest wait is US microseconds, 0: none",
     "ctl disk DISK zones [from=BLOCK]        how its zones are",
     "ctl disk DISK zone open|close|finish BLOCK | reset BLOCK confirm=DISK | reset-all confirm=DISK    change one, or all",
+    "ctl raid VOLUME check | repair | fail DISK | remove DISK | add DISK    an array: compare copies or parity; change its devices",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];
 
@@ -45,6 +46,9 @@ pub enum Order<'a> {
     Command(Ask, Option<&'a str>),
     /// Something that a PD is to do, or that is to be done with a disk.
     Tell(PdOrder, &'a str),
+    /// Something that is to be done with the array of the volume that is named first, and its device that is named then; the
+    /// port of that goes into `how`.
+    Member(Work, &'a str, &'a str),
 }
 
 /// What is wrong with a line.
@@ -83,7 +87,7 @@ pub fn parse(line: &str) -> Result<Order<'_>, Mistake<'_>> {
 
 pub(crate) type Words<'a> = core::str::SplitAsciiWhitespace<'a>;
 
-fn end<'a>(words: &mut Words<'a>) -> Result<(), Mistake<'a>> {
+pub(crate) fn end<'a>(words: &mut Words<'a>) -> Result<(), Mistake<'a>> {
     words.next().map_or(Ok(()), |word| Err(Mistake { word, what: "nothing more is expected; remove it" }))
 }
 
@@ -98,6 +102,7 @@ fn command<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>> {
             return end(words).map(|()| Order::Tell(PdOrder::Reset, pd));
         }
         "disk" => return crate::disk::parse(words),
+        "raid" => return crate::raid::parse(words),
         "look" => Kind::Look,
         "freeze" => Kind::Freeze,
         "thaw" => Kind::Unfreeze,

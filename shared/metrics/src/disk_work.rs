@@ -46,11 +46,22 @@ pub enum Verb {
     /// Read blocks without giving them away, to find those that cannot be read. `first`: the first block; `count`: how many, 0 for all
     /// from there on.
     Verify,
+    /// Compare all copies, or parity, of an array; the disk is then a volume.
+    ArrayCheck,
+    /// The same, and make alike what differs.
+    ArrayRepair,
+    /// Leave a member behind. `how`: the port of its device below the array's layer.
+    ArrayFail,
+    /// Forget a device that is no member any more. `how`: its port.
+    ArrayRemove,
+    /// Make a device a spare of the array, which takes the place of a member that is missing. `how`: its port; `first` and
+    /// `count`: a new identifier.
+    ArrayAdd,
 }
 
 impl Verb {
     /// Every verb. The place is its number, from 1: further ones go to the end.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Format,
         Self::Sanitize,
         Self::Create,
@@ -67,6 +78,11 @@ impl Verb {
         Self::ResetZone,
         Self::ResetZones,
         Self::Verify,
+        Self::ArrayCheck,
+        Self::ArrayRepair,
+        Self::ArrayFail,
+        Self::ArrayRemove,
+        Self::ArrayAdd,
     ];
 
     /// Its number.
@@ -104,6 +120,11 @@ impl Verb {
             Self::ResetZone => "reset zone",
             Self::ResetZones => "reset every zone",
             Self::Verify => "verify",
+            Self::ArrayCheck => "check",
+            Self::ArrayRepair => "repair",
+            Self::ArrayFail => "fail a member",
+            Self::ArrayRemove => "remove a device",
+            Self::ArrayAdd => "add a device",
         }
     }
 }

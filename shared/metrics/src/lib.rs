@@ -10,6 +10,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod array;
 mod disk;
 mod disk_work;
 mod figures;
@@ -18,6 +19,7 @@ mod orders;
 mod page;
 mod rows;
 
+pub use array::{ArrayDevice, ArrayState};
 pub use disk::{DiskAttributes, DiskState, DiskText, PER_ROW};
 pub use disk_work::{
     DiskSpace, DiskWork, DiskZones, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize,

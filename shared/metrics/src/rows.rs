@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Rows after a page's figures: what the gatekeeper holds, and what disks say of themselves. Names are numbers here: the manager knows them from its own
 //! configuration.
+use crate::array::{self, ArrayDevice, ArrayState};
 use crate::disk::{self, DiskAttributes, DiskState, DiskText};
 use crate::disk_work::{self, DiskSpace, DiskWork, DiskZones};
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
@@ -160,6 +161,10 @@ pub enum Row {
     DiskSpace(DiskSpace),
     /// Zones of a disk.
     DiskZones(DiskZones),
+    /// How an array is.
+    Array(ArrayState),
+    /// A device below an array's layer.
+    ArrayDevice(ArrayDevice),
 }
 
 impl Row {
@@ -172,6 +177,8 @@ impl Row {
             Self::DiskWork(row) => Some(row.unit),
             Self::DiskSpace(row) => Some(row.unit),
             Self::DiskZones(row) => Some(row.unit),
+            Self::Array(row) => Some(row.unit),
+            Self::ArrayDevice(row) => Some(row.unit),
             _ => None,
         }
     }
@@ -188,6 +195,8 @@ impl Row {
             Self::DiskWork(row) => zerocopy::transmute!(row),
             Self::DiskSpace(row) => zerocopy::transmute!(row),
             Self::DiskZones(row) => zerocopy::transmute!(row),
+            Self::Array(row) => zerocopy::transmute!(row),
+            Self::ArrayDevice(row) => zerocopy::transmute!(row),
         }
     }
 
@@ -204,6 +213,8 @@ impl Row {
             disk_work::WORKS => Some(Self::DiskWork(zerocopy::transmute!(*bytes))),
             disk_work::SPACES => Some(Self::DiskSpace(zerocopy::transmute!(*bytes))),
             disk_work::ZONES => Some(Self::DiskZones(zerocopy::transmute!(*bytes))),
+            array::ARRAY => Some(Self::Array(zerocopy::transmute!(*bytes))),
+            array::DEVICE => Some(Self::ArrayDevice(zerocopy::transmute!(*bytes))),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::live::{SocketArg, View, rights_table};
 use orion_control::Kind;
 use orion_control::text::{self, HELP, Order};
-use orion_metrics::Order as PdOrder;
+use orion_metrics::{Order as PdOrder, Work};
 use std::process::ExitCode;
 
 /// Arguments of `orion ctl`.
@@ -13,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
     /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW;
-    /// advance VOLUME; reset PD; disk DISK and what to do with it; or help
+    /// advance VOLUME; reset PD; disk DISK or raid VOLUME and what to do with it; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,
 }
@@ -32,6 +32,18 @@ impl Args {
         let (mut ask, volume) = match order {
             Order::Command(ask, volume) => (ask, volume),
             Order::Tell(PdOrder::Disk(work), disk) => return crate::disk::order(&mut manager, work, disk),
+            Order::Member(work, array, device) => {
+                let rings = manager.state()?.rings;
+                let own = rings.iter().filter(|ring| ring.client.as_str().strip_prefix("raid_") == Some(array));
+                let names: Vec<&str> = own.map(|ring| ring.disk.as_str()).collect();
+                let port = names
+                    .iter()
+                    .position(|name| *name == device)
+                    .ok_or_else(|| format!("{array:?} has no device {device:?}; it has: {}", names.join(", ")))?;
+                let [first, count] = crate::raid::identifier()?;
+                let work = Work { how: u32::try_from(port).unwrap_or(u32::MAX), first, count, ..work };
+                return crate::disk::order(&mut manager, work, array);
+            }
             Order::Tell(order, pd) => {
                 manager.order(order, pd)?;
                 println!("{pd}: done");

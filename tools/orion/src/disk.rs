@@ -51,6 +51,10 @@ pub fn work(row: &DiskWork) -> String {
     if progress == Progress::Failed {
         said += &format!(": {} (status {:#x})", Text::new(&row.why), row.status);
     }
+    let checked = [Verb::ArrayCheck.number(), Verb::ArrayRepair.number()].contains(&row.verb);
+    if progress == Progress::Done && checked {
+        said += &format!(", {} sectors differed", row.value);
+    }
     if progress == Progress::Done && row.verb == Verb::Create.number() {
         said += &format!(", its number is {}", row.value);
     }

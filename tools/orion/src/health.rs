@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! `orion health`.
 use crate::Outcome;
-use crate::live::{Drive, SocketArg, State};
+use crate::live::{Drive, SocketArg, State, array};
 use orion_control::operator::Pd;
 use orion_driver::Health;
-use orion_metrics::Counter;
+use orion_metrics::{ArrayState, Counter};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -65,7 +65,22 @@ pub fn text(state: &State) -> String {
     disks.join("\n")
 }
 
+/// An array, by what its layer says of it.
+fn of_array(drive: &Drive, state: &ArrayState) -> String {
+    let mut out = format!("{}: {} {} ({})\n", drive.name, array::level(state), array::state(state), drive.pd);
+    let mut line = |label: &str, what: String| {
+        let _ = writeln!(out, "  {label:<12} {what}");
+    };
+    line("work", array::work(state));
+    drive.devices.iter().for_each(|device| line("device", array::device(device)));
+    drive.work.iter().for_each(|work| line("last order", crate::disk::work(work)));
+    out
+}
+
 fn disk(state: &State, drive: &Drive) -> String {
+    if let Some(state) = &drive.array {
+        return of_array(drive, state);
+    }
     let health = &drive.health;
     let driver = driver(state, drive);
     let program = driver.map_or(String::new(), |pd| format!(", {}", crate::live::plain(pd.program.as_str())));
@@ -193,7 +208,7 @@ fn number(value: Option<impl Into<Value>>) -> Value {
 }
 
 fn as_json(state: &State) -> Value {
-    let disks = state.disks.iter().map(|drive| {
+    let disks = state.disks.iter().filter(|drive| drive.array.is_none()).map(|drive| {
         let health = &drive.health;
         let list = health.attributes.iter().filter(|one| one.id != 0);
         let attributes: Vec<Value> = list
@@ -219,7 +234,22 @@ fn as_json(state: &State) -> Value {
             "counted_by_driver": counted.map(|all| all.into_iter().collect::<serde_json::Map<_, _>>()),
         })
     });
-    json!({ "version": 1, "disks": disks.collect::<Vec<_>>() })
+    let arrays = state.disks.iter().filter_map(|drive| Some(array_json(drive, drive.array.as_ref()?)));
+    json!({ "version": 1, "disks": disks.collect::<Vec<_>>(), "arrays": arrays.collect::<Vec<_>>() })
+}
+
+fn array_json(drive: &Drive, state: &ArrayState) -> Value {
+    let devices = drive.devices.iter().map(|device| {
+        let role = Some(device.role).filter(|role| *role != u8::MAX);
+        let name = orion_driver::Text::new(&device.name);
+        json!({ "name": crate::live::plain(name.as_str()), "is": device.standing(), "member": number(role) })
+    });
+    json!({
+        "name": drive.name.as_str(), "layer": drive.pd, "served": state.served != 0, "level": array::level(state),
+        "members": state.members, "missing": state.missing, "work": number(state.work()),
+        "done_sectors": state.done.get(), "of_sectors": state.of.get(), "seconds_left": number(state.seconds_left()),
+        "mismatched_sectors": state.mismatches.get(), "devices": devices.collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

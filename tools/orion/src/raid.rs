@@ -17,6 +17,17 @@ use std::process::ExitCode;
 /// Bytes that are taken from standard input at once.
 const PIECE: usize = 1 << 20;
 
+/// A new identifier of a device, as two numbers.
+///
+/// # Errors
+/// A message for people.
+pub fn identifier() -> Result<[u64; 2], String> {
+    let orion_raid::Uuid(uuid) = create::random()?;
+    let (first, second) = uuid.split_at(8);
+    let number = |half: &[u8]| half.try_into().map_or(0, u64::from_le_bytes);
+    Ok([number(first), number(second)])
+}
+
 /// Arguments of `orion raid`.
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -177,6 +177,52 @@ fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
     assert!(!pattern(&live).contains("verification failed"));
 }
 
+/// A member is set faulty, taken out, brought in again and rebuilt, while a client reads and writes; who may only look changes
+/// nothing.
+#[test]
+fn an_operator_checks_an_array_and_has_a_member_rebuilt() {
+    if missing() {
+        return;
+    }
+    let disks: String = (0..3).map(|n| format!("<orion:disk name=\"m{n}\" bus=\"virtio-blk\"/>")).collect();
+    let on: String = (0..3).map(|n| format!("<orion:on disk=\"m{n}\"/>")).collect();
+    let raid = format!("<orion:raid level=\"5\">{on}</orion:raid>");
+    let live = Live::of("raid", &disks, &raid, "<orion:manager rights=\"admin\"/>");
+    let array = |live: &Live| -> Value {
+        let health: Value = serde_json::from_str(&live.done(&["health", "--json"])).unwrap();
+        assert_eq!(health["disks"].as_array().unwrap().len(), 3, "{health:#}");
+        health["arrays"][0].clone()
+    };
+    assert!(live.writes());
+    let said = live.done(&["ctl", "raid", "vault", "check"]);
+    assert!(said.ends_with("vault: check: done, 0 sectors differed\n"), "{said}");
+    let found = array(&live);
+    assert_eq!((&found["level"], &found["missing"], &found["members"]), (&"RAID 5".into(), &0.into(), &3.into()));
+    assert!(live.done(&["status"]).contains("0 m0, 1 m1, 2 m2"));
+
+    fn ctl<'a>(what: &[&'a str]) -> Vec<&'a str> {
+        [&["ctl", "raid", "vault"][..], what].concat()
+    }
+    assert!(live.refused(&ctl(&["remove", "m1"])).contains("fail it first"));
+    assert!(live.refused(&ctl(&["fail", "m7"])).contains("it has: m0, m1, m2"));
+    live.done(&ctl(&["fail", "m1"]));
+    let found = array(&live);
+    assert_eq!((&found["missing"], &found["devices"][1]["is"]), (&1.into(), &"failed".into()), "{found:#}");
+    assert!(live.refused(&ctl(&["fail", "m2"])).contains("cannot be without"));
+    assert!(live.writes() && live.reads());
+    live.done(&ctl(&["remove", "m1"]));
+    live.done(&ctl(&["add", "m1"]));
+    while array(&live)["missing"] != 0 {}
+    assert!(live.writes() && live.reads());
+    let said = live.done(&ctl(&["check"]));
+    assert!(said.ends_with("vault: check: done, 0 sectors differed\n"), "{said}");
+    drop(live);
+
+    let live = Live::of("raidless", &disks, &raid, "<orion:manager/>");
+    assert!(live.refused(&ctl(&["fail", "m1"])).contains("may only look"));
+    assert_eq!(array(&live)["missing"], 0);
+}
+
 /// Two controllers of one subsystem: while either has the disk, whoever reads and writes notices nothing.
 #[test]
 fn a_disk_behind_two_controllers_is_there_while_either_is() {

@@ -158,6 +158,11 @@ impl Raid {
         Some(Progress { what, done: self.background.at, of, mismatches: self.background.mismatches })
     }
 
+    /// Whether a check or a repair that was asked for has not ended.
+    pub fn checks(&self) -> bool {
+        self.background.asked.is_some() || matches!(self.background.goal, Goal::Check { .. })
+    }
+
     /// Whether nothing is written, nothing is to be done, and the superblocks say all that there is to say.
     pub fn is_settled(&self) -> bool {
         let work = &self.background;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! A running system, through its manager's socket: what `orion status`, `orion top` and `orion ctl` have in common.
+pub mod array;
 mod json;
 mod names;
 mod state;

@@ -5,7 +5,9 @@ use orion_caps::Outcome;
 use orion_control::operator::{Begin, Disk, Frame, HEAD, Pd, Request, Ring};
 use orion_control::{Ask, Name, Refused};
 use orion_driver::{Health, Text};
-use orion_metrics::{Client, DiskSpace, DiskText, DiskWork, Holding, Order, Row, Volume, ZoneRow};
+use orion_metrics::{
+    ArrayDevice, ArrayState, Client, DiskSpace, DiskText, DiskWork, Holding, Order, Row, Volume, ZoneRow,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -52,19 +54,35 @@ pub struct Drive {
     pub spaces: Vec<DiskSpace>,
     /// Its zones, where they were asked for last.
     pub zones: Vec<ZoneRow>,
+    /// It is no disk but an array.
+    pub array: Option<ArrayState>,
+    /// The array's devices.
+    pub devices: Vec<ArrayDevice>,
 }
 
 impl Drive {
     /// A disk of which nothing is known yet.
     pub fn new(pd: String, unit: u8) -> Self {
         let (name, health) = (Text::default(), Health::default());
-        Self { pd, unit, name, health, work: None, spaces: Vec::new(), zones: Vec::new() }
+        Self {
+            pd,
+            unit,
+            name,
+            health,
+            work: None,
+            spaces: Vec::new(),
+            zones: Vec::new(),
+            array: None,
+            devices: Vec::new(),
+        }
     }
 
     fn take(&mut self, row: Row) {
         match row {
             Row::DiskText(DiskText { what: 0, text, .. }) => self.name = Text::new(&text),
             Row::DiskWork(work) => self.work = Some(work),
+            Row::Array(array) => self.array = Some(array),
+            Row::ArrayDevice(device) => self.devices.push(device),
             Row::DiskSpace(space) => self.spaces.push(space),
             Row::DiskZones(zones) => self.zones.extend(zones.list.iter().take(zones.count.into())),
             row => self.health.take(&row),

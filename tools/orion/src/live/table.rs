@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! A view as tables.
+use super::array;
 use super::state::{Drive, plain};
 use super::view::{ERRORS, View, bytes, count, time};
 use orion_caps::Rights;
 use orion_control::operator::{Pd, State as Health};
 use orion_control::text::budget;
-use orion_metrics::{Counter, Holding, Kind};
+use orion_metrics::{ArrayState, Counter, Holding, Kind};
 
 /// A titled table: headings, rows.
 #[derive(Clone, Debug)]
@@ -62,7 +63,11 @@ pub fn rights_table(view: &View) -> String {
 
 /// The tables of a view.
 pub fn tables(view: &View) -> Vec<Table> {
-    vec![pds(view), volumes(view), disks(view), rings(view), rights(view)]
+    let arrays = Some(arrays(view)).filter(|table| !table.rows.is_empty());
+    [Some(pds(view)), Some(volumes(view)), arrays, Some(disks(view)), Some(rings(view)), Some(rights(view))]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn rate(rate: Option<f64>) -> String {
@@ -185,7 +190,28 @@ fn disks(view: &View) -> Table {
         ]
     };
     let headings = vec!["name", "server", "model", "serial", "health", " temperature", " used", " media errors"];
-    Table { title: "Disks", headings, rows: view.state.disks.iter().map(row).collect() }
+    Table {
+        title: "Disks",
+        headings,
+        rows: view.state.disks.iter().filter(|drive| drive.array.is_none()).map(row).collect(),
+    }
+}
+
+fn arrays(view: &View) -> Table {
+    let all = view.state.disks.iter().filter_map(|drive| Some((drive, drive.array.as_ref()?)));
+    let row = |(drive, array): (&Drive, &ArrayState)| {
+        let devices: Vec<String> = drive.devices.iter().map(array::device).collect();
+        vec![
+            plain(drive.name.as_str()),
+            drive.pd.clone(),
+            array::level(array),
+            array::state(array),
+            array::work(array),
+            devices.join(", "),
+        ]
+    };
+    let headings = vec!["name", "server", "level", "state", "work", "devices"];
+    Table { title: "Arrays", headings, rows: all.map(row).collect() }
 }
 
 /// What a capability's state is called.

@@ -72,7 +72,7 @@ fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-fn random() -> Result<Uuid, String> {
+pub fn random() -> Result<Uuid, String> {
     let mut uuid = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut uuid));
     read.map(|()| Uuid(uuid)).map_err(|error| format!("/dev/urandom: {error}"))

@@ -2,9 +2,10 @@
 //! The manager: its control connection to the gatekeeper, the pages of figures that it reads, what was typed.
 use super::build::{Build, PAGE, memory};
 use super::clients::{GATEKEEPER, setting};
+use super::joined::joined_name;
 use super::services::SERIAL;
 use crate::check::MANAGER_PRIORITY;
-use crate::model::{Target, WINDOWS};
+use crate::model::{Joining, Target, Volume, WINDOWS};
 use crate::plan::{Board, RegionKind};
 use crate::policy::rights_text;
 use orion_caps::Rights;
@@ -30,7 +31,7 @@ const DISKS_SHOWN: u64 = 21;
 /// Clients and volumes of a gatekeeper with a manager: it is one of them to the policy engine.
 const CLIENTS: usize = orion_caps::CLIENTS_MAX - 1;
 
-impl Build<'_> {
+impl<'a> Build<'a> {
     /// The manager's PD, and its windows on every volume, each with its rights.
     pub fn manager(&mut self) {
         let Some(manager) = self.system.manager.clone() else { return };
@@ -114,6 +115,7 @@ impl Build<'_> {
             if pd != TICK {
                 self.orders_to(pd, slot);
                 self.disks_of(pd, slot);
+                self.array_of(pd, slot);
             }
         }
         let rings = self.all_rings();
@@ -150,14 +152,38 @@ impl Build<'_> {
         }
     }
 
-    /// The manager's window on the first volume that lies on a disk.
+    /// The volume whose layer `pd` is, if that is an array.
+    fn array_volume(&self, pd: &str) -> Option<&'a Volume> {
+        let arrays = self.system.joined().filter(|(_, joined)| matches!(joined.kind, Joining::Raid(_)));
+        arrays.into_iter().find(|(volume, joined)| joined_name(volume, joined) == pd).map(|(volume, _)| volume)
+    }
+
+    fn is_array(&self, pd: &str) -> bool {
+        self.array_volume(pd).is_some()
+    }
+
+    /// The same of an array, whose layer is `pd`.
+    fn array_of(&mut self, pd: &str, slot: u64) {
+        let admin = Rights::from_bits(self.system.manager.as_ref().map_or(0, |manager| manager.rights));
+        let Some(volume) = self.array_volume(pd).filter(|_| admin.contains(Rights::ADMIN)) else { return };
+        if let Some(part) = self.pds.get_mut(pd) {
+            part.blob.settings.push(setting("array_admin", 1));
+        }
+        let Some(window) = self.window_over(&volume.name) else { return };
+        if let Some(part) = self.pds.get_mut(MANAGER) {
+            part.blob.settings.push(setting(&format!("disk {}", volume.name), slot | window << 16));
+        }
+    }
+
+    /// The manager's window on the first volume that lies on a disk, or on an array.
     fn window_over(&self, disk: &str) -> Option<u64> {
         let over = |name: &str| {
             let target = match self.system.disk(name) {
                 Some(disk) => Target::Disk(name.to_owned(), disk.at),
                 None => Target::Volume(name.to_owned(), self.system.at),
             };
-            self.system.comes_down(&target, disk)
+            let way = self.system.source(&target).map_or_else(Vec::new, |source| self.system.way_down(source));
+            way.iter().any(|below| below.name() == disk)
         };
         let links = self.pds.get(GATEKEEPER)?.blob.links.iter().filter(|link| link.role() == Role::Client);
         let at = links.map(|link| link.volume.as_str()).position(over)?;
@@ -169,6 +195,7 @@ impl Build<'_> {
         let disks = self.pds.get(pd).map_or(0, |part| part.blob.devices.len());
         let size = match u64::try_from(disks).unwrap_or(0) {
             _ if pd == GATEKEEPER => HOLDINGS,
+            0 if self.is_array(pd) => 2 * PAGE,
             // The console's one is a UART.
             0 => PAGE,
             _ if pd == SERIAL => PAGE,
