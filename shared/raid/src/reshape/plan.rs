@@ -121,7 +121,12 @@ impl Plan {
         }
         let fewer = after.sectors() < old.sectors();
         let more = after.sectors() > old.sectors();
-        let ways = [(!fewer, false, room.front), (!more, true, room.back)];
+        // md goes forwards where members are added, and backwards where they are taken away.
+        let (added, taken) = (disks > newest.raid_disks, disks < newest.raid_disks);
+        let ways = [(!fewer && !taken, false, room.front), (!more && !added, true, room.back)];
+        if ways.iter().all(|(can, ..)| !can) {
+            return Err(Kind::Cannot("more members with less space, or fewer with more, take two reshapes"));
+        }
         let mut least = u64::MAX;
         for (_, backwards, has) in ways.into_iter().filter(|(can, ..)| *can) {
             let before = Before { position: 0, backwards, shift: 0, geometry: old.clone() };

@@ -161,7 +161,7 @@ fn an_array_in_the_middle_of_a_reshape_is_read_on_both_sides_of_it() {
 }
 
 /// What md was reshaping when it was stopped, and how many members may be missing.
-const RESHAPING: &[(&str, usize)] = &[
+pub const RESHAPING: &[(&str, usize)] = &[
     ("raid6-grows", 2),
     ("raid5-chunk", 1),
     ("raid6-becomes-5", 2),
