@@ -103,6 +103,17 @@ fn journal(device: &Super, newest: &Super) -> Standing {
     Standing::Journal
 }
 
+/// The new place that a spare gets by a reshape, of which it has not heard: nothing was moved there yet.
+fn joins(device: &Super, newest: &Super) -> Option<u16> {
+    let begins = newest.reshape.is_some_and(|reshape| !reshape.backwards && reshape.position == 0);
+    match newest.role_of(device.number) {
+        Role::Active(role) if begins && u32::from(role) >= newest.old_disks() => {
+            (device.role == Role::Spare && device.set == newest.set).then_some(role)
+        }
+        _ => None,
+    }
+}
+
 /// What `device` is to the array whose newest superblock is given.
 fn standing(device: &Super, newest: &Super) -> Standing {
     if device.set != newest.set {
@@ -110,7 +121,7 @@ fn standing(device: &Super, newest: &Super) -> Standing {
     }
     let role = match device.role {
         Role::Active(role) => role,
-        Role::Spare => return Standing::Spare,
+        Role::Spare => return joins(device, newest).map_or(Standing::Spare, Standing::Member),
         Role::Faulty => return Standing::Faulty,
         Role::Journal => return journal(device, newest),
     };
@@ -141,9 +152,11 @@ impl Array {
         let mut slots: Vec<Option<Slot>, MEMBERS_MAX> = Vec::new();
         let disks = usize::try_from(newest.most_disks()).unwrap_or(usize::MAX);
         slots.resize(disks, None).map_err(|_| here(Kind::Members(newest.raid_disks)))?;
-        for (other, device) in active() {
+        let joining = |device: &Super| joins(device, newest).is_some();
+        for (other, device) in ours().filter(|(_, d)| matches!(d.role, Role::Active(_)) || joining(d)) {
             let at = number(other);
-            agree(device, newest).map_err(|kind| Error { kind: kind(short(index)), at })?;
+            let heard = if joining(device) { Ok(()) } else { agree(device, newest) };
+            heard.map_err(|kind| Error { kind: kind(short(index)), at })?;
             let (role, valid) = match standing(device, newest) {
                 Standing::Member(role) => (role, u64::MAX),
                 Standing::Rebuilding(role, valid) => (role, valid),

@@ -4,6 +4,7 @@
 //! The members' superblocks are read at the start, and are written before anything is answered that depends on them: that
 //! the array is in use before its first write, that a member failed before a write is answered which that member lacks.
 mod background;
+mod bands;
 mod bits;
 mod build;
 mod combine;
@@ -12,6 +13,7 @@ mod culprit;
 mod find;
 mod findings;
 mod flush;
+mod grow;
 mod intent;
 mod journal;
 mod line;
@@ -21,6 +23,7 @@ mod log;
 mod members;
 mod meta;
 mod mirror;
+mod moving;
 mod operate;
 mod prepare;
 mod recover;
@@ -30,6 +33,7 @@ mod state;
 mod stripe;
 mod sums;
 mod vote;
+mod window;
 
 use crate::{Geometry, Level};
 pub use background::Progress;
@@ -128,6 +132,8 @@ pub struct Raid {
     prepare: prepare::Prepare,
     bits: bits::Bits,
     intent: intent::Intent,
+    moving: moving::Moving,
+    bands: bands::Bands,
     /// It serves: what it asked on its own before is answered.
     started: bool,
     /// The layer's own memory.
@@ -159,6 +165,8 @@ impl Raid {
             prepare: prepare::Prepare::default(),
             bits: bits::Bits::default(),
             intent: intent::Intent::default(),
+            moving: moving::Moving::default(),
+            bands: bands::Bands::default(),
             started: false,
             work,
             scale: 0,
@@ -235,7 +243,7 @@ impl Raid {
         }
         let Some(geometry) = &self.geometry else { return false };
         let rest = self.members.whole & !members::bit(role);
-        if !self.redundant() || !geometry.bears(|role| rest & members::bit(role) != 0) {
+        if !self.redundant() || !geometry.bears(|role| rest & members::bit(role) != 0) || !self.moving.bears(rest) {
             return false;
         }
         self.members.remove(role);
@@ -335,6 +343,9 @@ impl Raid {
         if Some(id) == io.kept(META) {
             return self.wrote(child, done, io);
         }
+        if self.moving.before.is_some() {
+            return self.moving_ended(child, done, io);
+        }
         if self.geometry.as_ref().is_some_and(|g| matches!(g.level(), Level::Parity(_))) {
             return self.stripe_ended(id, child, done, io);
         }
@@ -347,6 +358,7 @@ impl Raid {
             (None, _) => io.done(id, Completion::error(Error::Offline)),
             (_, Op::Flush) => self.flush(id, io),
             (_, Op::Discard) if self.offers_no_discard() => io.done(id, Completion::error(Error::Unsupported)),
+            (Some(Level::Parity(_)), _) if self.moving.is_on() => self.moving_request(id, io),
             (Some(Level::Parity(_)), _) => self.stripe_request(id, io),
             (_, Op::WriteZeroes) if !self.members.write_zeroes => {
                 io.done(id, Completion::error(Error::Unsupported));
@@ -410,7 +422,7 @@ impl Layer for Raid {
         match self.geometry.as_ref()?.level() {
             Level::Linear | Level::Raid0(_) => self.relay_spread(req),
             Level::Raid1 | Level::Raid10(_) if req.op == Op::Read => self.relay_copy(req),
-            Level::Parity(_) if req.op == Op::Read => self.relay_stripe(req),
+            Level::Parity(_) if req.op == Op::Read && !self.moving.is_on() => self.relay_stripe(req),
             _ => None,
         }
     }
@@ -481,8 +493,12 @@ impl Layer for Raid {
             self.begin_lines(io);
         }
         let quiet = self.locks.is_empty() && self.lines.is_idle() && self.log.is_idle() && self.background.is_idle();
+        let quiet = quiet && self.moving.is_quiet();
         let rest = self.meta.rest(now, quiet);
         self.go_on(io);
+        if self.moving.is_on() {
+            self.moving_on(io);
+        }
         let work = self.look_for_work(now, io);
         rest.into_iter().chain(work).min()
     }

@@ -19,6 +19,7 @@ pub(crate) use before::parts;
 pub(crate) use groups::Groups;
 pub use mover::{Mover, Write, write_supers};
 pub use plan::{Change, Plan, Room};
+pub(crate) use supers::end;
 pub use supers::{begin, catch_up, hear, save};
 pub use takeover::{Next, Takeover, next, take_over};
 pub use work::{Stage, work};

@@ -8,6 +8,7 @@ mod image;
 mod intent;
 mod journals;
 mod life;
+mod live;
 mod logs;
 mod operate;
 mod parity;

@@ -147,6 +147,9 @@ impl Raid {
 
     /// What goes on in the background, if something does.
     pub fn progress(&self) -> Option<Progress> {
+        if let Some((done, of)) = self.moved() {
+            return Some(Progress { what: "reshape", done, of, mismatches: 0 });
+        }
         let what = match self.background.goal {
             Goal::Nothing => return None,
             Goal::Rebuild => "rebuild",
@@ -179,6 +182,7 @@ impl Raid {
             && rebuilt
             && synced
             && self.meta.rests()
+            && self.moving.is_settled()
     }
 
     /// Sectors that were found to differ since the start.
@@ -189,6 +193,9 @@ impl Raid {
     /// Begins a window, if there is something to do; when to look again.
     pub(super) fn look_for_work(&mut self, now: Instant, io: &mut Io<'_, Ctx>) -> Option<Instant> {
         if self.background.step != Step::Idle || !self.redundant() || self.read_only || self.meta.broken().is_some() {
+            return None;
+        }
+        if self.moving.is_on() {
             return None;
         }
         if let Some(due) = self.background.due.filter(|due| *due > now) {

@@ -63,7 +63,7 @@ impl Raid {
         Limits {
             block,
             physical: members().map(|l| l.physical).max().unwrap_or(block).max(block),
-            capacity: geometry.sectors() >> scale,
+            capacity: geometry.sectors().min(self.moving.kept.unwrap_or(u64::MAX)) >> scale,
             max_blocks: blocks(most),
             boundary: blocks(self.boundary(geometry, below)),
             optimal_blocks: if striped { blocks(geometry.chunk()) } else { 0 },

@@ -5,7 +5,7 @@ use super::members::{Member, bit};
 use super::replay::Replay;
 use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
 use crate::wire::{SUPER_BYTES, feature};
-use crate::{Array, Error, Geometry, Kind, Level, Select, Super, Uuid, Version, assemble, probe};
+use crate::{Array, Error, Geometry, Kind, Level, Role, Select, Standing, Super, Uuid, Version, assemble, probe};
 use heapless::Vec;
 use orion_block::{Completion, Lba, Op, Request};
 use orion_layer::Io;
@@ -159,7 +159,9 @@ impl Raid {
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
         let mut ours: Vec<(u8, Super), PORTS_MAX> = found.into_iter().filter(ours).collect();
-        for (_, own) in ours.iter_mut().filter(|(_, own)| own.events.saturating_add(1) == array.newest.events) {
+        let lags = |own: &Super| own.events.saturating_add(1) == array.newest.events;
+        let joins = |own: &Super| own.role == Role::Spare && matches!(array.standing(own), Standing::Member(_));
+        for (_, own) in ours.iter_mut().filter(|(_, own)| lags(own) || joins(own)) {
             crate::reshape::hear(own, &array.newest);
         }
         let said = (self.members.whole, self.members.used() | self.journal.roles());
@@ -170,8 +172,11 @@ impl Raid {
             let dirty = array.newest.is_dirty();
             self.replay = if dirty { Replay::default() } else { Replay::nothing() };
         }
+        self.take_moving(&array);
         self.serve(array.geometry).map_err(here)?;
         self.intent.wanted = self.redundant() && !self.read_only && array.newest.has(feature::BITMAP) && !logs;
+        // While it is reshaped a bitmap is left behind.
+        self.intent.wanted &= self.moving.before.is_none();
         Ok(())
     }
 
@@ -189,7 +194,8 @@ impl Raid {
             return Err(Kind::Copies);
         }
         if let Level::Parity(_) = geometry.level() {
-            self.lines = Lines::new(geometry.chunk(), geometry.members());
+            let old = self.moving.before.as_ref().map_or(u64::MAX, |before| before.geometry.chunk());
+            self.lines = Lines::new(geometry.chunk().min(old), geometry.members());
             if self.lines.all.is_empty() || !whole(self.lines.height) {
                 return Err(Kind::Blocks);
             }
@@ -205,8 +211,13 @@ impl Raid {
 /// Whether an array that can be read can be served: what is written must be right for Linux too.
 fn served(array: &Array) -> Result<(), Kind> {
     let newest = &array.newest;
-    if let Some(reshape) = newest.reshape {
+    if let Some(reshape) = newest.reshape
+        && (!matches!(newest.level, 4..=6) || newest.has(feature::PPL | feature::PPLS | feature::JOURNAL))
+    {
         return Err(Kind::Reshaping(reshape.position));
+    }
+    if array.is_overlapping() {
+        return Err(Kind::Overlaps(newest.reshape.map_or(0, |reshape| reshape.position)));
     }
     if newest.has(feature::PPLS) || (newest.has(feature::PPL) && newest.level != 5) {
         return Err(Kind::HasJournal);

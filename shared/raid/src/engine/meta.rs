@@ -171,6 +171,21 @@ impl Meta {
         self.events
     }
 
+    /// Whether no pass is under way.
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    /// What all superblocks are to say from now on, in their order.
+    pub fn replace(&mut self, all: &[Super]) {
+        for ((_, own), new) in self.supers.iter_mut().zip(all) {
+            own.clone_from(new);
+        }
+        if let Some(first) = all.first() {
+            self.roles.clone_from(&first.roles);
+        }
+    }
+
     /// The superblock of the device at this port.
     pub fn own(&self, port: u8) -> Option<&Super> {
         self.supers.iter().find(|(at, _)| *at == port).map(|(_, own)| own)
@@ -290,6 +305,7 @@ impl Raid {
         // From now on some of them may say that it is not.
         meta.in_use &= meta.writes_use;
         self.members.snapshot();
+        self.moving.snapshot();
         self.journal_snapshot(same);
         self.enter(Phase::Before, io);
     }
@@ -309,6 +325,10 @@ impl Raid {
             Phase::Idle => return self.pass_ended(io),
         };
         if phase == Phase::Write {
+            if self.meta.bad != 0 || self.meta.writes_whole & !self.members.whole != 0 {
+                // What a member lost from its cache that comes back with the power is not said to be moved.
+                self.moving.says = self.moving.durable;
+            }
             self.journal_flushed(all);
         }
         (self.meta.phase, self.meta.todo, self.meta.out) = (phase, todo, 0);
@@ -410,6 +430,9 @@ impl Raid {
         let place = sync.filter(|_| doubtful).map_or(0, |place| place.max(8));
         // Parity is right as soon as a journal is replayed.
         own.resync = if in_use && !(self.journal.there && sync.is_none()) { Some(place) } else { sync };
+        if let Some(reshape) = &mut own.reshape {
+            reshape.position = self.moving.says;
+        }
         own.recovery = member.said;
         let recovers = if member.said.is_some() && !is_journal { feature::RECOVERY } else { 0 };
         let guided = if recovers != 0 && self.members.partial & bit(role) != 0 { feature::RECOVERY_BITMAP } else { 0 };
@@ -451,6 +474,7 @@ impl Raid {
             }
         }
         self.journal_said(io);
+        self.position_said(io);
         self.wake_all(io);
         self.bits_rest(io);
         self.go_on(io);

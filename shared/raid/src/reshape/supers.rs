@@ -118,7 +118,7 @@ pub fn save(all: &mut [Super], position: u64, rows: u64) {
 }
 
 /// Says that a reshape has ended. Members that are no more are spares.
-pub(super) fn end(all: &mut [Super]) {
+pub fn end(all: &mut [Super]) {
     let disks = all.first().map_or(0, |device| device.raid_disks);
     for device in all.iter_mut() {
         let Some(reshape) = device.reshape.take() else { continue };

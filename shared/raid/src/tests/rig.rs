@@ -197,6 +197,15 @@ impl Rig {
         self.settle();
     }
 
+    /// Orders a reshape.
+    pub fn reshape(&mut self, change: &crate::reshape::Change) {
+        let (uppers, lowers, payload) = (&mut self.top, &mut self.disks, &mut self.ram);
+        let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
+        let mut done = Ok(());
+        self.node.control(around, |raid, io| done = raid.reshape(change, io));
+        done.unwrap();
+    }
+
     /// Runs until nothing goes on in the background.
     pub fn settle(&mut self) {
         for _ in 0..2_000_000 {
