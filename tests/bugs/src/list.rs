@@ -502,4 +502,46 @@ pub const BUGS: &[Bug] = &[
         "mend == Mend::Certain",
         "what nobody can know is mended",
     ),
+    bug(
+        "shared/raid/src/reshape/before.rs",
+        "to(new.end(next)) <= old.begin(self.position).into()",
+        "true",
+        "a reshape writes over what the position that is durable still needs",
+    ),
+    bug(
+        "shared/raid/src/reshape/before.rs",
+        "to(new.begin(next)) >= old.end(self.position).into()",
+        "true",
+        "a reshape backwards writes over what the position that is durable still needs",
+    ),
+    bug(
+        "shared/raid/src/reshape/mover.rs",
+        "disks.flush(slot.device)",
+        "true",
+        "superblocks say that sectors are moved which are not durable",
+    ),
+    bug(
+        "shared/raid/src/reshape/work.rs",
+        "level(all, disks)?",
+        "()",
+        "a reshape that was interrupted leaves a member two events behind",
+    ),
+    bug(
+        "shared/raid/src/reshape/supers.rs",
+        "i64::from(ended.offset)",
+        "0",
+        "a member that has not heard of a reshape's end keeps its old first sector",
+    ),
+    bug(
+        "shared/raid/src/engine/moving.rs",
+        "req.op != Op::Read && target.moved && !said",
+        "false",
+        "what is written behind the position that is durable is lost with the power",
+    ),
+    bug(
+        "shared/raid/src/engine/window.rs",
+        "!said.clear(after, next)",
+        "false",
+        "a reshape in use writes over what the position that is durable still needs",
+    ),
 ];
