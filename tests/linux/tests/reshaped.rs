@@ -88,3 +88,51 @@ fn arrays_that_were_reshaped_here_are_good_to_linux() {
 fn linux_ends_what_was_begun_here() {
     show("stopped", &STOPPED);
 }
+
+/// Makes arrays in the guest, and stops their reshapes when they have come somewhere.
+const BEGUN: [(usize, &str, usize, &str); 2] =
+    [(3, "--level=5 --chunk=16", 1, "--raid-devices=4"), (4, "--level=6 --chunk=16", 1, "--raid-devices=5")];
+
+#[test]
+fn what_linux_began_is_ended_here() {
+    if skip() {
+        return;
+    }
+    let count = BEGUN.iter().map(|(members, _, more, _)| members + more).sum::<usize>();
+    let all = disks("begun", 1 + count, 8 * MIB);
+    let written = pattern(24 * MIB);
+    fs::write(&all[0], &written).expect("a pattern");
+    let mut job = String::from("set -e\n");
+    let mut letters = 'c'..;
+    for (number, (members, how, more, becomes)) in BEGUN.iter().enumerate() {
+        let own: Vec<String> = letters.by_ref().take(members + more).map(|letter| format!("/dev/vd{letter}")).collect();
+        let (first, added) = (own[..*members].join(" "), own[*members..].join(" "));
+        let (md, sys) = (format!("/dev/md{number}"), format!("/sys/block/md{number}/md"));
+        job += &format!(
+            "mdadm --create {md} --run --quiet --assume-clean --bitmap=none --data-offset=1M {how} --raid-devices={members} {first}
+             size=$(blockdev --getsize64 {md})
+             head -c $size /dev/vdb | dd of={md} bs=64k iflag=fullblock conv=fsync 2>/dev/null
+             mdadm {md} --quiet --add {added}
+             echo 200 > {sys}/sync_speed_max; echo 100 > {sys}/sync_speed_min
+             mdadm --grow {md} {becomes}
+             until [ $(cat {sys}/reshape_position) != none ] && [ $(cat {sys}/reshape_position) -gt 0 ]; do sleep 0.1; done
+             mdadm --stop {md}
+             mdadm --examine {} | grep -q Reshape
+             echo array {number} has $size\n",
+            own[0]
+        );
+    }
+    let said = run(&job, &all);
+    let mut rest = &all[1..];
+    for (number, (members, _, more, becomes)) in BEGUN.iter().enumerate() {
+        let (own, others) = rest.split_at(members + more);
+        rest = others;
+        let size = said.lines().find_map(|line| line.strip_prefix(&format!("array {number} has ")));
+        let size: usize = size.and_then(|size| size.parse().ok()).expect("its size");
+        // Frozen, and without a member, it is read; then it is ended.
+        assert!(orion(&["cat"], &own[1..])[..size] == written[..size], "{becomes}: frozen, it reads otherwise");
+        orion(&["raid", "grow"], own);
+        assert!(orion(&["cat"], own)[..size] == written[..size], "{becomes}: it reads otherwise");
+        assert_eq!(orion(&["raid", "check"], own), b"mismatch_cnt 0\n", "{becomes}");
+    }
+}
