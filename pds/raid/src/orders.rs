@@ -7,7 +7,7 @@ use orion_layer::Io;
 use orion_metrics::{ArrayDevice, ArrayState, DiskText, DiskWork, Progress, Reply, Row, Verb, Work};
 use orion_pd::World;
 use orion_pd::config::{Config, Role};
-use orion_raid::engine::{Ctx, Refusal, Use};
+use orion_raid::engine::{Ctx, Mend, Refusal, Use};
 use orion_raid::{Level, Raid, Uuid};
 
 /// The setting that says that an operator may have the array do something.
@@ -48,12 +48,18 @@ impl Orders {
         let (done, begun) = match work.verb {
             Verb::ArrayCheck | Verb::ArrayRepair if raid.geometry().is_none() => return (Reply::Absent, None),
             Verb::ArrayCheck | Verb::ArrayRepair => {
-                raid.check(work.verb == Verb::ArrayRepair, io);
+                let mend = match (work.verb, work.how) {
+                    (Verb::ArrayCheck, _) => Mend::Nothing,
+                    (_, 0) => Mend::Certain,
+                    _ => Mend::Everything,
+                };
+                raid.check(mend, io);
                 (Ok(()), true)
             }
             Verb::ArrayFail => (raid.set_faulty(port, io), false),
             Verb::ArrayRemove => (raid.remove(port, io), false),
             Verb::ArrayAdd => (raid.add(port, Uuid(uuid), io), true),
+            Verb::ArrayReAdd => (raid.re_add(port, io), true),
             _ => return (Reply::Unsupported, None),
         };
         let mut row = DiskWork { verb: work.verb.number(), sequence: sequence.into(), ..DiskWork::none(0) };
@@ -79,7 +85,7 @@ impl Orders {
         });
         let last = self.last.as_mut().filter(|row| row.progress == Progress::Runs.number())?;
         match Verb::of(last.verb) {
-            Some(Verb::ArrayAdd) => match ended? {
+            Some(Verb::ArrayAdd | Verb::ArrayReAdd) => match ended? {
                 Ok(()) => last.progress = Progress::Done.number(),
                 Err(refusal) => {
                     last.progress = Progress::Failed.number();
@@ -156,6 +162,7 @@ fn why(row: &mut DiskWork, refusal: &Refusal) {
         Refusal::Blocks(_) => "the device's blocks are too large",
         Refusal::Full => "the array knows no more devices",
         Refusal::Busy => "another device is being made ready",
+        Refusal::Anew(_) => "what it lacks is not known: add it",
         Refusal::Failed(..) => "the device could not be written",
     };
     row.why.iter_mut().zip(said.bytes()).for_each(|(to, from)| *to = from);

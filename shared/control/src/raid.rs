@@ -3,7 +3,7 @@
 use crate::text::{Mistake, Order, Words};
 use orion_metrics::{Order as PdOrder, Verb, Work};
 
-const VERBS: &str = "an array has check, repair, fail, remove and add; write help";
+const VERBS: &str = "an array has check, repair, fail, remove, add and re-add; write help";
 const DEVICE: &str = "name one of the array's devices, as `health` shows them";
 
 /// Reads what follows `ctl raid`.
@@ -16,11 +16,20 @@ pub(crate) fn parse<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>>
         "fail" => Verb::ArrayFail,
         "remove" => Verb::ArrayRemove,
         "add" => Verb::ArrayAdd,
+        "re-add" => Verb::ArrayReAdd,
         word => return Err(Mistake { word, what: VERBS }),
     };
     let work = Work::new(verb, 0);
     let order = match verb {
-        Verb::ArrayCheck | Verb::ArrayRepair => Order::Tell(PdOrder::Disk(work), array),
+        Verb::ArrayCheck => Order::Tell(PdOrder::Disk(work), array),
+        Verb::ArrayRepair => {
+            let how = match words.next() {
+                None => 0,
+                Some("all") => 1,
+                Some(word) => return Err(Mistake { word, what: "write all, or nothing" }),
+            };
+            Order::Tell(PdOrder::Disk(Work { how, ..work }), array)
+        }
         _ => Order::Member(work, array, words.next().ok_or(Mistake { word: "", what: DEVICE })?),
     };
     crate::text::end(words).map(|()| order)
@@ -36,12 +45,21 @@ mod tests {
         let tell = |verb| Ok(Order::Tell(PdOrder::Disk(Work::new(verb, 0)), "data"));
         assert_eq!(parse("ctl raid data check"), tell(Verb::ArrayCheck));
         assert_eq!(parse("ctl raid data repair"), tell(Verb::ArrayRepair));
+        let all = Work { how: 1, ..Work::new(Verb::ArrayRepair, 0) };
+        assert_eq!(parse("ctl raid data repair all"), Ok(Order::Tell(PdOrder::Disk(all), "data")));
         let member = |verb| Ok(Order::Member(Work::new(verb, 0), "data", "m1"));
         assert_eq!(parse("ctl raid data fail m1"), member(Verb::ArrayFail));
         assert_eq!(parse("ctl raid data remove m1"), member(Verb::ArrayRemove));
         assert_eq!(parse("ctl raid data add m1"), member(Verb::ArrayAdd));
-        for line in ["ctl raid", "ctl raid data", "ctl raid data grow", "ctl raid data fail", "ctl raid data check m1"]
-        {
+        assert_eq!(parse("ctl raid data re-add m1"), member(Verb::ArrayReAdd));
+        for line in [
+            "ctl raid",
+            "ctl raid data",
+            "ctl raid data grow",
+            "ctl raid data fail",
+            "ctl raid data check m1",
+            "ctl raid data repair m1",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

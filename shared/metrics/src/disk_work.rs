@@ -48,7 +48,7 @@ pub enum Verb {
     Verify,
     /// Compare all copies, or parity, of an array; the disk is then a volume.
     ArrayCheck,
-    /// The same, and make alike what differs.
+    /// The same, and mend what is known to be wrong; `how` 1: make alike all that differs.
     ArrayRepair,
     /// Leave a member behind. `how`: the port of its device below the array's layer.
     ArrayFail,
@@ -57,11 +57,14 @@ pub enum Verb {
     /// Make a device a spare of the array, which takes the place of a member that is missing. `how`: its port; `first` and
     /// `count`: a new identifier.
     ArrayAdd,
+    /// Make a device that was left behind the member again that it was: it gets what it lacks, where the array has a bitmap that
+    /// tells it. `how`: its port.
+    ArrayReAdd,
 }
 
 impl Verb {
     /// Every verb. The place is its number, from 1: further ones go to the end.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Format,
         Self::Sanitize,
         Self::Create,
@@ -83,6 +86,7 @@ impl Verb {
         Self::ArrayFail,
         Self::ArrayRemove,
         Self::ArrayAdd,
+        Self::ArrayReAdd,
     ];
 
     /// Its number.
@@ -125,6 +129,7 @@ impl Verb {
             Self::ArrayFail => "fail a member",
             Self::ArrayRemove => "remove a device",
             Self::ArrayAdd => "add a device",
+            Self::ArrayReAdd => "re-add a device",
         }
     }
 }

@@ -204,9 +204,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 if inside { Ok((ask, 0)) } else { Err(if zoned { Reply::Invalid } else { Reply::Unsupported }) }
             }
             Verb::Verify => self.plan_check(work).map(|ask| (ask, 0)),
-            Verb::ArrayCheck | Verb::ArrayRepair | Verb::ArrayFail | Verb::ArrayRemove | Verb::ArrayAdd => {
-                Err(Reply::Unsupported)
-            }
+            Verb::ArrayCheck | Verb::ArrayRepair | Verb::ArrayFail | Verb::ArrayRemove => Err(Reply::Unsupported),
+            Verb::ArrayAdd | Verb::ArrayReAdd => Err(Reply::Unsupported),
             Verb::Power if !self.power.is_known() => Err(Reply::Unsupported),
             Verb::Power => self.power.has(work.first).then_some((Ask::Power, 0)).ok_or(Reply::Invalid),
             Verb::IdlePower if !self.can_rest() => Err(Reply::Unsupported),
