@@ -25,6 +25,7 @@ mod engine;
 mod figures;
 mod jobs;
 pub(crate) mod memory;
+mod ordered;
 mod orders;
 mod power;
 mod recover;

@@ -544,4 +544,10 @@ pub const BUGS: &[Bug] = &[
         "false",
         "a reshape in use writes over what the position that is durable still needs",
     ),
+    bug(
+        "shared/nvme/src/nvme/ordered.rs",
+        "self.writes_zone(unit.0, disk.zone_of(req.lba.0))",
+        "false",
+        "two writes of a zone are at the controller",
+    ),
 ];

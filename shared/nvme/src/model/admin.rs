@@ -128,6 +128,13 @@ impl Model {
                 self.power_states(&mut page);
                 page
             }
+            5 => {
+                assert_eq!(command.dwords[11] >> 24, 2, "the command set of zones");
+                let Some(zones) = self.spaces.get(&id).and_then(|space| space.zones.as_ref()) else { return 2 };
+                let mut page = vec![0; 4096];
+                page[2816..2824].copy_from_slice(&zones.size.to_le_bytes());
+                page
+            }
             3 => {
                 let Some(space) = self.spaces.get(&id) else { return 0x00b };
                 let (eui, nguid) = (&space.identify.eui64, &space.identify.nguid);

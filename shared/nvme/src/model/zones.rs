@@ -19,7 +19,7 @@ const TRANSITION: u16 = 0x1bf;
 #[derive(Clone, Debug)]
 pub struct Zones {
     /// Blocks from one zone to the next.
-    size: u64,
+    pub(super) size: u64,
     /// Blocks of a zone that can be written.
     capacity: u64,
     /// Zones that can be open at a time.

@@ -23,7 +23,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         let disk = self.disks.get(usize::from(unit.0)).filter(|disk| disk.present).ok_or(Error::Offline)?;
         let opcode = match req.op {
             Op::Read => nvm::READ,
-            Op::Write if disk.limits.read_only => return Err(Error::ReadOnly),
+            Op::Write if disk.careful => return self.admit_careful(unit, tag, req),
             Op::Write => nvm::WRITE,
             _ => return self.admit_other(unit, tag, req),
         };
@@ -101,7 +101,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             let command = self.zone_command(slot, disk.head);
             return self.queues.push(command.called(slot));
         }
-        if state == State::Parts {
+        if matches!(state, State::Parts | State::Ordered) {
             let part = disk.part(req.lba.0.wrapping_add(u64::from(sent)), req.blocks - sent);
             req = req.part(sent, part, disk.limits.block.shift());
         }
@@ -173,7 +173,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
 
     /// Bytes of a payload and their bus address, if its region has them. Both ways to name it want whole dwords (4.3, 4.4).
     #[inline]
-    fn payload(&self, disk: &Disk, req: &Request) -> Result<(u64, u64), Error> {
+    pub(super) fn payload(&self, disk: &Disk, req: &Request) -> Result<(u64, u64), Error> {
         let span = self.regions.get(usize::from(req.buf.region.0)).ok_or(Error::Invalid)?;
         let len = u64::from(req.blocks) << disk.limits.block.shift();
         let address = span.address(req.buf.offset, len).ok_or(Error::Invalid)?;
@@ -200,7 +200,7 @@ impl Disk {
 
 /// Whether the disk has the blocks, and takes so many at once.
 #[inline]
-fn inside(disk: &Disk, req: &Request) -> Result<(), Error> {
+pub(super) fn inside(disk: &Disk, req: &Request) -> Result<(), Error> {
     if req.blocks.wrapping_sub(1) >= disk.limits.max_blocks {
         return Err(Error::Invalid);
     }

@@ -72,7 +72,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.send(slot);
                 return None;
             }
-            (State::Parts, Meaning::Done) => {
+            (State::Parts | State::Ordered, Meaning::Done) => {
                 let disk = self.disks.get(usize::from(record.unit))?;
                 let lba = record.req.lba.0.wrapping_add(u64::from(record.sent));
                 record.sent += disk.part(lba, record.req.blocks - record.sent);
@@ -95,8 +95,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             (_, _) if answer.status() & 0x7ff == ABORTED && !record.aborted => Err(Error::Io),
             (_, Meaning::Retry(error) | Meaning::Failed(error)) => Err(error),
         };
-        let Slot { tag, req, sent, .. } = *record;
+        let Slot { tag, req, sent, unit, .. } = *record;
         record.state = State::Free;
+        if held == State::Ordered {
+            self.next_in_zone(unit, req.lba.0);
+        }
         if outcome.is_ok() {
             self.resets = 0;
         } else {

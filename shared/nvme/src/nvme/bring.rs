@@ -173,9 +173,12 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             } else {
                 // What was aborted goes on as if nothing had been.
                 record.aborted = false;
-                self.send(slot);
+                if record.state != State::Waits {
+                    self.send(slot);
+                }
             }
         }
+        self.go_on_in_zones();
         self.queues.kick(&self.registers);
         self.order_after_reset();
         // A reset undoes it.

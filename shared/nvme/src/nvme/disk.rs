@@ -12,6 +12,8 @@ use orion_block::{Access, Limits};
 pub struct Disk {
     /// Whether requests to it are taken.
     pub present: bool,
+    /// Writes are not sent as they come: it is read-only, or of zones.
+    pub careful: bool,
     /// What it promises.
     pub limits: Limits,
     /// Most blocks of one command.
@@ -35,6 +37,8 @@ pub struct Disk {
     pub id: u32,
     /// Blocks between boundaries that no command crosses; 0: there are none.
     pub boundary: u16,
+    /// Blocks from one zone to the next; 0: not known, and all are in one.
+    pub zone_blocks: u64,
     /// What it is called.
     pub names: Names,
     /// What the way to it is worth.
@@ -74,11 +78,12 @@ impl Disk {
                 blocks if blocks.is_power_of_two() => !(blocks - 1),
                 _ => u64::MAX,
             };
-            let uuid = self.names.uuid;
-            self.names = Names { uuid, ..Names::of(now) };
+            let Names { uuid, set, .. } = self.names;
+            self.names = Names { uuid, set, ..Names::of(now) };
             // 8.3.1.4: of types 1 and 2 it is the lower half.
             self.reference = if protection == 0 { 0 } else { u32::MAX.into() };
             self.head = u64::from(self.id) << 32;
+            self.careful = self.limits.read_only || self.is_zoned();
         }
     }
 
@@ -89,6 +94,17 @@ impl Disk {
         if !other {
             self.names = names;
         }
+        self.careful = self.limits.read_only || self.is_zoned();
+    }
+
+    /// Whether it is of zones.
+    pub fn is_zoned(&self) -> bool {
+        self.names.set == crate::wire::zone::SET
+    }
+
+    /// The number of a block's zone.
+    pub fn zone_of(&self, lba: u64) -> u64 {
+        lba.checked_div(self.zone_blocks).unwrap_or(0)
     }
 
     /// Whether one command can have these blocks.

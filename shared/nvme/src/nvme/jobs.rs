@@ -7,6 +7,7 @@ use crate::Fault;
 use crate::queues::Queues;
 use crate::wire::command::{ALL, admin, cns, feature, page};
 use crate::wire::controller::oacs;
+use crate::wire::zone;
 use crate::wire::{Command, Controller, ErrorEntry, Firmware, Namespace, Smart};
 use orion_driver::{Registers, Text};
 
@@ -47,6 +48,8 @@ pub enum Job {
     Namespace(u8),
     /// What it is called.
     Names(u8),
+    /// How large its zones are.
+    Zoned(u8),
     /// What the ways to namespaces are worth, before it serves.
     Access,
     /// To rest when idle.
@@ -114,6 +117,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Job::Names(unit) => {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::NAMES, 0)
+            }
+            Job::Zoned(unit) => {
+                let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
+                Command::admin(admin::IDENTIFY, id, data).with(cns::OF_SET, u32::from(zone::SET) << 24)
             }
             Job::Access => self.command(Job::Log(page::ACCESS)),
             Job::Rest => self.rest_command(),
@@ -199,6 +206,16 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             Job::Names(unit) => {
                 if done {
                     self.named(unit);
+                }
+                if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.is_zoned()) {
+                    Some(Job::Zoned(unit))
+                } else {
+                    self.after_namespace(unit)
+                }
+            }
+            Job::Zoned(unit) => {
+                if done {
+                    self.zones_found(unit);
                 }
                 self.after_namespace(unit)
             }

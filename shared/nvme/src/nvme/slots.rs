@@ -12,6 +12,10 @@ pub enum State {
     Held,
     /// The controller has a part of it, and gets the others one after the other.
     Parts,
+    /// As `Parts`, of a write to a zone: no other of that zone goes to the controller meanwhile.
+    Ordered,
+    /// The controller has it not yet: another write to its zone comes first.
+    Waits,
     /// The controller has it, and has to flush before it is answered.
     ThenFlush,
     /// The controller flushes for it.

@@ -125,6 +125,8 @@ pub mod cns {
     pub const LIST: u32 = 2;
     /// What a namespace is called.
     pub const NAMES: u32 = 3;
+    /// What a namespace's command set has to say of it (TP 4056).
+    pub const OF_SET: u32 = 5;
     /// The identifiers of all namespaces, attached or not.
     pub const ALLOCATED: u32 = 0x10;
     /// A namespace, attached or not.

@@ -9,6 +9,9 @@ pub const SET: u8 = 2;
 /// Zones of which a report of one page tells.
 pub const ZONES: usize = 63;
 
+/// Where a zoned namespace's own Identify has the sizes of its zones, 16 bytes for each LBA format (TP 4053, figure 8).
+pub const SIZES: usize = 2816;
+
 /// A zone (TP 4053, figure 37).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -97,7 +97,9 @@ pub fn devices(bus: Bus, (name, place): (&str, &str), disks: &[Attached<'_>], ar
         }
         Bus::Nvme => {
             let subsystem = way.map_or(String::new(), |way| format!(",subsys={}", way.subsystem()));
-            format!("nvme,id={id},{place},serial={}{subsystem}", serial(name))
+            // All controllers of a subsystem have one.
+            let serial = serial(way.map_or(name, |way| way.volume));
+            format!("nvme,id={id},{place},serial={serial}{subsystem}")
         }
         Bus::Ahci => format!("ich9-ahci,id={id},{place}"),
         Bus::VirtioScsi => {
