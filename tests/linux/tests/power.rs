@@ -161,17 +161,23 @@ fn linux_replays_partial_parity_logs_that_were_written_here() {
     }
     let written = pattern(24 * MIB);
     let mut torn = 0;
-    for writes in [61, 97] {
+    // Where a write of a stripe is cut in its middle depends on the order in which the layer writes: such places are looked for.
+    for writes in 40..140 {
         let all = disks("ppl", 4, 8 * MIB);
         let own = &all[1..];
         let how = ["raid", "create", "--level", "5", "--raid-devices", "3", "--chunk", "16", "--assume-clean"];
         orion(&how, own);
         feed(&["raid", "write"], own, &pattern(MIB).iter().map(|byte| !byte).collect::<Vec<_>>());
         let ended = try_feed(&["raid", "write", "--cut", &writes.to_string()], own, &written[..WRITTEN]);
-        assert!(!ended, "{writes} writes are not all");
-        torn += usize::from(!adds_up(own));
+        if ended || adds_up(own) {
+            continue;
+        }
         checked(&all, "mdadm --assemble /dev/md0 --run --quiet /dev/vd[c-e]", "a partial parity log");
         assert!(adds_up(own), "cut after {writes} writes: parity is not what the data say");
+        torn += 1;
+        if torn == 2 {
+            break;
+        }
     }
-    assert!(torn > 0, "parity was wrong once at least before Linux replayed the log");
+    assert_eq!(torn, 2, "parity was wrong twice before Linux replayed the log");
 }
