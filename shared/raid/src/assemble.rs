@@ -54,6 +54,8 @@ pub struct Slot {
     pub moved: u64,
     /// The sectors of data that hold what they should; all, unless it is being rebuilt.
     pub valid: u64,
+    /// It was to replace the member of this role, which is not here.
+    pub replaces: bool,
 }
 
 /// An array that can be read.
@@ -168,7 +170,17 @@ impl Array {
                 return Err(Error { kind: Kind::SameRole(role, short(other)), at: number(taken.device) });
             }
             let (offset, moved) = offsets(device, newest).ok_or(Error { kind: Kind::Size, at })?;
-            *slot = Some(Slot { device: other, offset, moved, valid });
+            *slot = Some(Slot { device: other, offset, moved, valid, replaces: false });
+        }
+        // What was to replace a member is all that there is of it, where that is gone.
+        for (other, device) in active() {
+            let Standing::Replacement(role) = standing(device, newest) else { continue };
+            let at = number(other);
+            let (offset, moved) = offsets(device, newest).ok_or(Error { kind: Kind::Size, at })?;
+            if let Some(slot) = slots.get_mut(usize::from(role)).filter(|slot| slot.is_none()) {
+                let valid = device.recovery.unwrap_or(u64::MAX);
+                *slot = Some(Slot { device: other, offset, moved, valid, replaces: true });
+            }
         }
         allowed(newest).map_err(here)?;
         let (geometry, before) = match parts(newest).map_err(here)? {
@@ -208,7 +220,14 @@ impl Array {
 
     /// What a device is to the array.
     pub fn standing(&self, device: &Super) -> Standing {
-        standing(device, &self.newest)
+        let found = standing(device, &self.newest);
+        let Standing::Replacement(role) = found else { return found };
+        let slot = self.slots.get(usize::from(role)).copied().flatten();
+        match slot.filter(|slot| slot.replaces) {
+            Some(slot) if slot.valid == u64::MAX => Standing::Member(role),
+            Some(slot) => Standing::Rebuilding(role, slot.valid),
+            None => found,
+        }
     }
 
     /// Whether the member of this role is here, and has so many sectors as it should.

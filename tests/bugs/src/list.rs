@@ -352,6 +352,12 @@ pub const BUGS: &[Bug] = &[
         "the log of a member that is being rebuilt is not replayed",
     ),
     bug(
+        "shared/raid/src/engine/meta/pass.rs",
+        "self.meta.phase == Phase::Before && self.lost_one()",
+        "false",
+        "superblocks are written though a member has lost what it cached",
+    ),
+    bug(
         "shared/raid/src/engine/prepare.rs",
         "found.events >= self.bits.head.cleared",
         "true",

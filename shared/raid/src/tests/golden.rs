@@ -212,3 +212,45 @@ fn superblocks_of_version_1_are_emitted_as_mdadm_wrote_them() {
         }
     }
 }
+
+#[test]
+fn a_replacement_is_read_where_the_member_that_it_replaces_is_gone() {
+    use crate::Uuid;
+    use crate::wire::feature;
+    let mut images = Images::golden("raid5-left-symmetric");
+    // A copy of member 2 is to replace it, and has come up to sector 64.
+    images.members.push(images.members[2].clone());
+    let mut supers = images.supers();
+    let number = supers.iter().map(|own| own.number).max().unwrap() + 1;
+    assert_eq!(supers[4].role, Role::Active(2));
+    for own in &mut supers {
+        own.roles[number as usize] = 2;
+    }
+    let new = supers.last_mut().unwrap();
+    (new.number, new.device, new.recovery) = (number, Uuid([3; 16]), Some(64));
+    new.features |= feature::REPLACEMENT | feature::RECOVERY;
+    for (image, own) in images.members.iter_mut().zip(&supers) {
+        let at = own.super_offset as usize * 512;
+        let mut bytes = [0; 4096];
+        let used = own.emit(&mut bytes).unwrap();
+        image[at..at + used].copy_from_slice(&bytes[..used]);
+    }
+    // What it does not hold yet must not be read.
+    let own = &supers[4];
+    images.members[4][(own.data_offset as usize + 64) * 512..].fill(0x5a);
+    for gone in [&[][..], &[2], &[4], &[0]] {
+        let mut some = images.without(gone);
+        assert_eq!(some.differs(|n| n), Vec::<&str>::new(), "without {gone:?}");
+        let array = some.assemble().unwrap();
+        assert_eq!(array.is_degraded(), gone == [2] || gone == [0]);
+        let expected = if gone == [2] { Standing::Rebuilding(2, 64) } else { Standing::Replacement(2) };
+        assert_eq!(array.standing(&supers[4]), expected);
+    }
+    assert!(images.without(&[0, 2]).assemble().is_err(), "it holds too little");
+    // And is rebuilt as any member is.
+    let mut rig = super::rig::Rig::over(images.without(&[2]).members, 0, false, 1);
+    rig.start().settle();
+    assert_eq!(rig.node.layer().missing().count(), 0);
+    assert!(rig.supers().iter().all(|own| !own.has(feature::REPLACEMENT | feature::RECOVERY)));
+    super::engine::alike(&rig);
+}
