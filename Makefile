@@ -7,10 +7,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ORION := $(TARGET)/release/orion
 export ORION
 .DEFAULT_GOAL := help
-.PHONY: help build run test check torture sim fuzz bugs bench image qemu graph clean
+.PHONY: help build run test check torture sim fuzz bugs bench image qemu demo-linux graph clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "Variables: SYSTEM=$(SYSTEM) BOARD=$(BOARD) (or x86_64_generic) CONFIG=$(CONFIG) (or debug) MICROKIT_SDK=$(or $(MICROKIT_SDK),~/microkit-sdk)"
 
 build: ## build the tool, target/release/orion
@@ -65,6 +65,10 @@ image: build ## make the seL4 Microkit image for BOARD, with MICROKIT_SDK
 qemu: build ## boot that image in QEMU; ends with the demo's verdict
 	@.ci/need bare boards run
 	$(ORION) qemu $(SYSTEM) --board $(BOARD) --config $(CONFIG)
+
+demo-linux: build ## an array that mdadm made: degraded, written and rebuilt here, and right to Linux again
+	@.ci/need build run
+	ORION=$(ORION) cargo test --quiet --package orion-linux-tests --test demo -- --nocapture
 
 graph: build ## draw the system: docs/system.svg
 	$(ORION) graph $(SYSTEM) --output docs/system.svg

@@ -67,6 +67,27 @@ fn a_volume_on_each_bus_x86_64_behind_an_iommu() {
     every_bus("--board x86_64_generic --config release --iommu");
 }
 
+/// An array on three disks, whose images are made for it.
+fn array(options: &str) {
+    if skip() {
+        return;
+    }
+    let boot = boot("docs/examples/raid.xml", options);
+    assert!(boot.passed, "{options}: no good verdict");
+    assert_eq!(boot.lines("demo: verified: 4 MiB written, flushed, read back and equal"), 1, "{options}");
+    assert_eq!(boot.lines("raid_data: data: RAID 5 of 3, "), 1, "{options}");
+}
+
+#[test]
+fn an_array_aarch64() {
+    array("--board qemu_virt_aarch64 --config release");
+}
+
+#[test]
+fn an_array_x86_64() {
+    array("--board x86_64_generic --config release");
+}
+
 #[test]
 fn aarch64_release() {
     verifies("--board qemu_virt_aarch64 --config release");

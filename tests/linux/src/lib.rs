@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
+mod system;
+pub use system::System;
+
 /// Seconds after which a guest hangs: many times what any job takes.
 const PATIENCE: &str = "300";
 
