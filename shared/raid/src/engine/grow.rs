@@ -56,7 +56,7 @@ impl Raid {
     pub(super) fn begin_asked(&mut self, plan: Plan, io: &mut Io<'_, Ctx>) {
         let idle = self.lines.is_idle() && self.background.is_idle() && self.meta.is_idle() && self.locks.is_empty();
         let reads = self.members.list.iter().any(|member| member.busy > 0);
-        if !idle || reads {
+        if !idle || reads || self.prepare.is_anything() {
             return io.alarm(io.now().after(100_000));
         }
         self.moving.asked = None;

@@ -30,7 +30,7 @@ pub enum Refusal {
     Blocks(u8),
     /// The array knows as many devices as it can.
     Full,
-    /// Another device is being made ready.
+    /// Another device is being made ready, or the array is being reshaped.
     Busy,
     /// It holds nothing of this array, or there is no bitmap, or it left before what the bitmap tells of: it can only be added anew.
     Anew(u8),
@@ -66,7 +66,9 @@ impl fmt::Display for Refusal {
             Self::Full => {
                 f.write_str("the array knows as many devices as its superblocks have room for; remove one first")
             }
-            Self::Busy => f.write_str("another device is being made ready; order it again when that is done"),
+            Self::Busy => f.write_str(
+                "another device is being made ready, or the array is being reshaped; order it again when that is done",
+            ),
             Self::Anew(port) => {
                 write!(f, "what device {port} lacks is not known (no bitmap, or it left too long ago); add it anew")
             }
@@ -174,7 +176,7 @@ impl Raid {
             Use::Journal | Use::Spare | Use::Faulty => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
-        if self.prepare.is_anything() {
+        if self.prepare.is_anything() || self.moving.is_on() {
             return Err(Refusal::Busy);
         }
         let limits = io.below(port).filter(|limits| limits.capacity > 0).ok_or(Refusal::Absent(port))?;
@@ -200,7 +202,7 @@ impl Raid {
             Use::Journal | Use::Spare => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
-        if self.prepare.is_anything() {
+        if self.prepare.is_anything() || self.moving.is_on() {
             return Err(Refusal::Busy);
         }
         io.below(port).filter(|limits| limits.capacity > 0).ok_or(Refusal::Absent(port))?;
