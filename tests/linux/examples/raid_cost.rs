@@ -5,7 +5,7 @@
 //!     cargo build --release -p orion -p orion-insns
 //!     MICROKIT_SDK=DIR cargo run --release -p orion-linux-tests --example raid_cost
 //!
-//! Each figure is the difference between a boot with so many requests and one without, divided by the requests.
+//! Each figure is the difference between so many requests and none, divided by the requests.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that measures")]
 use orion_linux_tests::{counted, disks, program, run, skip};
 use std::fmt::Write;
@@ -15,21 +15,14 @@ use std::process::Command;
 const REQUESTS: u64 = 4000;
 const MEMBERS: usize = 4;
 
-/// What Linux does with the array that it has made before.
-fn job(write: bool, requests: u64) -> String {
-    let mut job = String::from("set -e\nmdadm --assemble /dev/md0 --run --quiet /dev/vd[b-e]\n");
-    let ends = if write { "if=/dev/zero of=/dev/md0 oflag=direct" } else { "if=/dev/md0 of=/dev/null iflag=direct" };
-    if requests > 0 {
-        // Not in one go: so far the demo goes as well.
-        let _ = writeln!(job, "dd {ends} bs=4096 count={requests}");
-    }
-    job + "mdadm --stop --quiet /dev/md0\n"
-}
-
 fn linux(images: &[PathBuf], write: bool) -> u64 {
-    let count = |requests| counted(&job(write, requests), images);
-    let boot = count(0);
-    count(REQUESTS).saturating_sub(boot) / REQUESTS
+    let ends = if write { "if=/dev/zero of=/dev/md0 oflag=direct" } else { "if=/dev/md0 of=/dev/null iflag=direct" };
+    let count = |requests: u64| {
+        let (before, after) = ("mdadm --assemble /dev/md0 --run --quiet /dev/vd[b-e]", "mdadm --stop --quiet /dev/md0");
+        counted(before, &format!("dd {ends} bs=4096 count={requests}"), after, images)
+    };
+    let nothing = count(0);
+    count(REQUESTS).saturating_sub(nothing) / REQUESTS
 }
 
 /// The system with the array.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! A Debian kernel with its own tools in QEMU, to which our disks are shown, and which makes disks for us: `tests/linux/guest`
 //! makes it from Debian's packages.
-#![expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends where its surroundings fail")]
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
@@ -56,7 +56,7 @@ pub fn disks(name: &str, count: usize, bytes: u64) -> Vec<PathBuf> {
 /// # Panics
 /// Where the guest does not end the job with success.
 pub fn run(job: &str, disks: &[PathBuf]) -> String {
-    let said = boot(job, disks, &[]);
+    let said = boot(job, disks);
     assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
     said
 }
@@ -67,28 +67,44 @@ pub fn run(job: &str, disks: &[PathBuf]) -> String {
 /// Where the job ends before.
 pub fn run_until_cut(job: &str, disks: &[PathBuf]) -> String {
     // The machine is reset at once, and QEMU ends instead of booting it again: nothing is flushed, what the kernel held is gone.
-    let said = boot(&format!("cut() {{ echo cut; echo b >/proc/sysrq-trigger; sleep 60; }}\n{job}"), disks, &[]);
+    let said = boot(&format!("cut() {{ echo cut; echo b >/proc/sysrq-trigger; sleep 60; }}\n{job}"), disks);
     assert!(said.contains("\ncut") && !said.contains("guest: the job has ended"), "the guest's power was not cut");
     said
 }
 
-/// As [`run`]: the instructions that the whole machine executed, counted by `tools/insns`, which lies beside `orion`.
+/// As [`run`] of `before`, `job` and `after`, one after the other: the instructions that the whole machine executed for `job`, counted
+/// by `tools/insns`, which lies beside `orion`.
 ///
 /// # Panics
 /// As `run`, and where nothing was counted.
-pub fn counted(job: &str, disks: &[PathBuf]) -> u64 {
+pub fn counted(before: &str, job: &str, after: &str, disks: &[PathBuf]) -> u64 {
     let total = disks.first().and_then(|disk| disk.parent()).expect("a folder").join("count");
     fs::write(&total, [0; 8]).expect("a file of 8 bytes");
     let plugin = program().with_file_name("liborion_insns.so");
     let plugin = format!("{},count={}", plugin.display(), total.display());
-    let said = boot(job, disks, &["-plugin", &plugin]);
-    assert!(said.contains("guest: the job has ended: 0"), "the guest's job failed");
-    let count = fs::read(&total).ok().and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
-    count.filter(|count| *count > 0).expect("a count; run `cargo build --release -p orion-insns` first")
+    // The guest rests while it is looked how far the count is.
+    let job = format!("{before}\necho count from here; sleep 1\n{job}\necho count to here; sleep 1\n{after}");
+    let mut qemu = machine(&job, disks);
+    let mut qemu =
+        qemu.args(["-plugin", &plugin]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("QEMU runs");
+    let (mut marks, mut ended) = (Vec::new(), false);
+    for line in io::BufReader::new(qemu.stdout.take().expect("its console")).lines().map_while(Result::ok) {
+        if line.starts_with("count ") {
+            let count = fs::read(&total).ok().and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+            marks.extend(count);
+        }
+        ended |= line.contains("guest: the job has ended: 0");
+    }
+    qemu.wait().expect("QEMU ends");
+    assert!(ended, "the guest's job failed");
+    match marks[..] {
+        [from, to] if from > 0 => to - from,
+        _ => panic!("nothing was counted; run `cargo build --release -p orion-insns` first"),
+    }
 }
 
-/// Boots the guest: what it printed.
-fn boot(job: &str, disks: &[PathBuf], more: &[&str]) -> String {
+/// The guest's machine.
+fn machine(job: &str, disks: &[PathBuf]) -> Command {
     let folder = GUEST.as_ref().expect("a guest");
     let script = disks.first().and_then(|disk| disk.parent()).unwrap_or(folder).join("job");
     // The guest reads it as a disk, whose bytes are whole sectors.
@@ -102,8 +118,12 @@ fn boot(job: &str, disks: &[PathBuf], more: &[&str]) -> String {
         let file = format!("file={},if=none,id=d{number},format=raw,cache=unsafe,discard=unmap", disk.display());
         qemu.args(["-drive", &file, "-device", &format!("virtio-blk-pci,drive=d{number}")]);
     }
-    qemu.args(more);
-    let Output { stdout, stderr, .. } = qemu.stdin(Stdio::null()).output().expect("QEMU runs");
+    qemu
+}
+
+/// Boots the guest: what it printed.
+fn boot(job: &str, disks: &[PathBuf]) -> String {
+    let Output { stdout, stderr, .. } = machine(job, disks).stdin(Stdio::null()).output().expect("QEMU runs");
     let said = String::from_utf8_lossy(&stdout).replace('\r', "");
     println!("{said}{}", String::from_utf8_lossy(&stderr));
     said
