@@ -4,6 +4,7 @@ use super::life::Life;
 use super::rig::{Rig, new};
 use crate::create::New;
 use crate::reshape::Change;
+use orion_block::Op;
 use std::vec;
 use std::vec::Vec;
 
@@ -91,5 +92,36 @@ fn a_member_dies_while_an_array_is_reshaped_in_use() {
             became(&rig, case);
             assert_eq!(rig.node.layer().missing().count(), 1);
         }
+    }
+}
+
+#[test]
+fn what_was_answered_behind_the_position_is_there_when_the_power_is_back() {
+    let case = &cases()[2];
+    let ((level, layout, chunk), members, spares, change) = case;
+    let new = New { data_offset: 96 + 160, ..new(*level, *layout, *chunk) };
+    for nth in 1..6 {
+        let mut rig = Rig::new(&new, &vec![96 + 160 + 192; members + spares], *spares, true, nth);
+        rig.start();
+        rig.write(1, 0, 64);
+        rig.settle();
+        rig.reshape(change);
+        // In use, so that no superblock has to be written for what is written next.
+        rig.write(1, 570, 1);
+        let moved = |rig: &Rig| rig.node.layer().progress().map_or(0, |progress| progress.done);
+        while moved(&rig) < nth * 48 {
+            rig.step();
+        }
+        // What was moved just now, which no superblock says yet.
+        let at = moved(&rig) - 1;
+        let bytes = super::rig::content(at, 2);
+        rig.put(0, &bytes);
+        rig.send(9, Op::Write, true, at, 1, 0);
+        while rig.top.answered.is_empty() {
+            rig.step();
+        }
+        rig.crash();
+        rig.start();
+        assert_eq!(rig.versions(at, 1), [2], "sector {at}");
     }
 }
