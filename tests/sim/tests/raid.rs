@@ -167,3 +167,28 @@ fn arrays_lie_on_arrays() {
         assert!(passed(&outcome) && said(&outcome, "raid_left: degraded"), "{seed} {:#?}", outcome.lines);
     }
 }
+
+/// The array's layer, or a member's driver, dies at any moment and lives again: the client notices nothing, but that it waits.
+#[test]
+fn deaths_on_the_way_lose_nothing() {
+    for (level, count) in [(1, 2), (5, 3), (6, 4)] {
+        let disks: Vec<String> = (0..count).map(|n| format!("d{n}")).collect();
+        let xml = system(count, &format!("v:{}", disks.join(" ")), "");
+        for seed in 0..8u64 {
+            let mut machine = machine(&xml, seed, &members(level, 1, count, SECTORS));
+            for (step, mortal) in ["raid_v", "blk_d1", "raid_v"].into_iter().enumerate() {
+                for _ in 0..40 + 97 * seed + 300 * step as u64 {
+                    machine.step();
+                }
+                let pd = machine.pd(mortal).unwrap();
+                machine.kill(pd);
+                for _ in 0..seed % 5 * 7 {
+                    machine.step();
+                }
+                machine.restart(pd).unwrap();
+            }
+            let outcome = machine.run();
+            assert!(passed(&outcome), "RAID {level} {seed} {:#?}", outcome.lines);
+        }
+    }
+}
