@@ -88,6 +88,17 @@ fn an_array_x86_64() {
     array("--board x86_64_generic --config release");
 }
 
+/// Two controllers of one subsystem of QEMU's, and its one namespace.
+#[test]
+fn one_disk_behind_two_controllers_aarch64() {
+    if skip() {
+        return;
+    }
+    let boot = boot("docs/examples/multipath.xml", "--board qemu_virt_aarch64 --config release");
+    assert!(boot.passed && boot.console.contains("multipath_vault: 2 of 2 ways to "), "{}", boot.console);
+    assert_verified(&boot, "demo");
+}
+
 #[test]
 fn aarch64_release() {
     verifies("--board qemu_virt_aarch64 --config release");
