@@ -90,7 +90,7 @@ fn run<Q: Queues>(shape: Shape, wishes: Wishes, (seed, depth): (u64, usize), res
     let depth = depth.min(rig.nvme.depth().into());
     let content = rig.content(0..BLOCKS * 512);
     let mut client = Client { random: Random(seed), flying: vec![None; depth], content, ended: 0 };
-    let mut quiet = 0;
+    let (mut quiet, mut broke_at) = (0, None);
     rig.at(1);
     rig.nvme.expire();
     assert_eq!(rig.nvme.finished(), None);
@@ -100,7 +100,9 @@ fn run<Q: Queues>(shape: Shape, wishes: Wishes, (seed, depth): (u64, usize), res
         rig.nvme.lane(client.random.below(3) as u8);
         let submitted = (0..most).filter(|_| rig.nvme.has_room(Unit(0)) && client.submit(&mut rig)).count();
         rig.nvme.kick();
-        if resets && client.random.below(100) == 0 {
+        // One that fails again and again before it has done anything is given up.
+        if resets && client.random.below(100) == 0 && broke_at != Some(client.ended) {
+            broke_at = Some(client.ended);
             rig.device.borrow_mut().mischief = Some(Mischief::Id(0x300));
         }
         device_works(rig.device.borrow_mut(), &mut client.random);
