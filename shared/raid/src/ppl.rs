@@ -2,6 +2,7 @@
 //! md's partial parity log: before a stripe is written, the parity of what is not written goes to the member that holds parity,
 //! so that what parity should be follows from the members whatever of the write they got (Linux's `md/raid5-ppl.rst`).
 use crate::Uuid;
+use crc::{CRC_32_ISCSI, Crc, Table};
 use heapless::Vec;
 
 /// Bytes of the header.
@@ -31,31 +32,15 @@ pub struct Entry {
     pub sum: u32,
 }
 
-/// What the polynomial 0x82f63b78 makes of each byte.
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut value, mut bit) = (byte, 0);
-        while bit < 8 {
-            value = if value & 1 == 0 { value >> 1 } else { value >> 1 ^ 0x82f6_3b78 };
-            bit += 1;
-        }
-        #[expect(clippy::indexing_slicing, reason = "below 256, and constant")]
-        {
-            table[byte as usize] = value;
-        }
-        byte += 1;
-    }
-    table
-};
+/// Table-driven by 16 bytes: sums are computed on the way of each write.
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// CRC32C of `bytes` behind those that gave `sum`; 0 at first.
 pub fn crc32c(sum: u32, bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!sum, |sum, byte| {
-        let [low, ..] = sum.to_le_bytes();
-        sum >> 8 ^ TABLE.get(usize::from(low ^ byte)).copied().unwrap_or(0)
-    })
+    // The algorithm is reflected: what a sum went on from is given to it in the other order of bits.
+    let mut digest = CRC.digest_with_initial((!sum).reverse_bits());
+    digest.update(bytes);
+    digest.finalize()
 }
 
 /// Which array a log belongs to.
