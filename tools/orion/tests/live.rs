@@ -165,7 +165,7 @@ fn an_operator_formats_a_disk_and_nobody_does_without_the_right() {
         assert!(said.contains(why), "{what:?}: {said}");
     }
     let said = live.refused(&["ctl", "disk", "d7", "format", "confirm=d7"]);
-    assert!(said.contains("no disk of that name"), "{said}");
+    assert!(said.contains("no disk or array of that name"), "{said}");
     let said = live.refused(&["ctl", "disk", "d0", "format", "confirm=d0", "--socket", "look.sock"]);
     assert!(said.contains("commands go to the one"), "{said}");
     drop(live);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Arrays in use: spread, mirrored, degraded, rebuilt, after a loss of power.
 use super::life::Life;
-use super::rig::{Rig, new};
+use super::rig::{Rig, create, new};
 use crate::engine::Mend;
-use crate::{Standing, wire};
+use crate::{Standing, Super, wire};
 use orion_block::{Error, Op};
 use proptest::prelude::*;
 use std::vec;
@@ -200,6 +200,32 @@ fn sectors_that_cannot_be_read_are_read_elsewhere_and_written_again() {
         assert!(rig.disks.disks[0].bad.is_empty(), "{:?}", rig.disks.disks[0].bad);
         assert_eq!(rig.node.layer().mismatches(), 0);
     }
+}
+
+#[test]
+fn reads_go_where_the_fewest_are_out_and_to_write_mostly_members_last() {
+    let mut images = create(&new(1, 0, 0), &[512; 3], 0);
+    let mut seldom = Super::parse(&images[2][4096..], 8, 512).unwrap().unwrap();
+    seldom.flags = 1;
+    let mut bytes = [0; wire::SUPER_BYTES];
+    let used = seldom.emit(&mut bytes).unwrap();
+    images[2][4096..4096 + used].copy_from_slice(&bytes[..used]);
+    let mut rig = Rig::over(images, 0, false, 1);
+    rig.start().run(1000);
+    let reads = |rig: &Rig| [0, 1, 2].map(|disk: usize| rig.disks.disks[disk].reads);
+    let ask = |rig: &mut Rig| (0..8).for_each(|tag| rig.send(tag, Op::Read, false, u64::from(tag) * 16, 1, 0));
+    let before = reads(&rig);
+    ask(&mut rig);
+    rig.run(1000);
+    let after = reads(&rig);
+    assert_eq!([0, 1, 2].map(|disk| after[disk] - before[disk]), [4, 4, 0]);
+    assert_eq!(rig.top.answered.len(), 8);
+    // Where nobody else is left.
+    rig.kill(0);
+    rig.kill(1);
+    ask(&mut rig);
+    rig.run(1000);
+    assert_eq!((reads(&rig)[2] - after[2], rig.top.answered.len()), (8, 16));
 }
 
 #[test]
