@@ -3,6 +3,9 @@
 //! parity of the same place, or that stripes are written (Linux's `uapi/linux/raid/md_p.h` and `md/raid5-cache.rst`).
 use crate::Uuid;
 use crate::ppl::crc32c;
+use crate::wire::{JournalHead, JournalPayload, PayloadKind};
+use zerocopy::byteorder::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 4096;
@@ -14,11 +17,18 @@ pub const LEAP: u64 = 10_000;
 const MAGIC: u32 = 0x6433_c509;
 const VERSION: u8 = 1;
 /// Bytes before the payloads, before the checksums of a payload, and before the sectors of one that says what is written.
-const HEAD: usize = 32;
-const PAYLOAD: usize = 16;
-const FLUSH: usize = 8;
-/// Where the checksum stands.
-const SUM_AT: usize = 4;
+const HEAD: usize = size_of::<JournalHead>();
+const PAYLOAD: usize = size_of::<JournalPayload>();
+const FLUSH: usize = size_of::<PayloadKind>();
+/// Kinds of payloads.
+const DATA: u16 = 0;
+const PARITY: u16 = 1;
+const WRITTEN: u16 = 2;
+
+/// What stands at a place of a block.
+fn view<T: FromBytes + KnownLayout + Immutable + Unaligned>(bytes: &[u8], at: usize) -> Option<&T> {
+    T::ref_from_prefix(bytes.get(at..)?).ok().map(|(found, _)| found)
+}
 
 /// What a meta block says, a block of the log each, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +93,14 @@ impl Log {
 
     /// The meta block that was read at `at`, with this number if one is expected; `None` where the log ends.
     pub fn parse<'a>(&self, bytes: &'a [u8; BLOCK_BYTES], at: u64, seq: Option<u64>) -> Option<Meta<'a>> {
-        let mut clear = *bytes;
-        put(&mut clear, SUM_AT, [0; 4]);
-        let found = long(bytes, 16)?;
-        let head = word(bytes, 0)? == MAGIC && bytes.get(8) == Some(&VERSION) && long(bytes, 24)? == at;
+        let head: &JournalHead = view(bytes, 0)?;
+        let (found, sum) = (head.seq.get(), head.sum.get());
+        let own = head.magic.get() == MAGIC && head.version == VERSION && head.position.get() == at;
         let next = seq.is_none_or(|seq| seq == found);
-        let end = usize::try_from(word(bytes, 12)?).ok().filter(|end| (HEAD..=BLOCK_BYTES).contains(end))?;
-        if !head || !next || word(bytes, SUM_AT)? != self.sum(&clear) {
+        let end = usize::try_from(head.size.get()).ok().filter(|end| (HEAD..=BLOCK_BYTES).contains(end))?;
+        let mut clear = *bytes;
+        JournalHead::mut_from_prefix(&mut clear).ok()?.0.sum = 0.into();
+        if !own || !next || sum != self.sum(&clear) {
             return None;
         }
         let meta = Meta { bytes, seq: found, end, parities: self.parities };
@@ -129,20 +140,24 @@ impl Meta<'_> {
 
     /// Shows one payload; where the next is.
     fn payload(&self, at: usize, each: &mut impl FnMut(Item)) -> Option<usize> {
-        let kind = word(self.bytes, at)?;
-        let size = word(self.bytes, at + 4)?;
-        if kind == 2 {
-            let end = (at + FLUSH).checked_add(usize::try_from(size).ok()?).filter(|end| *end <= self.end)?;
-            (at + FLUSH..end).step_by(8).filter_map(|at| long(self.bytes, at)).for_each(|at| each(Item::Written(at)));
-            return Some(end);
-        }
-        let count = if kind == 0 { 1 } else { self.parities };
-        let place = long(self.bytes, at + 8).filter(|place| place.is_multiple_of(BLOCK))?;
-        if kind > 1 || size != count * 8 {
+        let &PayloadKind { kind, flags, size } = view(self.bytes, at)?;
+        let (kind, size) = (kind.get(), size.get());
+        if flags.get() != 0 {
             return None;
         }
-        let sum = |nth: usize| word(self.bytes, at + PAYLOAD + nth * 4);
-        each(if kind == 0 { Item::Data(place, sum(0)?) } else { Item::P(place, sum(0)?) });
+        if kind == WRITTEN {
+            let end = (at + FLUSH).checked_add(usize::try_from(size).ok()?).filter(|end| *end <= self.end)?;
+            let places = (at + FLUSH..end).step_by(8).filter_map(|at| view::<U64>(self.bytes, at));
+            places.for_each(|place| each(Item::Written(place.get())));
+            return Some(end);
+        }
+        let count = if kind == DATA { 1 } else { self.parities };
+        let place = view::<JournalPayload>(self.bytes, at)?.place.get();
+        if kind > PARITY || size != count * 8 || !place.is_multiple_of(BLOCK) {
+            return None;
+        }
+        let sum = |nth: usize| view::<U32>(self.bytes, at + PAYLOAD + nth * 4).map(|sum| sum.get());
+        each(if kind == DATA { Item::Data(place, sum(0)?) } else { Item::P(place, sum(0)?) });
         if count == 2 {
             each(Item::Q(place, sum(1)?));
         }
@@ -161,33 +176,34 @@ pub struct Maker {
 impl Maker {
     /// An empty one with this number, to be written at `at`.
     pub fn new(log: &Log, at: u64, seq: u64) -> Self {
+        let head = JournalHead {
+            magic: MAGIC.into(),
+            sum: 0.into(),
+            version: VERSION,
+            pad: [0; 3],
+            size: 0.into(),
+            seq: seq.into(),
+            position: at.into(),
+        };
         let mut bytes = [0; BLOCK_BYTES];
-        put(&mut bytes, 0, MAGIC.to_le_bytes());
-        put(&mut bytes, 8, [VERSION]);
-        put(&mut bytes, 16, seq.to_le_bytes());
-        put(&mut bytes, 24, at.to_le_bytes());
+        let _ = head.write_to_prefix(&mut bytes);
         Self { bytes, end: HEAD, parities: log.parities }
     }
 
     /// Says what the next block is; whether there was room. [`Item::Q`] goes with the [`Item::P`] before it.
     pub fn add(&mut self, item: Item) -> bool {
-        let (kind, size, place) = match item {
-            Item::Data(place, _) => (0u32, 8u32, place),
-            Item::P(place, _) => (1, 8 * self.parities, place),
+        let kind = |kind: u16, size: u32| PayloadKind { kind: kind.into(), flags: 0.into(), size: size.into() };
+        let (kind, place, sum) = match item {
+            Item::Data(place, sum) => (kind(DATA, 8), place, sum),
+            Item::P(place, sum) => (kind(PARITY, 8 * self.parities), place, sum),
             Item::Q(_, sum) => return self.push(&sum.to_le_bytes()),
             Item::Written(place) => {
-                let mut payload = [0; FLUSH + 8];
-                put(&mut payload, 0, 2u32.to_le_bytes());
-                put(&mut payload, 4, 8u32.to_le_bytes());
-                put(&mut payload, FLUSH, place.to_le_bytes());
-                return self.push(&payload);
+                return self.push(JournalPayload { kind: kind(WRITTEN, 8), place: place.into() }.as_bytes());
             }
         };
         let mut payload = [0; PAYLOAD + 4];
-        put(&mut payload, 0, kind.to_le_bytes());
-        put(&mut payload, 4, size.to_le_bytes());
-        put(&mut payload, 8, place.to_le_bytes());
-        put(&mut payload, PAYLOAD, item.sum().unwrap_or(0).to_le_bytes());
+        let _ = JournalPayload { kind, place: place.into() }.write_to_prefix(&mut payload);
+        let _ = sum.to_le_bytes().write_to_suffix(&mut payload);
         self.push(&payload)
     }
 
@@ -200,23 +216,13 @@ impl Maker {
 
     /// Its bytes.
     pub fn finish(mut self, log: &Log) -> [u8; BLOCK_BYTES] {
-        put(&mut self.bytes, 12, u32::try_from(self.end).unwrap_or(0).to_le_bytes());
+        if let Ok((head, _)) = JournalHead::mut_from_prefix(&mut self.bytes) {
+            head.size = u32::try_from(self.end).unwrap_or(0).into();
+        }
         let sum = log.sum(&self.bytes);
-        put(&mut self.bytes, SUM_AT, sum.to_le_bytes());
+        if let Ok((head, _)) = JournalHead::mut_from_prefix(&mut self.bytes) {
+            head.sum = sum.into();
+        }
         self.bytes
     }
-}
-
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
-    if let Some(to) = bytes.get_mut(at..at + N) {
-        to.copy_from_slice(&value);
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
-}
-
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|long| u64::from_le_bytes(*long))
 }

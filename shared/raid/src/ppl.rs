@@ -2,20 +2,15 @@
 //! md's partial parity log: before a stripe is written, the parity of what is not written goes to the member that holds parity,
 //! so that what parity should be follows from the members whatever of the write they got (Linux's `md/raid5-ppl.rst`).
 use crate::Uuid;
+use crate::wire::{PPL_ENTRIES, PplEntry, PplHeader};
 use crc::{CRC_32_ISCSI, Crc, Table};
 use heapless::Vec;
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// Bytes of the header.
-pub const HEADER_BYTES: usize = 4096;
-/// Bytes of the header that are not used, all ones.
-const RESERVED: usize = 512;
-/// Bytes before the entries, and of each.
-const FIRST: usize = RESERVED + 24;
-const ENTRY: usize = 24;
+pub const HEADER_BYTES: usize = size_of::<PplHeader>();
 /// Most entries.
-pub const ENTRIES_MAX: usize = (HEADER_BYTES - FIRST) / ENTRY;
-/// Where the header's checksum stands.
-const SUM_AT: usize = RESERVED + 20;
+pub const ENTRIES_MAX: usize = PPL_ENTRIES;
 
 /// One write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,58 +43,38 @@ pub fn signature(set: Uuid) -> u32 {
     crc32c(0, &set.0)
 }
 
-fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
-    if let Some(to) = bytes.get_mut(at..at + N) {
-        to.copy_from_slice(&value);
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
-}
-
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|long| u64::from_le_bytes(*long))
-}
-
 /// Writes a header of these entries, the first [`ENTRIES_MAX`].
 pub fn emit(bytes: &mut [u8; HEADER_BYTES], signature: u32, generation: u64, entries: &[Entry]) {
-    bytes.fill(0);
-    bytes.iter_mut().take(RESERVED).for_each(|byte| *byte = 0xff);
-    put(bytes, RESERVED, signature.to_le_bytes());
-    put(bytes, RESERVED + 8, generation.to_le_bytes());
-    let count = u32::try_from(entries.len().min(ENTRIES_MAX)).unwrap_or(0);
-    put(bytes, RESERVED + 16, count.to_le_bytes());
-    for (entry, at) in entries.iter().take(ENTRIES_MAX).zip((FIRST..).step_by(ENTRY)) {
-        put(bytes, at, entry.block.to_le_bytes());
-        put(bytes, at + 8, entry.parity_bytes.to_le_bytes());
-        put(bytes, at + 12, entry.data_bytes.to_le_bytes());
-        put(bytes, at + 16, entry.role.to_le_bytes());
-        put(bytes, at + 20, entry.sum.to_le_bytes());
+    let mut header = PplHeader::new_zeroed();
+    header.reserved = [0xff; 512];
+    (header.signature, header.generation) = (signature.into(), generation.into());
+    header.count = u32::try_from(entries.len().min(ENTRIES_MAX)).unwrap_or(0).into();
+    for (to, entry) in header.entries.iter_mut().zip(entries) {
+        let &Entry { block, parity_bytes, data_bytes, role, sum } = entry;
+        (to.block, to.parity_bytes, to.data_bytes) = (block.into(), parity_bytes.into(), data_bytes.into());
+        (to.role, to.sum) = (role.into(), sum.into());
     }
-    let sum = crc32c(0, bytes);
-    put(bytes, SUM_AT, sum.to_le_bytes());
+    header.sum = crc32c(0, header.as_bytes()).into();
+    bytes.copy_from_slice(header.as_bytes());
 }
 
 /// The entries of a header of this array, and its generation; `None` where there is none.
 pub fn parse(bytes: &[u8; HEADER_BYTES], own: u32) -> Option<(u64, Vec<Entry, ENTRIES_MAX>)> {
-    let mut clear = *bytes;
-    put(&mut clear, SUM_AT, [0; 4]);
-    if word(bytes, SUM_AT)? != crc32c(0, &clear) || word(bytes, RESERVED)? != own {
+    let header = PplHeader::ref_from_bytes(bytes).ok()?;
+    let mut clear = *header;
+    clear.sum = 0.into();
+    if header.sum.get() != crc32c(0, clear.as_bytes()) || header.signature.get() != own {
         return None;
     }
-    let count = usize::try_from(word(bytes, RESERVED + 16)?).ok().filter(|count| *count <= ENTRIES_MAX)?;
-    let entry = |at: usize| {
-        Some(Entry {
-            block: long(bytes, at)?,
-            parity_bytes: word(bytes, at + 8)?,
-            data_bytes: word(bytes, at + 12)?,
-            role: word(bytes, at + 16)?,
-            sum: word(bytes, at + 20)?,
-        })
+    let entries = header.entries.get(..usize::try_from(header.count.get()).ok()?)?;
+    let entry = |from: &PplEntry| Entry {
+        block: from.block.get(),
+        parity_bytes: from.parity_bytes.get(),
+        data_bytes: from.data_bytes.get(),
+        role: from.role.get(),
+        sum: from.sum.get(),
     };
-    let entries: Option<Vec<Entry, ENTRIES_MAX>> = (FIRST..).step_by(ENTRY).take(count).map(entry).collect();
-    Some((long(bytes, RESERVED + 8)?, entries?))
+    Some((header.generation.get(), entries.iter().map(entry).collect()))
 }
 
 #[cfg(test)]

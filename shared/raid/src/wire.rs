@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! The bytes of superblocks of version 1 (Linux's `uapi/linux/raid/md_p.h`) and of the internal bitmap. Views without
-//! meaning; nothing here is trusted.
+//! The bytes of superblocks of version 1 (Linux's `uapi/linux/raid/md_p.h`), of the internal bitmap, of partial parity logs and of
+//! write journals. Views without meaning; nothing here is trusted.
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -179,3 +179,88 @@ pub fn fold(sum: u64) -> u32 {
 
 /// Where [`Head::sum`] stands.
 pub const SUM_AT: usize = core::mem::offset_of!(Head, sum);
+
+/// Most entries of a partial parity log's header.
+pub const PPL_ENTRIES: usize = 148;
+
+/// The header of a partial parity log.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PplHeader {
+    /// Unused, all ones.
+    pub reserved: [u8; 512],
+    /// Of the array.
+    pub signature: U32,
+    /// Unused.
+    pub pad: U32,
+    /// Rises with each header.
+    pub generation: U64,
+    /// Entries that count.
+    pub count: U32,
+    /// CRC32C of the header, this field as 0.
+    pub sum: U32,
+    /// One for each write.
+    pub entries: [PplEntry; PPL_ENTRIES],
+    /// Unused.
+    pub rest: [u8; 8],
+}
+
+/// One write in a partial parity log.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PplEntry {
+    /// The array's first sector that is written.
+    pub block: U64,
+    /// Bytes of partial parity.
+    pub parity_bytes: U32,
+    /// Bytes of data that are written.
+    pub data_bytes: U32,
+    /// The member that holds parity.
+    pub role: U32,
+    /// CRC32C of the partial parity.
+    pub sum: U32,
+}
+
+const _: () = assert!(size_of::<PplHeader>() == 4096);
+
+/// The head of a meta block of a write journal.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct JournalHead {
+    /// 0x6433c509.
+    pub magic: U32,
+    /// Checksum of the block, this field as 0.
+    pub sum: U32,
+    /// 1.
+    pub version: u8,
+    /// Unused.
+    pub pad: [u8; 3],
+    /// Bytes of the block that count, this head among them.
+    pub size: U32,
+    /// The block's number.
+    pub seq: U64,
+    /// The sector of the log that it lies at.
+    pub position: U64,
+}
+
+/// What blocks behind a meta block are: checksums of 4 bytes follow, one for each.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct JournalPayload {
+    /// The kind.
+    pub kind: PayloadKind,
+    /// The sector of the array, or for parity of the members' data.
+    pub place: U64,
+}
+
+/// The kind of a payload of a meta block.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PayloadKind {
+    /// 0: data; 1: parity; 2: stripes that are written, whose sectors follow, 8 bytes each.
+    pub kind: U16,
+    /// Of which none is known here.
+    pub flags: U16,
+    /// Sectors of data or parity; bytes that follow, of stripes that are written.
+    pub size: U32,
+}

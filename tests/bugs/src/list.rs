@@ -445,7 +445,7 @@ pub const BUGS: &[Bug] = &[
     bug(
         "shared/raid/src/journal.rs",
         "!= self.sum(&clear)",
-        "!= word(bytes, SUM_AT)?",
+        "!= sum",
         "damaged meta blocks of a write journal are believed",
     ),
     bug(
