@@ -3,11 +3,13 @@
 mod create;
 mod grow;
 mod images;
+mod manage;
 mod running;
 mod scrub;
 mod words;
 
 use crate::Outcome;
+use manage::Order;
 use orion_raid::engine::Mend;
 use running::Running;
 use std::io::{self, Read};
@@ -61,6 +63,14 @@ enum What {
         #[arg(long, value_name = "WRITES", hide = true)]
         cut: Option<u64>,
     },
+    /// Bring an image into an array: a spare, which is rebuilt where a member is missing
+    Add(manage::Args),
+    /// Take a member back that was left behind for a while: it gets what the write-intent bitmap says
+    ReAdd(manage::Args),
+    /// Leave a member behind, as if it had failed
+    Fail(manage::Args),
+    /// Take a spare out
+    Remove(manage::Args),
     /// Give an array another number of members, chunk, layout or level
     Grow(grow::Args),
     /// Bring an array up to date (resync, rebuild onto spares), then compare all copies, or parity with the data
@@ -95,6 +105,10 @@ impl Args {
             What::Create(args) => args.run(),
             What::Examine { images } => crate::inspect::Args::of(images).run(),
             What::Write { members, cut } => write(&members, cut),
+            What::Add(args) => args.run(Order::Add),
+            What::ReAdd(args) => args.run(Order::ReAdd),
+            What::Fail(args) => args.run(Order::Fail),
+            What::Remove(args) => args.run(Order::Remove),
             What::Grow(args) => args.run(),
             What::Check(members) => scrub::check(&members, Mend::Nothing),
             What::Repair { members, all: false } => scrub::check(&members, Mend::Certain),

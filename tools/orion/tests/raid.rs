@@ -112,6 +112,29 @@ fn a_journal_is_made_and_replayed() {
 }
 
 #[test]
+fn images_are_brought_into_an_array_and_taken_out() {
+    let all = images("managed", 4, 4);
+    let (three, new) = (&all[..3], &all[3]);
+    good(&["raid", "create", "--level=1", "-n", "3", "--bitmap=internal", "--assume-clean"], three, b"");
+    let size = good(&["cat"], three, b"").len();
+    good(&["raid", "write"], three, &content(size, 1));
+    good(&["raid", "fail", "--device", &all[1]], three, b"");
+    good(&["raid", "write"], three, &content(5000, 2));
+    let whole = [&content(5000, 2), &content(size, 1)[5000..]].concat();
+    assert!(good(&["cat"], &all[1..3], b"") == whole);
+    refused(&["raid", "add", "--device", &all[0]], three, "is in use as member 0; set it faulty first");
+    good(&["raid", "re-add", "--device", &all[1]], three, b"");
+    assert!(good(&["cat"], &all[1..2], b"") == whole, "it has what it lacked");
+    refused(&["raid", "re-add", "--device", new], three, "add it anew");
+    good(&["raid", "add", "--device", new], three, b"");
+    good(&["raid", "fail", "--device", &all[2]], &all, b"");
+    assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
+    assert!(good(&["cat"], &all[3..], b"") == whole, "the spare was rebuilt");
+    good(&["raid", "fail", "--device", &all[0]], &[&all[..2], &all[3..]].concat(), b"");
+    refused(&["raid", "fail", "--device", new], &all[3..], "cannot be without");
+}
+
+#[test]
 fn what_cannot_be_made_or_used_is_refused() {
     let all = images("refused", 3, 4);
     refused(&["raid", "create", "--level=5", "-n", "4"], &all, "3 images are given for 4 devices");

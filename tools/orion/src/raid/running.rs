@@ -3,8 +3,8 @@
 //! something will.
 use crate::cat::devices;
 use orion_block::{Buf, Completion, Error, Instant, Lba, Limits, Op, RegionId, Request};
-use orion_layer::{Around, Interrupted, Lowers, Node, Payload, Submission, Uppers};
-use orion_raid::engine::{FANOUT, Mend, SLOTS, WORK_BYTES};
+use orion_layer::{Around, Interrupted, Io, Lowers, Node, Payload, Submission, Uppers};
+use orion_raid::engine::{Ctx, FANOUT, Mend, Refusal, SLOTS, WORK_BYTES};
 use orion_raid::{Raid, Uuid};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -249,11 +249,21 @@ impl Running {
 
     /// Compares everything; the sectors that differ.
     pub fn check(&mut self, mend: Mend) -> Result<u64, String> {
-        let (uppers, lowers, payload) = (&mut self.client, &mut self.images, &mut self.memory);
-        let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
-        self.node.control(around, |layer, io| layer.check(mend, io));
+        self.control(|layer, io| layer.check(mend, io));
         self.stop()?;
         Ok(self.node.layer().mismatches())
+    }
+
+    /// Has the array do something; `None` where it does not run.
+    pub fn control<R>(&mut self, order: impl FnOnce(&mut Raid, &mut Io<'_, Ctx>) -> R) -> Option<R> {
+        let (uppers, lowers, payload) = (&mut self.client, &mut self.images, &mut self.memory);
+        let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
+        self.node.control(around, order)
+    }
+
+    /// How the image ended up that was brought in, if one was.
+    pub fn outcome(&mut self) -> Result<(), Refusal> {
+        self.node.layer_mut().outcome().unwrap_or(Ok(()))
     }
 
     /// The array.
