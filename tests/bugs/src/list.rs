@@ -329,8 +329,8 @@ pub const BUGS: &[Bug] = &[
     bug("shared/raid/src/engine/mirror.rs", "!synced", "false", "copies that may differ are read from any member"),
     bug(
         "shared/raid/src/engine/sums.rs",
-        "machine.add_difference(q, old, new",
-        "machine.add_difference(q, old, old",
+        "machine.add_difference(q, old, new, parity::power(stripe.power(role)))",
+        "machine.add_difference(q, old, old, parity::power(stripe.power(role)))",
         "Q is not brought up to date",
     ),
     bug(
@@ -424,12 +424,7 @@ pub const BUGS: &[Bug] = &[
         "false",
         "nothing is in the write journal",
     ),
-    bug(
-        "shared/raid/src/engine/recover.rs",
-        ".filter(|_| !round)",
-        ".filter(|_| false)",
-        "a write journal is not replayed",
-    ),
+    bug("shared/raid/src/engine/recover.rs", "!round", "false", "a write journal is not replayed"),
     bug(
         "shared/raid/src/engine/recover.rs",
         "item.sum() == Some(log.sum(&bytes))",
@@ -438,14 +433,14 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/engine/recover.rs",
-        "matches!(item, Item::Data(..)) && !self",
-        "false && !self",
+        "matches!(item, Item::Data(..)) && !self.recover.items.iter().any(own)",
+        "false",
         "data that were logged without parity get none",
     ),
     bug(
         "shared/raid/src/journal.rs",
-        "!= self.sum(&clear)",
-        "!= sum",
+        "sum != self.sum(&clear)",
+        "false",
         "damaged meta blocks of a write journal are believed",
     ),
     bug(
@@ -468,8 +463,8 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/engine/journal.rs",
-        "if same { journal.oldest() }",
-        "if true { journal.oldest() }",
+        "if same { journal.oldest() } else { journal.tail }",
+        "journal.oldest()",
         "a write journal forgets a member that failed before all superblocks say that it did",
     ),
     bug(
@@ -486,15 +481,15 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/engine/journal.rs",
-        "if self.journal.there { parity }",
-        "if false { parity }",
+        "if self.journal.there { parity } else { parity & self.members.used() }",
+        "parity & self.members.used()",
         "parity of a member that is missing is logged unknown",
     ),
     bug(
         "shared/raid/src/engine/culprit.rs",
-        "(false, true) => Some(stripe.p)",
-        "(false, true) => stripe.q",
-        "where P alone is wrong, Q is said to be",
+        "parity::power(stripe.power(*role))",
+        "parity::power(stripe.power(*role) + 1)",
+        "which block is wrong is sought at the power of another",
     ),
     bug(
         "shared/raid/src/engine/vote.rs",
