@@ -457,12 +457,6 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/engine/journal.rs",
-        "self.journal.watched & !members != 0",
-        "false",
-        "a write journal begins behind what a member had only cached when it failed",
-    ),
-    bug(
-        "shared/raid/src/engine/journal.rs",
         "if same { journal.oldest() } else { journal.tail }",
         "journal.oldest()",
         "a write journal forgets a member that failed before all superblocks say that it did",

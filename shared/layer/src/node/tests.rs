@@ -244,6 +244,40 @@ fn a_completion_of_an_earlier_request_in_the_same_slot_is_forged() {
     assert!(run(&mut node, &mut clients, &mut device, 0).misbehaved.is_some());
 }
 
+/// Asks twice for the same, and is done when both have ended.
+struct Both(u8);
+
+impl Layer for Both {
+    type Ctx = ();
+    const FANOUT: usize = 2;
+    fn limits(&self, below: &[Limits]) -> Limits {
+        below[0]
+    }
+    fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
+        (0..2).for_each(|child| io.lower(id, 0, child, io.request(id)));
+    }
+    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, ()>) {
+        self.0 += 1;
+        if self.0 == 2 {
+            io.done(id, done);
+        }
+    }
+}
+
+#[test]
+fn a_second_completion_of_one_of_several_parts_is_forged() {
+    let mut node = Node::<Both, 2, 2>::new(Both(0), 0);
+    let mut device = Device::new(limits(0, 0), 4);
+    let mut clients = Clients::new(1);
+    clients.ask(0, 1, req(Op::Read, 0, 1));
+    run(&mut node, &mut clients, &mut device, 0);
+    let first = device.held[0].tag;
+    device.end(0, |_| Completion::ok(1));
+    device.ended.push_back((0, first, Completion::ok(1)));
+    assert!(run(&mut node, &mut clients, &mut device, 0).misbehaved.is_some());
+    assert_eq!(clients.answers.iter().filter(|answer| answer.2.status.is_ok()).count(), 0);
+}
+
 #[test]
 fn a_client_that_floods_leaves_the_others_their_share() {
     let mut node = Node::<Passthrough, 8>::new(Passthrough, 0);
