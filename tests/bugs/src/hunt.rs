@@ -3,9 +3,11 @@
 use crate::{BUGS, root};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The group of each crate's own tests: of a bug's crate alone.
@@ -49,7 +51,6 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-multipath-pd", "orion_multipath_pd", ""),
             ("orion-raid", "orion_raid", ""),
             ("orion-am53c974", "orion_am53c974", ""),
-            ("orion-raid", "orion_raid", ""),
         ],
     ),
 ];
@@ -92,7 +93,10 @@ pub fn build(tree: &Path, target: &Path) -> Result<Programs, String> {
     Ok(programs.collect())
 }
 
-/// Whether a test program fails, or hangs, with a bug on; none where `bug` is `None`.
+/// Whether a test program fails, or hangs, with a bug on; none where `bug` is `None`. It ends with the first test that fails.
+///
+/// # Errors
+/// It can't be run.
 pub fn fails(programs: &Programs, tree: &Path, of: &Program, bug: Option<usize>) -> Result<bool, String> {
     let (package, name, filter) = *of;
     let key = (package.to_owned(), name.to_owned());
@@ -100,21 +104,34 @@ pub fn fails(programs: &Programs, tree: &Path, of: &Program, bug: Option<usize>)
     let folder = tree.join("tests").join(package.trim_start_matches("orion-"));
     let folder = if folder.is_dir() { folder } else { tree.to_owned() };
     let mut command = Command::new(program);
-    command.arg("--quiet").args(Some(filter).filter(|f| !f.is_empty())).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(Some(filter).filter(|f| !f.is_empty())).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("PROPTEST_RNG_SEED", "1").env("PROPTEST_MAX_SHRINK_ITERS", "0");
     command.env("RUST_BACKTRACE", "0").envs(bug.map(|number| ("ORION_BUG", number.to_string())));
     let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
-    let begin = Instant::now();
+    let passed = child.stdout.take().is_some_and(all_pass);
+    if !passed {
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    Ok(!passed || !status.success())
+}
+
+/// Whether the tests whose results come in here pass, all of them and in time: not as soon as one of them does not.
+fn all_pass(results: impl Read + Send + 'static) -> bool {
+    let (line, lines) = mpsc::channel();
+    // It ends with what it reads, at the latest when the program is killed.
+    thread::spawn(move || {
+        let results = BufReader::new(results).lines().map_while(Result::ok);
+        results.for_each(|result| drop(line.send(result)));
+    });
+    let end = Instant::now() + PATIENCE;
     loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) => return Ok(!status.success()),
-            None if begin.elapsed() > PATIENCE => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Ok(true);
-            }
-            None => sleep(Duration::from_millis(10)),
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(result) if result.starts_with("test ") && result.ends_with(" FAILED") => return false,
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
         }
     }
 }

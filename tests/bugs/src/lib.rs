@@ -46,7 +46,7 @@ impl Bug {
             }
             count => Err(format!(
                 "{file} has {count} times `{right}`, where the bug \"{what}\" is planted: give it the new text in \
-                 tests/bugs/src/list.rs, or leave it out if such a bug can't be made any more"
+                 tests/bugs/src/list, or leave it out if such a bug can't be made any more"
             )),
         }
     }

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 const USAGE: &str = "\
 usage: orion-bugs [--write] [NUMBER...]
@@ -50,12 +51,14 @@ fn hunt_all() -> Result<Vec<Found>, String> {
         loop {
             let Some(&number) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             let Some(bug) = BUGS.get(number) else { return };
+            let begin = Instant::now();
             let result = hunt::caught(&programs, &place, Some(number), all);
+            let seconds = begin.elapsed().as_secs();
             let mut found = found.lock().expect("no thread panics");
             match (result, &mut *found) {
                 (Ok(by), Ok(all)) => {
                     let who = if by.is_empty() { "NOBODY".into() } else { by.join(", ") };
-                    println!("{number:>2} {}: {}: {who}", bug.file, bug.what);
+                    println!("{number:>3} {seconds:>3} s  {}: {}: {who}", bug.file, bug.what);
                     all.push((number, by));
                 }
                 (Err(why), _) => *found = Err(why),
@@ -111,6 +114,10 @@ fn run() -> Result<bool, String> {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -22,7 +22,7 @@ fn each_bug_has_its_place() {
 #[test]
 fn each_bug_has_its_row() {
     let text = fs::read_to_string(root().join("docs/testing.md")).unwrap();
-    for bug in BUGS {
+    for bug in BUGS.iter() {
         let row = format!("| {} | `{}` |", bug.what, bug.file);
         assert!(text.contains(&row), "docs/testing.md lacks `{row}`: run `make bugs BUGS=--write`");
     }
