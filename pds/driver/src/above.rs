@@ -41,7 +41,7 @@ pub trait Above<W: World>: Debug + Sized {
     }
 
     /// Says on the console what was found, before the clients are told.
-    fn report(&self, world: &mut W);
+    fn report(&mut self, world: &mut W);
 }
 
 /// Nothing: each client has the whole of a disk.
@@ -77,5 +77,5 @@ impl<W: World> Above<W> for Whole {
         disk.route(self.0.unit(upper, E::UNITS))
     }
 
-    fn report(&self, _: &mut W) {}
+    fn report(&mut self, _: &mut W) {}
 }

@@ -38,16 +38,6 @@ const PRINTED_MAX: u64 = 16;
 /// Of a device's flags: an operator with the right to `admin` may have it do what destroys data.
 const ADMIN: u32 = 4;
 
-/// The rights on the one window of a client of a driver, as `orion_caps::Rights` has them: a driver holds its device
-/// and refuses nobody who was given a ring to it.
-mod right {
-    pub const READ: u16 = 1;
-    pub const WRITE: u16 = 2;
-    pub const FLUSH: u16 = 4;
-    pub const DISCARD: u16 = 8;
-    pub const ZERO: u16 = 16;
-}
-
 /// How the engine of one kind of device is made.
 pub trait Driver<W: World> {
     /// The engine, whose requests are called by a `T`.
@@ -339,12 +329,7 @@ fn describe<T, E: Engine<T>, W: World>(disk: &E, devices: &[Device], described: 
     })
 }
 
-/// What a client is offered of a disk.
+/// What a client is offered of a disk: a driver holds its device and refuses nobody who was given a ring to it.
 fn offered(limits: Limits, route: Route) -> Option<Offer> {
-    Some(Offer { limits, windows: whole(&limits, rights(&limits)), route })
-}
-
-fn rights(limits: &Limits) -> u16 {
-    let write = if limits.read_only { 0 } else { right::WRITE | right::DISCARD | right::ZERO };
-    right::READ | right::FLUSH | write
+    Some(Offer { limits, windows: whole(&limits), route })
 }

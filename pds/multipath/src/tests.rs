@@ -2,10 +2,10 @@
 //! The PD in a world of a few lines, between a client's ring and the rings of drivers that say what they like of themselves.
 use super::*;
 use core::fmt;
-use orion_block::{BlockSize, Error, Op, Route};
+use orion_block::{Access, BlockSize, Error, Instant, Limits, Op, Route};
 use orion_pd::config::{Builder, Config, Link, NONE, Name, Region, Setting};
 use orion_pd::links::whole;
-use orion_pd::{Channel, Verdict};
+use orion_pd::{Channel, ChannelSet, ProtectionDomain, Verdict};
 use orion_region::{Mmio, Window, model::memory};
 use orion_ring::{Answer, Client, Incoming, Memory, Server, ServerInfo, Submission};
 use std::string::String;
@@ -118,7 +118,7 @@ fn route(disk: u8, access: Access) -> Route {
 
 fn info(route: Route) -> ServerInfo {
     let limits = Limits { block: BlockSize::B512, capacity: 64, fua: true, queue_depth: 16, ..Limits::default() };
-    ServerInfo { limits, windows: whole(&limits, 31), route, ..ServerInfo::default() }
+    ServerInfo { limits, windows: whole(&limits), route, ..ServerInfo::default() }
 }
 
 impl Rig {

@@ -3,6 +3,7 @@
 use core::fmt;
 use orion_block::{Access, Completion, Limits, Route};
 use orion_layer::{Interrupted, Lowers, PeerMisbehaved, Submission};
+use orion_layer_pd::Below;
 use orion_multipath::PATHS_MAX;
 use orion_pd::links::LowerRings;
 
@@ -13,32 +14,35 @@ const OTHER: &str = "came back as another disk, or does not say which it is any 
 /// What is known of the ways.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ways {
-    /// What each said last; `None`: it never came.
+    /// Where each leads, and what the layer knows that it is worth; `None`: it never came.
     pub routes: [Option<Route>; PATHS_MAX],
-    /// The disk, once all that came agree.
-    pub disk: Option<Route>,
-    /// Those that announced something that could not be read yet, by their numbers' bits.
+    /// Those that announced something that was not read yet, by their numbers' bits.
     stale: u8,
 }
 
 impl Ways {
     /// Learns where the ways lead. Whether they lead to one disk: all that are there say which, and the same.
-    pub fn learn(&mut self, rings: &mut LowerRings) -> bool {
+    pub fn learn(&mut self, Doors { rings, disk }: &mut Doors) -> bool {
         for (port, route) in (0..rings.count()).zip(&mut self.routes) {
             let there = rings.limits(port).is_some_and(|limits| limits.capacity != 0);
             // What it has announced until now is this.
             rings.announced(port);
             *route = if there { read(rings, port) } else { None };
+            // A layer that was told nothing takes all for worth the same.
+            if let Some(route) = route.as_mut().filter(|route| route.access != Access::default()) {
+                route.access = Access::default();
+                self.stale |= 1 << port;
+            }
         }
         let mut there = self.routes.iter().flatten();
         let Some(first) = there.next().copied() else { return false };
         let same = first.same_disk(&first) && there.all(|route| route.same_disk(&first));
-        self.disk = Some(first).filter(|_| same);
+        *disk = Some(first).filter(|_| same);
         same
     }
 
     /// A way that is worth something else since this was last asked.
-    pub fn changed(&mut self, rings: &mut LowerRings) -> Option<(u8, Access)> {
+    pub fn changed(&mut self, Doors { rings, .. }: &mut Doors) -> Option<(u8, Access)> {
         for port in 0..rings.count() {
             if rings.announced(port) {
                 self.stale |= 1 << port;
@@ -68,14 +72,24 @@ fn read(rings: &mut LowerRings, port: u8) -> Option<Route> {
 
 /// The rings below, each of which leads to the disk that it led to before, or is closed.
 #[derive(Debug)]
-pub struct Doors<'a> {
-    /// The rings.
-    pub rings: &'a mut LowerRings,
-    /// Where they lead.
-    pub disk: Option<Route>,
+pub struct Doors {
+    rings: LowerRings,
+    /// Where they lead, once that is known.
+    disk: Option<Route>,
 }
 
-impl Lowers for Doors<'_> {
+impl Below for Doors {
+    fn new(rings: LowerRings) -> Self {
+        Self { rings, disk: None }
+    }
+
+    #[inline(always)]
+    fn rings(&mut self) -> &mut LowerRings {
+        &mut self.rings
+    }
+}
+
+impl Lowers for Doors {
     fn count(&self) -> u8 {
         self.rings.count()
     }
@@ -104,7 +118,7 @@ impl Lowers for Doors<'_> {
     fn next(&mut self) -> Result<Option<(u8, u32, Completion)>, Interrupted> {
         let next = self.rings.next();
         if let (Err(Interrupted::Restarted(port)), Some(disk)) = (&next, &self.disk) {
-            let now = read(self.rings, *port);
+            let now = read(&mut self.rings, *port);
             if self.rings.lives_on(*port) && now.is_none_or(|now| !now.same_disk(disk)) {
                 return Err(Interrupted::Misbehaved(PeerMisbehaved { port: *port, what: OTHER }));
             }

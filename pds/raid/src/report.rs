@@ -2,9 +2,10 @@
 //! What was found and what becomes of it, for the console.
 use core::fmt::{self, Write as _};
 use heapless::Vec;
+use orion_metrics::{Reply, Verb, Work};
 use orion_pd::World;
 use orion_pd::config::{Link, Role};
-use orion_raid::engine::{Condition, Conditions, PORTS_MAX};
+use orion_raid::engine::{Condition, Conditions, PORTS_MAX, Refusal};
 use orion_raid::{Error, Raid};
 
 /// What was said already.
@@ -30,6 +31,17 @@ pub fn fault<W: World>(fault: Error, layer: &Raid, world: &mut W) {
     let name = |port: u8| links.get(usize::from(port)).map_or("?", |link| link.volume.as_str());
     let names: Vec<&str, PORTS_MAX> = layer.devices().map(name).collect();
     world.print(format_args!("the array has no blocks: {}", fault.named(&names)));
+}
+
+/// Says what came of an order.
+#[cold]
+pub fn order<W: World>(work: &Work, reply: Reply, refusal: Option<Refusal>, world: &mut W) {
+    let name = link(world, u8::try_from(work.how).unwrap_or(u8::MAX)).map_or("", |link| link.volume.as_str());
+    let about = if matches!(work.verb, Verb::ArrayCheck | Verb::ArrayRepair) { "" } else { name };
+    match refusal {
+        Some(refusal) => world.print(format_args!("told to {} {about}: {refusal}", work.verb.text())),
+        None => world.print(format_args!("told to {} {about}: {reply}", work.verb.text())),
+    }
 }
 
 impl Reported {

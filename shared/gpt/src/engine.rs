@@ -209,7 +209,7 @@ impl Layer for Partitions {
             Event::Gone => self.gone = true,
             // A table that was given up is not read again.
             Event::Back => self.gone = !matches!(self.table(), Some(Ok(_))),
-            Event::Changed | Event::Restarted => {}
+            Event::Changed | Event::Restarted | Event::Worth(_) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The one trait of the block stack.
 use crate::Io;
-use orion_block::{Completion, Error, Instant, Limits, Request};
+use orion_block::{Access, Completion, Error, Instant, Limits, Request};
 
 /// A request in flight in this layer: an index into the node's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,8 @@ pub enum Event {
     Back,
     /// Its limits changed; they are handed to [`Layer::limits`] next.
     Changed,
+    /// The way to it is worth this from now on.
+    Worth(Access),
 }
 
 /// Where a request goes on the short way: one lower request, whose end is its own.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The layer.
-use crate::paths::{Access, Choice, PATHS_MAX, Paths};
+use crate::paths::{Choice, PATHS_MAX, Paths};
 use heapless::Vec;
 use orion_block::{Completion, Error, Instant, Limits, Request};
 use orion_layer::{Event, Id, Io, Layer, Relay, Start};
@@ -48,12 +48,6 @@ impl Multipath {
     pub fn new(count: u8) -> Self {
         let paths = Paths::new(count.into());
         Self { paths, count, parked: Vec::new(), now: Instant::default(), refused: false }
-    }
-
-    /// What the way `path` is worth from now on; requests that wait for one are looked at again.
-    pub fn access(&mut self, path: u8, access: Access, io: &mut Io<'_, Way>) {
-        self.paths.set(path, access);
-        self.unpark(io);
     }
 
     /// The ways do not lead to the same disk: nothing is served. To be said before the layer is started.
@@ -183,6 +177,7 @@ impl Layer for Multipath {
             // The node answers what is sent there by itself.
             Event::Gone => self.paths.gone(port),
             Event::Restarted | Event::Back | Event::Changed => self.paths.back(port),
+            Event::Worth(access) => self.paths.set(port, access, self.now),
         }
         self.unpark(io);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Which way is taken.
-use orion_block::Instant;
+use orion_block::{Access, Instant};
 
 /// Ways at most.
 pub const PATHS_MAX: usize = 4;
@@ -8,22 +8,8 @@ pub const PATHS_MAX: usize = 4;
 const AGAIN_NS: u64 = 5_000_000_000;
 /// Nanoseconds after which a way that said "not now" is asked again, where nobody says more of it.
 const STALL_NS: u64 = 1_000_000_000;
-
-/// What a way is worth (8.20.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// It is as good as any.
-    #[default]
-    Optimised,
-    /// It works, and another is better.
-    NonOptimised,
-    /// The disk cannot be reached over it now.
-    Inaccessible,
-    /// The disk will never be reached over it again.
-    Lost,
-    /// It changes, until then at the latest: after that it is as good as inaccessible.
-    Changing(Instant),
-}
+/// Nanoseconds of a second.
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// Which way is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +25,8 @@ pub enum Choice {
 #[derive(Clone, Copy, Debug, Default)]
 struct Path {
     access: Access,
+    /// It changes, until then at the latest: after that it is as good as inaccessible.
+    changes: Instant,
     /// It failed, and is not taken before, unless there is no other.
     failed: Option<Instant>,
     /// It said "not now", and is not asked before.
@@ -60,10 +48,11 @@ impl Paths {
         Self { paths: [Path::default(); PATHS_MAX], count: count.min(PATHS_MAX) }
     }
 
-    /// What the way `path` is worth from now on.
-    pub fn set(&mut self, path: u8, access: Access) {
+    /// What the way `path` is worth from `now` on.
+    pub fn set(&mut self, path: u8, access: Access, now: Instant) {
+        let seconds = if let Access::Changing(seconds) = access { u64::from(seconds) } else { 0 };
         if let Some(path) = self.paths.get_mut(usize::from(path)) {
-            (path.access, path.stalled) = (access, None);
+            (path.access, path.changes, path.stalled) = (access, now.after(seconds * SECOND_NS), None);
         }
     }
 
@@ -116,8 +105,8 @@ impl Paths {
             let worth = match path.access {
                 Access::Optimised => 0,
                 Access::NonOptimised => 1,
-                Access::Changing(until) if until > now => {
-                    later(until);
+                Access::Changing(_) if path.changes > now => {
+                    later(path.changes);
                     continue;
                 }
                 Access::Changing(_) | Access::Inaccessible | Access::Lost => continue,

@@ -76,7 +76,7 @@ fn forbidden(from: &str, to: &str) -> Option<String> {
         },
         ("pds", "shared") | ("tools", "shared" | "pds" | "tools") | ("tests", _) => true,
         // The seL4 binaries are a manifest of their own that makes each PD's library a program.
-        ("pds", "pds") => name == "sel4" || name == "stack" || other == "driver",
+        ("pds", "pds") => name == "sel4" || name == "stack" || matches!(other, "driver" | "layer"),
         _ => false,
     };
     (!fine).then(|| format!("{from}/Cargo.toml: depends on {to}; see tests/tidy/src/layering.rs for what it may"))

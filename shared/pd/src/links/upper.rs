@@ -235,9 +235,14 @@ impl UpperRings {
     }
 }
 
-/// The windows of a client that sees the whole of a device with `limits`.
-pub fn whole(limits: &Limits, rights: u16) -> [WindowInfo; 16] {
+/// Rights on a window, as `orion_caps::Rights` has them: read and flush, and those that change blocks.
+const READING: u16 = 1 | 4;
+const CHANGING: u16 = 2 | 8 | 16;
+
+/// The windows of a client that may do all with the whole of a device with `limits` that the device does.
+pub fn whole(limits: &Limits) -> [WindowInfo; 16] {
     let mut windows = [WindowInfo::default(); 16];
+    let rights = if limits.read_only { READING } else { READING | CHANGING };
     windows[0] = WindowInfo { blocks: limits.capacity, rights };
     windows
 }
