@@ -1,43 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Arrays under many schedules: their layer in a PD of its own, with members that die, alone and one over another.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+use disks::{DATA, DATA_BYTES, SECTORS, members};
 use orion_pd::Verdict;
-use orion_raid::create::{Device, New};
-use orion_raid::wire::SUPER_BYTES;
-use orion_raid::{Uuid, Version};
 use orion_sim::{Machine, Outcome};
 use std::fmt::Write as _;
 
-/// Sectors of a disk of the simulator.
-const SECTORS: u64 = (32 << 20) / 512;
-/// First sector of data.
-const DATA: u64 = 256;
-const DATA_BYTES: usize = 256 * 512;
-
-/// What disks begin with that are a new array: `level` in mdadm's numbers.
-fn members(level: i32, set: u8, count: usize, sectors: u64) -> Vec<Vec<u8>> {
-    let layout = [(5, 2), (6, 2), (10, 0x102)].iter().find(|(l, _)| *l == level).map_or(0, |(_, layout)| *layout);
-    let new = New {
-        version: Version::V12,
-        set: Uuid([set; 16]),
-        name: "box:data",
-        created: 1,
-        level,
-        layout,
-        chunk: if level == 1 { 0 } else { 16 },
-        data_offset: DATA,
-        ppl: level == 5,
-        clean: true,
-    };
-    let device = |number| Device { sectors, uuid: Uuid([number; 16]), spare: false, missing: false };
-    let devices: Vec<Device> = (0..u8::try_from(count).unwrap()).map(device).collect();
-    let image = |found: orion_raid::Super| {
-        let mut bytes = vec![0; SUPER_BYTES + 4096];
-        found.emit(bytes[4096..].first_chunk_mut::<SUPER_BYTES>().unwrap()).unwrap();
-        bytes
-    };
-    new.supers(&devices).unwrap().map(image).collect()
-}
+mod disks;
 
 /// A client of the volume `v`, and disks.
 fn system(disks: usize, volumes: &str, raid: &str) -> String {
