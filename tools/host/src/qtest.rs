@@ -4,14 +4,17 @@
 //! Three rules, each learnt from a hang (docs/host-world.md): only doorbells may be posted, every other write waits
 //! for its answer; a line is sent whole, in one call; few answers may be left unread, since QEMU's main loop stops
 //! when it cannot write one.
-use crate::ivshmem::Kick;
+mod device;
+mod line;
+
+pub use device::{Device, Registers};
+pub use line::Width;
+
 use crate::sys;
-use orion_region::Mmio;
-use std::cell::RefCell;
-use std::fmt::{self, Write as _};
+use line::{Line, parse, pin};
+use std::fmt;
 use std::io::{self, Read, Write as _};
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Most posted writes whose answers have not been read. QEMU stops at some hundreds.
@@ -20,61 +23,6 @@ const MOST_UNANSWERED: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// As above, of one whose driver has died.
 const SUCCESSORS_PATIENCE: Duration = Duration::from_secs(1);
-/// As above, once it runs: its driver can't do anything meanwhile.
-const DRIVERS_PATIENCE: Duration = Duration::from_secs(4);
-
-/// How wide an access is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Width {
-    /// 8 bits.
-    B,
-    /// 16 bits.
-    W,
-    /// 32 bits.
-    L,
-    /// 64 bits.
-    Q,
-}
-
-impl Width {
-    const fn letter(self) -> char {
-        match self {
-            Self::B => 'b',
-            Self::W => 'w',
-            Self::L => 'l',
-            Self::Q => 'q',
-        }
-    }
-}
-
-/// One line, on the stack.
-struct Line {
-    bytes: [u8; 64],
-    len: usize,
-}
-
-impl Line {
-    fn new(text: fmt::Arguments<'_>) -> Self {
-        let mut line = Self { bytes: [0; 64], len: 0 };
-        // The longest command has 46 bytes.
-        let _ = writeln!(line, "{text}");
-        line
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        let to = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        to.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
-}
 
 /// A connection to one QEMU. It has one user at a time.
 #[derive(Debug)]
@@ -274,171 +222,5 @@ impl Qtest {
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         self.gone |= result.is_err();
         result
-    }
-}
-
-/// Whether a line says that a pin went up, or down; `None` where it says something else.
-fn pin(line: &[u8]) -> Option<bool> {
-    match line.strip_prefix(b"IRQ ")?.first()? {
-        b'r' => Some(true),
-        b'l' => Some(false),
-        _ => None,
-    }
-}
-
-/// The result that a line reports; `None` for a line that answers nothing.
-fn parse(line: &[u8]) -> Option<io::Result<u64>> {
-    let line = String::from_utf8_lossy(line);
-    let mut words = line.split_ascii_whitespace();
-    match words.next() {
-        Some("IRQ") => None,
-        Some("OK") => {
-            let digits = words.next().and_then(|word| word.strip_prefix("0x")).unwrap_or("0");
-            Some(u64::from_str_radix(digits, 16).map_err(io::Error::other))
-        }
-        _ => Some(Err(io::Error::other(format!("QEMU answers `{line}`")))),
-    }
-}
-
-/// A device model, as its driver reaches it.
-#[derive(Debug)]
-pub struct Device {
-    qtest: Qtest,
-    kick: Option<Kick>,
-}
-
-impl Device {
-    /// The device behind `qtest`, one of whose doorbells may be rung through `kick`.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn new(qtest: Qtest, kick: Option<Kick>) -> io::Result<Self> {
-        qtest.socket.set_read_timeout(Some(DRIVERS_PATIENCE))?;
-        Ok(Self { qtest, kick })
-    }
-
-    /// Whether its pin is up.
-    pub fn is_raised(&mut self) -> bool {
-        self.qtest.is_raised()
-    }
-
-    /// Readable when QEMU says something, of a pin perhaps.
-    pub fn socket(&self) -> &UnixStream {
-        &self.qtest.socket
-    }
-
-    /// Rings a doorbell that may be rung late, and always gets the same value.
-    fn nudge(&mut self, width: Width, address: u64, value: u32) -> io::Result<()> {
-        if let Some(kick) = &mut self.kick
-            && kick.ring(&mut self.qtest, address, value)?
-        {
-            return Ok(());
-        }
-        self.qtest.post(width, address, value.into())
-    }
-}
-
-/// A register file of a device model: the `len` bytes at `base` in the machine's memory, or the I/O ports there, where `base`
-/// is below 64 KiB: no device of the machine has memory there.
-///
-/// After QEMU has died all registers read as ones, as those of a PCI device that was pulled out.
-#[derive(Clone, Debug)]
-pub struct Registers {
-    device: Rc<RefCell<Device>>,
-    base: u64,
-    len: usize,
-}
-
-impl Registers {
-    /// The register file of `len` bytes at `base`. `base + len` must not overflow.
-    pub const fn new(device: Rc<RefCell<Device>>, base: u64, len: usize) -> Self {
-        Self { device, base, len }
-    }
-
-    fn at(&self, offset: usize, bytes: usize) -> Option<u64> {
-        let inside = offset.is_multiple_of(bytes) && offset.checked_add(bytes).is_some_and(|end| end <= self.len);
-        inside.then(|| self.base + offset as u64)
-    }
-
-    fn read(&self, width: Width, offset: usize, bytes: usize) -> u64 {
-        let address = self.at(offset, bytes);
-        let qtest = |at: u64| {
-            let qtest = &mut self.device.borrow_mut().qtest;
-            match u16::try_from(at) {
-                Ok(port) => qtest.input(width, port),
-                Err(_) => qtest.read(width, at),
-            }
-        };
-        address.and_then(|at| qtest(at).ok()).unwrap_or(u64::MAX)
-    }
-
-    fn write(&self, width: Width, offset: usize, bytes: usize, value: u64) {
-        if let Some(at) = self.at(offset, bytes) {
-            let qtest = &mut self.device.borrow_mut().qtest;
-            let written = match u16::try_from(at) {
-                Ok(port) => qtest.output(width, port, value),
-                Err(_) => qtest.write(width, at, value),
-            };
-            // A dead device takes no writes; its reads tell.
-            let _ = written;
-        }
-    }
-
-    fn nudge(&self, width: Width, offset: usize, bytes: usize, value: u32) {
-        if let Some(at) = self.at(offset, bytes) {
-            // As above.
-            let _ = self.device.borrow_mut().nudge(width, at, value);
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a register's value has the register's width")]
-impl Mmio for Registers {
-    fn len(&self) -> usize {
-        self.len
-    }
-    fn read8(&self, offset: usize) -> u8 {
-        self.read(Width::B, offset, 1) as u8
-    }
-    fn read16(&self, offset: usize) -> u16 {
-        self.read(Width::W, offset, 2) as u16
-    }
-    fn read32(&self, offset: usize) -> u32 {
-        self.read(Width::L, offset, 4) as u32
-    }
-    fn read64(&self, offset: usize) -> u64 {
-        self.read(Width::Q, offset, 8)
-    }
-    fn write8(&self, offset: usize, value: u8) {
-        self.write(Width::B, offset, 1, value.into());
-    }
-    fn write16(&self, offset: usize, value: u16) {
-        self.write(Width::W, offset, 2, value.into());
-    }
-    fn write32(&self, offset: usize, value: u32) {
-        self.write(Width::L, offset, 4, value.into());
-    }
-    fn write64(&self, offset: usize, value: u64) {
-        self.write(Width::Q, offset, 8, value);
-    }
-    fn doorbell16(&self, offset: usize, value: u16) {
-        if self.base <= u16::MAX.into() {
-            return self.write16(offset, value);
-        }
-        // None but virtio's have 16 bits.
-        self.nudge(Width::W, offset, 2, value.into());
-    }
-    fn doorbell32(&self, offset: usize, value: u32) {
-        if self.base <= u16::MAX.into() {
-            return self.write32(offset, value);
-        }
-        if let Some(at) = self.at(offset, 4) {
-            // As above.
-            let _ = self.device.borrow_mut().qtest.post(Width::L, at, value.into());
-        }
-    }
-    fn nudge32(&self, offset: usize, _: u32) {
-        // One value for all, so that the bridge can ring it: QEMU reads the true one from memory before it looks at the queue.
-        self.nudge(Width::L, offset, 4, 0);
     }
 }
