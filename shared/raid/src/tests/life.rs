@@ -169,6 +169,14 @@ impl Life {
         }
     }
 
+    /// The power goes: what was answered by now was answered.
+    fn cut(&mut self) {
+        self.rig.run(50);
+        self.take();
+        self.rig.crash();
+        self.out.clear();
+    }
+
     /// The power goes while requests are out, after so many more that disks do.
     pub fn crash(&mut self, after: u64) {
         self.rig.disks.left = Some(after);
@@ -176,25 +184,23 @@ impl Life {
         while self.rig.disks.left != Some(0) && self.rig.step() {
             self.take();
         }
-        // What was answered by now was answered.
-        self.rig.run(50);
-        self.take();
-        self.rig.crash();
-        self.out.clear();
+        self.cut();
         self.rig.start();
         self.look();
     }
 
     /// The same, and a member is gone when the power is back.
-    pub fn crash_and_lose(&mut self, after: u64, port: usize) {
+    fn lose(&mut self, after: u64, port: usize) {
         self.rig.disks.left = Some(after);
         self.live(20);
-        self.rig.run(50);
-        self.take();
-        self.rig.crash();
+        self.cut();
         self.rig.disks.disks[port].dead = true;
-        self.out.clear();
         self.rig.start();
+    }
+
+    /// The same, with a log that may not know of all that is lost what it should be.
+    pub fn crash_and_lose(&mut self, after: u64, port: usize) {
+        self.lose(after, port);
         // What was being written to several members, or was and is not flushed, and one of these is gone, is neither old nor
         // new: that is beyond this log.
         for at in
@@ -212,14 +218,7 @@ impl Life {
 
     /// The same, with a log that knows of all that it covers what it should be.
     pub fn crash_without(&mut self, after: u64, port: usize) {
-        self.rig.disks.left = Some(after);
-        self.live(20);
-        self.rig.run(50);
-        self.take();
-        self.rig.crash();
-        self.rig.disks.disks[port].dead = true;
-        self.out.clear();
-        self.rig.start();
+        self.lose(after, port);
         self.look();
     }
 
@@ -231,11 +230,8 @@ impl Life {
         self.rig.disks.left = Some(after);
         self.rig.kill(port);
         self.live(12);
-        self.rig.run(50);
-        self.take();
-        self.rig.crash();
+        self.cut();
         self.rig.disks.disks[port].dead = false;
-        self.out.clear();
         self.rig.start();
         self.look();
     }
