@@ -68,7 +68,8 @@ impl<W: World, P: Fitting, const N: usize, const F: usize> ProtectionDomain<W> f
             }
             let progress = self.node.run(&mut self.neighbours.at(world.now()));
             let mut quiet = self.neighbours.below.rings().settle(world);
-            let news = !self.neighbours.uppers.announced() && self.announce(world);
+            let renewed = self.node.take_renewed() || !self.neighbours.uppers.announced();
+            let news = renewed && self.announce(world);
             quiet &= self.neighbours.uppers.settle(world, news, |upper| self.node.has_room(upper));
             if let Some(misbehaved) = progress.misbehaved {
                 self.own.lost(misbehaved.port, Loss::Misbehaved(misbehaved.what), world);

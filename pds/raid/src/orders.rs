@@ -4,11 +4,12 @@ use crate::report::link;
 use heapless::Vec;
 use orion_block::Instant;
 use orion_layer::Io;
-use orion_metrics::{ArrayDevice, ArrayState, DiskText, DiskWork, Progress, Reply, Row, Verb, Work};
+use orion_metrics::{ArrayDevice, ArrayState, DiskText, DiskWork, Grow, Progress, Reply, Row, Verb, Work};
 use orion_pd::World;
 use orion_pd::config::{Config, Role};
 use orion_raid::engine::{Ctx, Mend, Refusal, Use};
-use orion_raid::{Level, Raid, Uuid};
+use orion_raid::reshape::Change;
+use orion_raid::{Kind, Level, Raid, Uuid};
 
 /// The setting that says that an operator may have the array do something.
 const ADMIN: &str = "array_admin";
@@ -60,6 +61,7 @@ impl Orders {
             Verb::ArrayRemove => (raid.remove(port, io), false),
             Verb::ArrayAdd => (raid.add(port, Uuid(uuid), io), true),
             Verb::ArrayReAdd => (raid.re_add(port, io), true),
+            Verb::ArrayGrow => (grow(&work, raid, io).map_err(Refusal::Change), true),
             _ => return (Reply::Unsupported, None),
         };
         let mut row = DiskWork { verb: work.verb.number(), sequence: sequence.into(), ..DiskWork::none(0) };
@@ -93,11 +95,16 @@ impl Orders {
                     return Some(refusal);
                 }
             },
-            _ if raid.checks() => {
-                let share =
-                    progress.filter(|seen| seen.of > 0).map_or(0, |seen| seen.done.saturating_mul(1000) / seen.of);
-                last.permille = u16::try_from(share.min(1000)).unwrap_or(1000).into();
-            }
+            Some(Verb::ArrayGrow) => match raid.reshaped() {
+                None => last.permille = permille(raid).into(),
+                Some(Ok(())) => last.progress = Progress::Done.number(),
+                Some(Err(kind)) => {
+                    last.progress = Progress::Failed.number();
+                    why(last, &Refusal::Change(kind));
+                    return Some(Refusal::Change(kind));
+                }
+            },
+            _ if raid.checks() => last.permille = permille(raid).into(),
             _ => {
                 last.progress = Progress::Done.number();
                 last.value = raid.mismatches().into();
@@ -148,6 +155,22 @@ impl Orders {
     }
 }
 
+/// How much of what goes on is done, of 1000.
+fn permille(raid: &Raid) -> u16 {
+    let seen = raid.progress().filter(|seen| seen.of > 0);
+    let share = seen.map_or(0, |seen| u128::from(seen.done) * 1000 / u128::from(seen.of));
+    u16::try_from(share.min(1000)).unwrap_or(1000)
+}
+
+/// Has the array become another.
+fn grow(work: &Work, raid: &mut Raid, io: &mut Io<'_, Ctx>) -> Result<(), Kind> {
+    let Grow { disks, chunk, layout, level } = Grow::of(work);
+    let level = level.map(|level| i32::try_from(level).unwrap_or(i32::MAX));
+    let newest = raid.described().ok_or(Kind::Cannot("it is not served, or has no superblocks"))?;
+    let change = Change { disks, chunk, layout, level, ..Change::default() }.of(newest);
+    raid.reshape(&change, io)
+}
+
 /// Why something was not done, as far as there is room.
 fn why(row: &mut DiskWork, refusal: &Refusal) {
     let said = match refusal {
@@ -164,6 +187,13 @@ fn why(row: &mut DiskWork, refusal: &Refusal) {
         Refusal::Busy => "another device is being made ready",
         Refusal::Anew(_) => "what it lacks is not known: add it",
         Refusal::Failed(..) => "the device could not be written",
+        Refusal::Change(Kind::FewSpares(_)) => "it needs more spares: add them first",
+        Refusal::Change(Kind::NoRoom(_)) => "its data have no room to move into",
+        Refusal::Change(Kind::Shrinks(_)) => "it would be smaller: orion raid grow",
+        Refusal::Change(Kind::Chunk(_) | Kind::Layout(_)) => "it cannot have that chunk or layout",
+        Refusal::Change(Kind::Cannot(said)) => said,
+        Refusal::Change(Kind::Unwritten | Kind::Lost) => "a member could not be read or written",
+        Refusal::Change(_) => "it cannot become that",
     };
     row.why.iter_mut().zip(said.bytes()).for_each(|(to, from)| *to = from);
 }

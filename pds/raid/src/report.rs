@@ -37,7 +37,7 @@ pub fn fault<W: World>(fault: Error, layer: &Raid, world: &mut W) {
 #[cold]
 pub fn order<W: World>(work: &Work, reply: Reply, refusal: Option<Refusal>, world: &mut W) {
     let name = link(world, u8::try_from(work.how).unwrap_or(u8::MAX)).map_or("", |link| link.volume.as_str());
-    let about = if matches!(work.verb, Verb::ArrayCheck | Verb::ArrayRepair) { "" } else { name };
+    let about = if matches!(work.verb, Verb::ArrayCheck | Verb::ArrayRepair | Verb::ArrayGrow) { "" } else { name };
     match refusal {
         Some(refusal) => world.print(format_args!("told to {} {about}: {refusal}", work.verb.text())),
         None => world.print(format_args!("told to {} {about}: {reply}", work.verb.text())),

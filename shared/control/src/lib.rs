@@ -18,5 +18,6 @@ pub mod text;
 mod wire;
 
 pub use orion_metrics::Verb;
+pub use raid::layout;
 pub use ring::{Client, End, MESSAGE, PAGE, SLOTS, Server};
 pub use wire::{Ask, Kind, Name, Refused, VERSION};

@@ -7,7 +7,7 @@ use orion_caps::{Budget, Extent, Rights, WINDOWS};
 use orion_metrics::{Order as PdOrder, Work};
 
 /// What can be written, a line for each.
-pub const HELP: [&str; 19] = [
+pub const HELP: [&str; 20] = [
     "status                                 protection domains, volumes, rings, rights, rates, latencies, errors",
     "top                                    the same, of what happened since the last look",
     "health                                 disks: model, serial number, temperature, wear, counts, attributes",
@@ -26,6 +26,7 @@ pub const HELP: [&str; 19] = [
     "ctl disk DISK zones [from=BLOCK]        how its zones are",
     "ctl disk DISK zone open|close|finish BLOCK | reset BLOCK confirm=DISK | reset-all confirm=DISK    change one, or all",
     "ctl raid VOLUME check | repair [all] | fail | remove | add | re-add DISK    an array: compare copies or parity; change its devices",
+    "ctl raid VOLUME grow [--raid-devices N] [--chunk KIB] [--layout NAME] [--level N]    give an array what it is to have",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];
 

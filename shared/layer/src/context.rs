@@ -21,6 +21,18 @@ pub(crate) struct Desk {
     pub own: Option<Id>,
     /// Requests that it keeps: those of the first slots.
     pub kept: u16,
+    /// Whether the layer gets no clients' requests, and what it asked of that since.
+    pub paused: bool,
+    pub wish: Option<Wish>,
+}
+
+/// What a layer asks of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// No more clients' requests for now.
+    Pause,
+    /// Them again, by the limits that it has then.
+    Resume,
 }
 
 impl Desk {
@@ -155,6 +167,29 @@ impl<C> Io<'_, C> {
     /// Asks for [`Layer::tick`](crate::Layer::tick) at `at`, or before if something asked for that already.
     pub fn alarm(&mut self, at: Instant) {
         self.desk.deadline = Some(self.desk.deadline.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Gets no more clients' requests until [`resume`](Self::resume), from the next tick on; those that it has it still ends. Parts
+    /// of a request that is being split wait too.
+    #[cold]
+    pub fn pause(&mut self) {
+        self.desk.wish = Some(Wish::Pause);
+        self.alarm(self.now);
+    }
+
+    /// Gets clients' requests again, split and bounded by what [`Layer::limits`](crate::Layer::limits) says then. Who runs the
+    /// node is told ([`Node::take_renewed`](crate::Node::take_renewed)).
+    #[cold]
+    pub fn resume(&mut self) {
+        self.desk.wish = Some(Wish::Resume);
+        self.alarm(self.now);
+    }
+
+    /// Whether it is paused, and no client's request is in flight.
+    #[cold]
+    pub fn is_quiet(&self) -> bool {
+        let kept = usize::from(self.desk.kept);
+        self.desk.paused && self.desk.wish.is_none() && self.slots.iter().skip(kept).all(|slot| !slot.busy())
     }
 
     /// Copies payload bytes out of a data region; whether they lie in a mapped one.

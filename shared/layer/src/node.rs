@@ -11,6 +11,7 @@ use orion_block::{Completion, Instant, Limits};
 mod admit;
 mod end;
 mod lives;
+mod pause;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,8 @@ pub struct Node<L: Layer, const N: usize, const F: usize = 1> {
     started: bool,
     state: Start,
     limits: Limits,
+    /// They are others than before.
+    renewed: bool,
     /// Those of the usable slots that are free.
     free: Vec<Id, N>,
     /// What each upper gets beside the others, and what it holds.
@@ -104,7 +107,10 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 fanout: L::FANOUT,
                 own: None,
                 kept: 0,
+                paused: false,
+                wish: None,
             },
+            renewed: false,
         }
     }
 
@@ -183,6 +189,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
     ) -> Option<R> {
         let mut result = None;
         self.call(around, |layer, io| result = Some(f(layer, io)));
+        self.pause_or_resume(around);
         result
     }
 
@@ -226,15 +233,20 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
         } else {
             self.keep();
         }
-        self.limits = self.layer.limits(&below);
         self.state = state;
-        let Limits { capacity, max_blocks, boundary, read_only, .. } = self.limits;
-        self.open = self.ready() && capacity == u64::MAX && !read_only && max_blocks == 0 && boundary == 0;
+        self.limit(&below);
         self.narrow(u16::try_from(smallest.min(N)).unwrap_or(u16::MAX));
         let (layer, shift) = (&self.layer, self.limits.block.shift());
         let usable = self.usable.saturating_sub(L::KEPT);
         share::divide(&mut self.shares, around.uppers.count(), usable, shift, |upper| layer.weight(upper));
         true
+    }
+
+    /// Takes the limits that the layer has above these.
+    fn limit(&mut self, below: &[Limits]) {
+        self.limits = self.layer.limits(below);
+        let Limits { capacity, max_blocks, boundary, read_only, .. } = self.limits;
+        self.open = self.ready() && capacity == u64::MAX && !read_only && max_blocks == 0 && boundary == 0;
     }
 
     /// Leaves the first `usable` slots to use. What the layer has still outstanding of its own holds the first.
@@ -294,6 +306,7 @@ impl<L: Layer, const N: usize, const F: usize> Node<L, N, F> {
                 io.alarm(at);
             }
         });
+        self.pause_or_resume(around);
         if !self.free_parents.is_full() {
             self.go_on(around);
         }

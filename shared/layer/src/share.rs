@@ -90,14 +90,38 @@ pub(crate) fn settle(shares: &mut [Share], count: u8) {
     }
 }
 
+/// Nobody may hold one more slot.
+pub(crate) fn close(shares: &mut [Share]) {
+    shares.iter_mut().for_each(|share| (share.slots, share.open) = (0, 0));
+}
+
+/// The first `count` may hold as many of `slots` as before [`close`].
+pub(crate) fn open(shares: &mut [Share], count: u8, slots: u16, weight: impl Fn(u8) -> u16) {
+    let sum = sum(count, &weight);
+    for (share, upper) in shares.iter_mut().zip(0..count) {
+        share.slots = part(slots, weight(upper), sum);
+        share.open = if share.splitting().is_some() { 0 } else { share.slots };
+    }
+}
+
+/// The weights of the first `count`.
+fn sum(count: u8, weight: &impl Fn(u8) -> u16) -> u64 {
+    (0..count).map(|upper| u64::from(weight(upper).max(1))).sum()
+}
+
+/// The part of `slots` of one with this weight: at least one.
+fn part(slots: u16, weight: u16, sum: u64) -> u16 {
+    let part = (u64::from(slots) * u64::from(weight.max(1))).checked_div(sum).unwrap_or(0);
+    u16::try_from(part).unwrap_or(u16::MAX).max(1)
+}
+
 /// Divides `slots` among the first `count` shares by weight; each gets at least one. Blocks are of `1 << shift` bytes.
 pub(crate) fn divide(shares: &mut [Share], count: u8, slots: u16, shift: u8, weight: impl Fn(u8) -> u16) {
     let each = 1 << REQUEST_SHIFT.saturating_sub(shift);
-    let sum: u64 = (0..count).map(|upper| u64::from(weight(upper).max(1))).sum();
+    let sum = sum(count, &weight);
     for (share, upper) in shares.iter_mut().zip(0..count) {
         let weight = weight(upper).max(1);
-        let part = (u64::from(slots) * u64::from(weight)).checked_div(sum).unwrap_or(0);
-        let slots = u16::try_from(part).unwrap_or(u16::MAX).max(1);
+        let slots = part(slots, weight, sum);
         *share = Share {
             slots,
             open: slots,

@@ -22,7 +22,7 @@ pub struct ArrayState {
     pub missing: u8,
     /// 0: it is not served; 1: it is; 2: for reading only.
     pub served: u8,
-    /// What goes on: 0 nothing, 1 rebuild, 2 resync, 3 check, 4 repair; 255 something else.
+    /// What goes on: 0 nothing, 1 rebuild, 2 resync, 3 check, 4 repair, 5 reshape; 255 something else.
     pub work: u8,
     /// Sectors of that which are done, and all.
     pub done: U64,
@@ -39,7 +39,7 @@ pub struct ArrayState {
 }
 
 /// What may go on, by number from 1.
-const WORKS: [&str; 4] = ["rebuild", "resync", "check", "repair"];
+const WORKS: [&str; 5] = ["rebuild", "resync", "check", "repair", "reshape"];
 
 impl ArrayState {
     /// An array that is not served.
@@ -143,6 +143,7 @@ mod tests {
         assert_eq!((state.permille(), state.seconds_left()), (300, Some(35)));
         (state.done, state.of, state.from, state.ms) = (u64::MAX.into(), 1.into(), 0.into(), u64::MAX.into());
         assert_eq!((state.permille(), state.seconds_left()), (1000, Some(0)));
+        assert_eq!(ArrayState { work: ArrayState::number("reshape"), ..state }.work(), Some("reshape"));
         state.of = u64::MAX.into();
         state.done = 1.into();
         assert_eq!(state.seconds_left(), None);

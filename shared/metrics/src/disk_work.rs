@@ -3,9 +3,11 @@
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+mod grow;
 mod reply;
 mod rows;
 
+pub use grow::Grow;
 pub use reply::{Progress, Reply};
 pub use rows::{DiskSpace, DiskWork, DiskZones, ZONES_PER_ROW, ZoneRow};
 pub(crate) use rows::{SPACES, WORKS, ZONES};
@@ -60,11 +62,13 @@ pub enum Verb {
     /// Make a device that was left behind the member again that it was: it gets what it lacks, where the array has a bitmap that
     /// tells it. `how`: its port.
     ArrayReAdd,
+    /// Give an array other members, another chunk, layout or level: see [`Grow`].
+    ArrayGrow,
 }
 
 impl Verb {
     /// Every verb. The place is its number, from 1: further ones go to the end.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Format,
         Self::Sanitize,
         Self::Create,
@@ -87,6 +91,7 @@ impl Verb {
         Self::ArrayRemove,
         Self::ArrayAdd,
         Self::ArrayReAdd,
+        Self::ArrayGrow,
     ];
 
     /// Its number.
@@ -130,6 +135,7 @@ impl Verb {
             Self::ArrayRemove => "remove a device",
             Self::ArrayAdd => "add a device",
             Self::ArrayReAdd => "re-add a device",
+            Self::ArrayGrow => "grow",
         }
     }
 }

@@ -22,7 +22,7 @@ mod rows;
 pub use array::{ArrayDevice, ArrayState};
 pub use disk::{DiskAttributes, DiskState, DiskText, PER_ROW};
 pub use disk_work::{
-    DiskSpace, DiskWork, DiskZones, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize,
+    DiskSpace, DiskWork, DiskZones, Grow, Progress, Reply, Verb, Work, ZONES_PER_ROW, ZoneRow, erase, sanitize,
 };
 pub use figures::{Counter, Figures, Kind};
 pub use histogram::{BUCKETS, Histogram, UNIT_NS};

@@ -248,8 +248,16 @@ impl Array {
 
     /// Whether what must be recovered may be wrong: parity is not known to fit the data.
     pub fn is_doubtful(&self) -> bool {
-        let parity = matches!(self.geometry.level(), Level::Parity(_));
-        parity && self.is_degraded() && self.newest.is_dirty()
+        self.newest.is_dirty() && self.missing().any(|role| self.holds_data(role))
+    }
+
+    /// Whether there are data on a member of a level with parity, beside parity.
+    fn holds_data(&self, role: usize) -> bool {
+        let of = |geometry: &Geometry| {
+            let mut stripes = (0..geometry.members()).filter_map(|n| geometry.stripe(geometry.chunk() * u64::from(n)));
+            stripes.any(|stripe| stripe.members().any(|member| index(member) == role))
+        };
+        self.sides().any(|(geometry, _)| matches!(geometry.level(), Level::Parity(_)) && of(geometry))
     }
 
     /// Whether its write journal, without which what was written last may be wrong, is not among the devices.

@@ -27,11 +27,13 @@ mod moving;
 mod operate;
 mod prepare;
 mod recover;
+mod relog;
 mod replay;
 mod spread;
 mod state;
 mod stripe;
 mod sums;
+mod switch;
 mod vote;
 mod window;
 
@@ -498,6 +500,9 @@ impl Layer for Raid {
         self.go_on(io);
         if self.moving.is_on() {
             self.moving_on(io);
+        }
+        if self.moving.grow.is_on() {
+            self.grow_on(io);
         }
         let work = self.look_for_work(now, io);
         rest.into_iter().chain(work).min()

@@ -21,5 +21,6 @@ pub use mover::{Mover, Write, write_supers};
 pub use plan::{Change, Plan, Room};
 pub(crate) use supers::end;
 pub use supers::{begin, catch_up, hear, save};
+pub(crate) use takeover::foresee;
 pub use takeover::{Next, Takeover, next, take_over};
 pub use work::{Stage, work};

@@ -13,15 +13,43 @@ pub struct Args {
     #[command(flatten)]
     socket: SocketArg,
     /// The command: list; look, freeze, thaw, revoke, limit or narrow CLIENT:WINDOW; delegate VOLUME CLIENT:WINDOW;
-    /// advance VOLUME; reset PD; disk DISK or raid VOLUME and what to do with it; or help
+    /// advance VOLUME; reset PD; disk DISK or raid VOLUME and what to do with it, grow by its options; or help
     #[arg(required = true, value_name = "COMMAND")]
     words: Vec<String>,
+    #[command(flatten)]
+    grow: Grow,
+}
+
+/// What `raid VOLUME grow` says, in mdadm's words.
+#[derive(clap::Args)]
+struct Grow {
+    /// Of `raid VOLUME grow`: members that the array is to have
+    #[arg(short = 'n', long, value_name = "N")]
+    raid_devices: Option<String>,
+    /// Its chunk
+    #[arg(short, long, value_name = "KIB")]
+    chunk: Option<String>,
+    /// Its layout: left-symmetric ...
+    #[arg(short = 'p', long, value_name = "NAME")]
+    layout: Option<String>,
+    /// Its level: 0, 1, 4, 5 or 6
+    #[arg(short, long, value_name = "N")]
+    level: Option<String>,
+}
+
+impl Grow {
+    /// As words of the line.
+    fn words(&self) -> String {
+        let Self { raid_devices, chunk, layout, level } = self;
+        let all = [("--raid-devices", raid_devices), ("--chunk", chunk), ("--layout", layout), ("--level", level)];
+        all.iter().filter_map(|(key, value)| value.as_ref().map(|value| format!(" {key} {value}"))).collect()
+    }
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let line = format!("ctl {}", self.words.join(" "));
+        let line = format!("ctl {}{}", self.words.join(" "), self.grow.words());
         if self.words.first().is_some_and(|word| word == "help") {
             HELP.iter().filter_map(|line| line.strip_prefix("ctl ")).for_each(|line| println!("{line}"));
             return Ok(ExitCode::SUCCESS);

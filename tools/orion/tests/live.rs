@@ -26,10 +26,16 @@ impl Live {
         Self::of(name, disk, "<orion:on disk=\"d0\"/>", manager)
     }
 
-    /// So, with these disks, and a volume on this.
-    fn of(name: &str, disk: &str, on: &str, manager: &str) -> Self {
+    /// The folder of the system of this name.
+    fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("orion-live-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// So, with these disks, and a volume on this.
+    fn of(name: &str, disk: &str, on: &str, manager: &str) -> Self {
+        let folder = Self::folder(name);
         let xml = format!(
             "<system xmlns:orion=\"urn:orion-storage:1\">{disk}\
              <orion:volume name=\"vault\">{on}</orion:volume>{manager}</system>"
@@ -221,6 +227,78 @@ fn an_operator_checks_an_array_and_has_a_member_rebuilt() {
     let live = Live::of("raidless", &disks, &raid, "<orion:manager/>");
     assert!(live.refused(&ctl(&["fail", "m1"])).contains("may only look"));
     assert_eq!(array(&live)["missing"], 0);
+}
+
+/// An empty disk is added as a spare and the array grows onto it, while a client writes, reads and compares; afterwards it is on
+/// the images what it was on the way to, with everything that was written.
+#[test]
+fn an_operator_grows_an_array_that_is_in_use() {
+    if missing() {
+        return;
+    }
+    let build = Live::folder("grow").join("build");
+    std::fs::create_dir_all(&build).unwrap();
+    let images: Vec<PathBuf> = (0..4).map(|n| build.join(format!("m{n}.img"))).collect();
+    images.iter().for_each(|image| std::fs::File::create(image).unwrap().set_len(24 << 20).unwrap());
+    let orion = |args: &[&str], images: &[PathBuf]| {
+        let output = Command::new(ORION).args(args).args(images).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    orion(&["raid", "create", "--level", "5", "--raid-devices", "3", "--name", "vault"], &images[..3]);
+    let disks: String = (0..4).map(|n| format!("<orion:disk name=\"m{n}\" bus=\"virtio-blk\"/>")).collect();
+    let on: String = (0..4).map(|n| format!("<orion:on disk=\"m{n}\"/>")).collect();
+    let raid = format!("<orion:raid level=\"5\">{on}</orion:raid>");
+    let live = Live::of("grow", &disks, &raid, "<orion:manager rights=\"admin\"/>");
+    let write = |at: usize| {
+        let done = live.io(&["-f", "raw", "-c", &format!("write -P {} {}k 192k", at % 251 + 1, at * 192)]);
+        assert!(done.contains("wrote 196608/196608 bytes"), "{done}");
+    };
+    let holds = |at: usize| {
+        let done = live.io(&["-r", "-f", "raw", "-c", &format!("read -P {} {}k 192k", at % 251 + 1, at * 192)]);
+        assert!(done.contains("read 196608/196608 bytes") && !done.contains("failed"), "{at}: {done}");
+    };
+    (0..60).for_each(write);
+    let grow = ["ctl", "raid", "vault", "grow", "--raid-devices", "4"];
+    assert!(live.refused(&grow).contains("needs more spares"));
+    assert!(
+        live.refused(&["ctl", "raid", "vault", "grow", "--layout", "up"]).contains("as in --layout left-symmetric")
+    );
+    assert!(live.refused(&[&grow[..], &["--socket", "look.sock"]].concat()).contains("commands go to the one"));
+    live.done(&["ctl", "raid", "vault", "add", "m3"]);
+    let mut order = Command::new(ORION);
+    let mut order = order.args(grow).current_dir(&live.folder).stdout(Stdio::piped()).spawn().unwrap();
+    let mut at = 60;
+    while order.try_wait().unwrap().is_none() {
+        write(at % 100);
+        holds(at % 60);
+        at += 1;
+    }
+    let mut said = String::new();
+    order.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(order.wait().unwrap().success() && said.ends_with("vault: grow: done\n"), "{said}");
+    let written = at.clamp(60, 100);
+    (0..written).for_each(holds);
+    let health: Value = serde_json::from_str(&live.done(&["health", "--json"])).unwrap();
+    let found = &health["arrays"][0];
+    assert_eq!(
+        (&found["members"], &found["missing"], &found["devices"][3]["is"]),
+        (&4.into(), &0.into(), &"member".into())
+    );
+    let checked = live.done(&["ctl", "raid", "vault", "check"]);
+    assert!(checked.ends_with("vault: check: done, 0 sectors differed\n"), "{checked}");
+    // What is to become of the images: they outlive the system.
+    let kept: Vec<PathBuf> = (0..4).map(|n| live.folder.with_extension(format!("m{n}"))).collect();
+    images.iter().zip(&kept).for_each(|(image, kept)| std::fs::rename(image, kept).unwrap());
+    drop(live);
+    let examined = String::from_utf8(orion(&["raid", "examine"], &kept)).unwrap();
+    let whole = orion(&["cat"], &kept);
+    kept.iter().for_each(|kept| std::fs::remove_file(kept).unwrap());
+    assert_eq!(examined.matches("RAID 5, 4 members").count(), 4, "{examined}");
+    assert!(whole.len() > 66 << 20, "{}", whole.len());
+    for (at, bytes) in whole.chunks(192 << 10).enumerate().take(written) {
+        assert!(bytes.iter().all(|byte| usize::from(*byte) == at % 251 + 1), "{at}");
+    }
 }
 
 /// Two controllers of one subsystem: while either has the disk, whoever reads and writes notices nothing.

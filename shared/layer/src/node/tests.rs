@@ -446,3 +446,80 @@ fn a_layer_reads_before_it_serves() {
         assert_eq!(node.in_flight(), 0);
     }
 }
+
+/// Becomes another when it is told: it pauses, and when nothing is in flight it is twice as large and in smaller parts.
+struct Grows {
+    asked: bool,
+    grown: bool,
+}
+
+impl Layer for Grows {
+    type Ctx = ();
+    const FANOUT: usize = 1;
+    fn limits(&self, below: &[Limits]) -> Limits {
+        let Limits { capacity, .. } = below[0];
+        if self.grown { Limits { boundary: 4, ..below[0] } } else { Limits { capacity: capacity / 2, ..below[0] } }
+    }
+    fn submit(&mut self, id: Id, io: &mut Io<'_, ()>) {
+        assert!(!io.is_quiet());
+        io.lower(id, 0, 0, io.request(id));
+    }
+    fn complete(&mut self, id: Id, _: u8, done: Completion, io: &mut Io<'_, ()>) {
+        io.done(id, done);
+    }
+    fn tick(&mut self, now: Instant, io: &mut Io<'_, ()>) -> Option<Instant> {
+        if self.asked && io.is_quiet() {
+            (self.asked, self.grown) = (false, true);
+            io.resume();
+        } else if self.asked {
+            return Some(now.after(1));
+        }
+        None
+    }
+}
+
+#[test]
+fn a_layer_that_becomes_another_gets_nothing_meanwhile_and_has_other_limits_after() {
+    let mut node: Node<Grows, 8> = Node::new(Grows { asked: false, grown: false }, 0);
+    let (mut clients, mut device) = (Clients::new(2), Device::new(limits(8, 8), 8));
+    let ok = |req: &Request| Completion::ok(req.blocks);
+    // A large one of which some parts are out, one that is whole, and one beyond the end.
+    clients.ask(0, 1, req(Op::Read, 0, 100));
+    clients.ask(1, 2, req(Op::Read, 496, 4));
+    clients.ask(1, 3, req(Op::Read, 500, 1));
+    run(&mut node, &mut clients, &mut device, 0);
+    assert_eq!(clients.answers, [(1, 3, Completion::error(Error::OutOfRange))]);
+    let around = &mut Around { uppers: &mut clients, lowers: &mut device, payload: &mut NoPayload, now: Instant(0) };
+    node.control(around, |layer, io| {
+        layer.asked = true;
+        io.pause();
+    });
+    clients.ask(1, 4, req(Op::Read, 600, 9));
+    let mut now = 0;
+    while !device.held.is_empty() {
+        device.end(0, ok);
+        let seen = device.seen.len();
+        now += 1;
+        run(&mut node, &mut clients, &mut device, now);
+        if node.layer().grown {
+            break;
+        }
+        assert_eq!(device.seen.len(), seen, "nothing more goes down");
+        assert!(!node.has_room(0) && !node.has_room(1));
+    }
+    assert!(node.layer().grown && node.take_renewed() && !node.take_renewed());
+    assert_eq!(node.limits().unwrap().capacity, 1000);
+    for _ in 0..200 {
+        now += 1;
+        run(&mut node, &mut clients, &mut device, now);
+        if !device.held.is_empty() {
+            device.end(0, ok);
+        }
+    }
+    let mut answers: Vec<(u32, Completion)> = clients.answers.iter().map(|a| (a.1, a.2)).collect();
+    answers.sort_by_key(|answer| answer.0);
+    assert_eq!(answers[0], (1, Completion::ok(100)));
+    assert_eq!((answers[1], answers[3]), ((2, Completion::ok(4)), (4, Completion::ok(9))));
+    let small = |r: &Request| r.lba.0 / 4 == (r.end().unwrap() - 1) / 4;
+    assert!(device.seen.iter().filter(|r| r.lba.0 >= 600).all(small), "by the limits that it has then");
+}

@@ -195,7 +195,7 @@ impl Raid {
         if self.background.step != Step::Idle || !self.redundant() || self.read_only || self.meta.broken().is_some() {
             return None;
         }
-        if self.moving.is_on() {
+        if self.moving.is_on() || self.moving.grow.holds() {
             return None;
         }
         if let Some(due) = self.background.due.filter(|due| *due > now) {

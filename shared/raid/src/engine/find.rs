@@ -5,7 +5,7 @@ use super::members::{Member, bit};
 use super::replay::Replay;
 use super::{Ctx, FANOUT, Meta, PORTS_MAX, Plan, Raid};
 use crate::wire::{SUPER_BYTES, feature};
-use crate::{Array, Error, Geometry, Kind, Level, Role, Select, Standing, Super, Uuid, Version, assemble, probe};
+use crate::{Array, Error, Geometry, Kind, Level, Role, Select, Super, Uuid, Version, assemble, probe};
 use heapless::Vec;
 use orion_block::{Completion, Lba, Op, Request};
 use orion_layer::Io;
@@ -129,6 +129,37 @@ impl Raid {
         if array.is_doubtful() && !self.find.force && !logs {
             return Err(here(Kind::Dirty));
         }
+        self.seat(&array, &found, io).map_err(here)?;
+        self.take_journal(&array, &found, io).map_err(here)?;
+        self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
+        let ours = |(_, own): &(u8, Super)| own.set == set;
+        let mut ours: Vec<(u8, Super), PORTS_MAX> = found.into_iter().filter(ours).collect();
+        let lags = |own: &Super| own.events.saturating_add(1) == array.newest.events;
+        // Spares are not written each time, and may have heard of nothing since.
+        let spare = |own: &Super| own.role == Role::Spare;
+        for (_, own) in ours.iter_mut().filter(|(_, own)| lags(own) || spare(own)) {
+            crate::reshape::hear(own, &array.newest);
+        }
+        let said = (self.members.whole, self.members.used() | self.journal.roles());
+        self.meta = Meta::of(ours, &array, said);
+        if logs {
+            self.log.there = true;
+            self.log.signature = crate::ppl::signature(set);
+            let dirty = array.newest.is_dirty();
+            self.replay = if dirty { Replay::default() } else { Replay::nothing() };
+        }
+        self.take_moving(&array);
+        self.serve(array.geometry).map_err(here)?;
+        self.intent.wanted = self.redundant() && !self.read_only && array.newest.has(feature::BITMAP) && !logs;
+        // While it is reshaped a bitmap is left behind.
+        self.intent.wanted &= self.moving.before.is_none();
+        Ok(())
+    }
+
+    /// Puts the members in their places; `found` are all superblocks, in the array's order, with their ports.
+    pub(super) fn seat(&mut self, array: &Array, found: &[(u8, Super)], io: &Io<'_, Ctx>) -> Result<(), Kind> {
+        self.members.list.clear();
+        (self.members.whole, self.members.filling, self.members.partial) = (0, 0, 0);
         self.scale = 0;
         for (role, slot) in (0u32..).zip(&array.slots) {
             let member = slot.and_then(|slot| found.get(slot.device)).and_then(|(port, own)| {
@@ -153,30 +184,8 @@ impl Raid {
             let place = slot.map_or(0, |slot| slot.valid);
             let said = (place != u64::MAX).then_some(place);
             let member = member.map_or_else(Member::default, |member| Member { place, said, ..member });
-            self.members.list.push(member).map_err(|_| here(Kind::TooMany))?;
+            self.members.list.push(member).map_err(|_| Kind::TooMany)?;
         }
-        self.take_journal(&array, &found, io).map_err(here)?;
-        self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
-        let ours = |(_, own): &(u8, Super)| own.set == set;
-        let mut ours: Vec<(u8, Super), PORTS_MAX> = found.into_iter().filter(ours).collect();
-        let lags = |own: &Super| own.events.saturating_add(1) == array.newest.events;
-        let joins = |own: &Super| own.role == Role::Spare && matches!(array.standing(own), Standing::Member(_));
-        for (_, own) in ours.iter_mut().filter(|(_, own)| lags(own) || joins(own)) {
-            crate::reshape::hear(own, &array.newest);
-        }
-        let said = (self.members.whole, self.members.used() | self.journal.roles());
-        self.meta = Meta::of(ours, &array, said);
-        if logs {
-            self.log.there = true;
-            self.log.signature = crate::ppl::signature(set);
-            let dirty = array.newest.is_dirty();
-            self.replay = if dirty { Replay::default() } else { Replay::nothing() };
-        }
-        self.take_moving(&array);
-        self.serve(array.geometry).map_err(here)?;
-        self.intent.wanted = self.redundant() && !self.read_only && array.newest.has(feature::BITMAP) && !logs;
-        // While it is reshaped a bitmap is left behind.
-        self.intent.wanted &= self.moving.before.is_none();
         Ok(())
     }
 
@@ -209,7 +218,7 @@ impl Raid {
 }
 
 /// Whether an array that can be read can be served: what is written must be right for Linux too.
-fn served(array: &Array) -> Result<(), Kind> {
+pub(super) fn served(array: &Array) -> Result<(), Kind> {
     let newest = &array.newest;
     if let Some(reshape) = newest.reshape
         && (!matches!(newest.level, 4..=6) || newest.has(feature::PPL | feature::PPLS | feature::JOURNAL))

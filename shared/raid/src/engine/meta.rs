@@ -177,6 +177,16 @@ impl Meta {
         self.phase == Phase::Idle
     }
 
+    /// What all superblocks say by now, those of spares too, which are not written each time.
+    pub fn known(&self) -> Vec<Super, PORTS_MAX> {
+        let said = |(_, own): &(u8, Super)| {
+            let mut own = Super { roles: self.roles.clone(), events: self.events, ..own.clone() };
+            own.role = own.role_of(own.number);
+            own
+        };
+        self.supers.iter().map(said).collect()
+    }
+
     /// What all superblocks are to say from now on, in their order.
     pub fn replace(&mut self, all: &[Super]) {
         for ((_, own), new) in self.supers.iter_mut().zip(all) {

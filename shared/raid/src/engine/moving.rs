@@ -6,7 +6,7 @@ use super::members::{Roles, bit, each};
 use super::{Ctx, Raid, SLOTS, blames};
 use crate::Geometry;
 use crate::geometry::{Place, Stripe};
-use crate::reshape::{Before, Groups, Plan};
+use crate::reshape::{Before, Groups};
 use heapless::Deque;
 use orion_block::{Buf, Completion, Error, Op, Request};
 use orion_layer::{Id, Io};
@@ -51,10 +51,10 @@ pub(super) struct Moving {
     pub height: u64,
     /// What cannot be moved stops it.
     pub stuck: bool,
-    /// What is to begin once nothing else is under way.
-    pub asked: Option<Plan>,
-    /// The reshape has ended, and the array is no larger than it was until it is started again.
+    /// The array is no larger than this while it is reshaped.
     pub kept: Option<u64>,
+    /// What is to become of the array, and how that goes.
+    pub grow: super::grow::Grow,
     pub job: Job,
     pub step: Step,
     /// Pieces of a band that are not in memory yet.
@@ -68,12 +68,12 @@ pub(super) struct Moving {
 impl Moving {
     /// Whether requests have to go this way.
     pub fn is_on(&self) -> bool {
-        self.before.is_some() || self.asked.is_some()
+        self.before.is_some()
     }
 
     /// Whether there is nothing to be done, or nothing that could be.
     pub fn is_settled(&self) -> bool {
-        self.is_quiet() && (!self.is_on() || self.stuck)
+        self.is_quiet() && (!self.is_on() || self.stuck) && !self.grow.is_on()
     }
 
     /// The first request that waits.
@@ -135,9 +135,6 @@ impl Raid {
         }
         if self.moving.job != Job::Idle || !self.moving.is_on() {
             return;
-        }
-        if let Some(plan) = self.moving.asked {
-            return self.begin_asked(plan, io);
         }
         let moves = !self.moving.stuck && !self.read_only && self.meta.broken().is_none();
         if self.moving.queue.is_empty() || (moves && self.moving.turns >= TURNS) {

@@ -2,7 +2,7 @@
 //! What an operator orders while the array is in use: members are left behind, taken out and brought in.
 use super::members::bit;
 use super::{Ctx, Raid};
-use crate::{Role, Uuid};
+use crate::{Kind, Role, Uuid};
 use core::fmt;
 use orion_block::Error;
 use orion_layer::Io;
@@ -36,6 +36,8 @@ pub enum Refusal {
     Anew(u8),
     /// It could not be read or written.
     Failed(u8, Error),
+    /// The array cannot become what is wanted.
+    Change(Kind),
 }
 
 impl fmt::Display for Refusal {
@@ -75,6 +77,10 @@ impl fmt::Display for Refusal {
             Self::Failed(port, error) => {
                 write!(f, "device {port} could not be read or written ({error:?}); replace it")
             }
+            Self::Change(Kind::FewSpares(count)) => {
+                write!(f, "the array needs {count} more spares to become that: add them first")
+            }
+            Self::Change(kind) => write!(f, "the array cannot become that in use: {kind}"),
         }
     }
 }
@@ -176,7 +182,7 @@ impl Raid {
             Use::Journal | Use::Spare | Use::Faulty => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
-        if self.prepare.is_anything() || self.moving.is_on() {
+        if self.prepare.is_anything() || self.reshapes() {
             return Err(Refusal::Busy);
         }
         let limits = io.below(port).filter(|limits| limits.capacity > 0).ok_or(Refusal::Absent(port))?;
@@ -202,7 +208,7 @@ impl Raid {
             Use::Journal | Use::Spare => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
-        if self.prepare.is_anything() || self.moving.is_on() {
+        if self.prepare.is_anything() || self.reshapes() {
             return Err(Refusal::Busy);
         }
         io.below(port).filter(|limits| limits.capacity > 0).ok_or(Refusal::Absent(port))?;

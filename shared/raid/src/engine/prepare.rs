@@ -73,6 +73,15 @@ impl Raid {
         self.ask_page(Op::Write, ppl.at, io);
     }
 
+    /// Writes an empty log where the device at this port has it.
+    pub(super) fn empty_log(&mut self, port: u8, at: u64, io: &mut Io<'_, Ctx>) {
+        self.prepare = Prepare { port, outcome: self.prepare.outcome, ..Prepare::default() };
+        let mut header = [0; HEADER_BYTES];
+        ppl::emit(&mut header, self.log.signature, self.log.generation, &[]);
+        io.write_payload(self.page(), &header);
+        self.ask_page(Op::Write, at, io);
+    }
+
     /// Reads or writes the page that begins at this sector of the device, or flushes it.
     fn ask_page(&mut self, op: Op, sector: u64, io: &mut Io<'_, Ctx>) {
         let Some((id, limits)) = io.kept(ADMIN).zip(io.below(self.prepare.port)) else { return self.unfit(io) };
@@ -85,6 +94,9 @@ impl Raid {
 
     /// What was asked of the device is done.
     pub(super) fn prepared(&mut self, done: Completion, io: &mut Io<'_, Ctx>) {
+        if self.moving.grow.relogs() {
+            return self.relogged(done, io);
+        }
         let port = self.prepare.port;
         match (self.prepare.step, done.status) {
             (Step::Idle, _) => {}

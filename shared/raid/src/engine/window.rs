@@ -188,10 +188,12 @@ impl Raid {
             self.members.remove(role);
         }
         while self.members.list.len() > usize::try_from(disks).unwrap_or(0) && self.members.list.pop().is_some() {}
-        self.moving.kept = self.moving.before.take().map(|before| before.geometry.sectors());
+        self.moving.before = None;
         self.meta.wants();
         self.go_on(io);
-        self.lines_anew();
         self.moving_left(io);
+        // Its size, and what a request may span, are others from the next pause on.
+        self.moving.grow.goes_on();
+        io.alarm(io.now());
     }
 }

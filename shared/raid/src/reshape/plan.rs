@@ -20,6 +20,24 @@ pub struct Change {
     pub keep: Option<u64>,
 }
 
+impl Change {
+    /// What was asked for of an array with this superblock, with what follows from it: as mdadm, RAID 6 gets the layout that
+    /// the RAID 5 had, and what had none the usual one; the members stay where nothing is said of level or members.
+    #[must_use]
+    pub fn of(self, newest: &Super) -> Self {
+        let level = self.level.unwrap_or(newest.level);
+        let usual = match (newest.level, level) {
+            (5, 6) => Some(newest.layout),
+            (0 | 4, 5 | 6) | (1, 6) => Some(2),
+            (6, 5) if newest.layout > 5 => None,
+            (6, 5) => Some(newest.layout),
+            _ => None,
+        };
+        let disks = self.disks.or((level == newest.level).then_some(newest.raid_disks));
+        Self { usual: self.usual.or(usual), disks, ..self }
+    }
+}
+
 /// Sectors by which the data of all members can move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {

@@ -2,7 +2,7 @@
 //! What superblocks say of a reshape: that it begins, how far it has come, that it has ended.
 use super::Plan;
 use crate::wire::{SPARE, feature};
-use crate::{Kind, Reshape, Role, Super};
+use crate::{Kind, Ppl, Reshape, Role, Super};
 
 /// Bits that only an array has that is being reshaped.
 const MOVING: u32 = feature::RESHAPE | feature::BACKWARDS | feature::NEW_OFFSET;
@@ -27,9 +27,15 @@ pub fn hear(device: &mut Super, newest: &Super) {
     device.data_size = device.data_size.saturating_add_signed(-shift);
     let bits = MOVING | feature::RAID0_LAYOUT | feature::PPL;
     device.features = device.features & !bits | newest.features & bits;
-    if newest.ppl.is_none() {
-        device.ppl = None;
-    }
+    device.ppl = match (newest.ppl, device.ppl) {
+        (None, _) => None,
+        // Before the data it is as far behind each superblock.
+        (Some(ppl), None) => {
+            let at = ppl.at.wrapping_sub(newest.super_offset).wrapping_add(device.super_offset);
+            Some(Ppl { at, ..ppl })
+        }
+        (Some(ppl), Some(own)) => Some(Ppl { sectors: own.sectors.min(ppl.sectors), ..own }),
+    };
     if newest.level == 0 {
         device.data_size = device.data_size.min(newest.data_size);
     }

@@ -111,11 +111,12 @@ pub fn next(newest: &Super, change: &Change, room: Room) -> Result<Next, Kind> {
     }
 }
 
-/// Whether all steps to what is wanted can be taken, before the first one is.
+/// Whether all steps to what is wanted can be taken, before the first one is; where it is in use nothing that it adds may be
+/// missing, and copies are not moved.
 ///
 /// # Errors
 /// [`Kind`] of the first that cannot.
-pub(super) fn foresee(newest: &Super, change: &Change, room: Room, spares: u32) -> Result<(), Kind> {
+pub(crate) fn foresee(newest: &Super, change: &Change, room: Room, spares: u32, in_use: bool) -> Result<(), Kind> {
     let (mut ahead, mut room, mut spares) = (newest.clone(), room, spares);
     for _ in 0..STEPS_MAX {
         match next(&ahead, change, room)? {
@@ -124,9 +125,16 @@ pub(super) fn foresee(newest: &Super, change: &Change, room: Room, spares: u32) 
                 if ahead.level == 0 {
                     ahead.size = ahead.data_size.checked_rem(to.chunk.into()).map_or(0, |rest| ahead.data_size - rest);
                 }
-                // What it adds may be missing.
-                spares = spares.saturating_sub(to.disks.saturating_sub(ahead.raid_disks));
+                let more = to.disks.saturating_sub(ahead.raid_disks);
+                if in_use && more > spares {
+                    return Err(Kind::FewSpares(more - spares));
+                }
+                // What it adds may be missing; what it has no place for any more is a spare.
+                spares = spares.saturating_sub(more).saturating_add(ahead.raid_disks.saturating_sub(to.disks));
                 (ahead.level, ahead.layout, ahead.chunk, ahead.raid_disks) = (to.level, to.layout, to.chunk, to.disks);
+            }
+            Next::Reshape(_) if in_use && ahead.level == 10 => {
+                return Err(Kind::Cannot("copies are moved only where the array is not in use: `orion raid grow`"));
             }
             Next::Reshape(plan) => {
                 let more = u32::try_from(plan.delta_disks).unwrap_or(0);

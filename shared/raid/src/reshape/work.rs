@@ -54,7 +54,7 @@ pub fn work(
         let room = shared(all, disks);
         if !foreseen {
             let spares = all.iter().filter(|device| device.role == Role::Spare).count();
-            foresee(&array.newest, change, room, u32::try_from(spares).unwrap_or(0)).map_err(at)?;
+            foresee(&array.newest, change, room, u32::try_from(spares).unwrap_or(0), false).map_err(at)?;
             foreseen = true;
         }
         match next(&array.newest, change, room).map_err(at)? {

@@ -199,11 +199,13 @@ impl Rig {
 
     /// Orders a reshape.
     pub fn reshape(&mut self, change: &crate::reshape::Change) {
-        let (uppers, lowers, payload) = (&mut self.top, &mut self.disks, &mut self.ram);
-        let around = &mut Around { uppers, lowers, payload, now: Instant(self.now) };
-        let mut done = Ok(());
-        self.node.control(around, |raid, io| done = raid.reshape(change, io));
-        done.unwrap();
+        self.order(|raid, io| raid.reshape(change, io)).unwrap();
+    }
+
+    /// Orders whatever makes of the array what is wanted, with what follows from that.
+    pub fn grow(&mut self, change: &crate::reshape::Change) -> Result<(), crate::Kind> {
+        let change = change.of(&self.array().newest);
+        self.order(|raid, io| raid.reshape(&change, io))
     }
 
     /// Runs until nothing goes on in the background.

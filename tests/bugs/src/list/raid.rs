@@ -228,4 +228,22 @@ pub const BUGS: &[Bug] = &[
         "false",
         "a reshape in use writes over what the position that is durable still needs",
     ),
+    bug(
+        "shared/layer/src/node/pause.rs",
+        "return share::close(&mut self.shares);",
+        "return;",
+        "a layer that becomes another gets requests meanwhile",
+    ),
+    bug(
+        "shared/raid/src/engine/switch.rs",
+        "self.meta.wants();",
+        "let _ = self.meta.known();",
+        "an array in use has another level before the superblocks say so",
+    ),
+    bug(
+        "shared/raid/src/engine/relog.rs",
+        "(true, false);",
+        "(false, false);",
+        "the log of an array that has grown is there again and nothing is logged",
+    ),
 ];

@@ -154,22 +154,15 @@ impl Args {
             Some(name) => Some(words::layout(level, Some(name))?),
             None => None,
         };
-        // As mdadm: RAID 6 gets the layout that the RAID 5 had, and what had none the usual one.
-        let usual = match (newest.level, level) {
-            (5, 6) => Some(newest.layout),
-            (0 | 4, 5 | 6) | (1, 6) => Some(2),
-            (6, 5) if newest.layout > 5 => None,
-            (6, 5) => Some(newest.layout),
-            _ => None,
-        };
-        Ok(Change {
+        let change = Change {
             level: self.level,
             layout,
-            usual,
+            usual: None,
             chunk: self.chunk.map(|kib| kib.checked_mul(2).ok_or("so large a chunk does not exist")).transpose()?,
-            disks: self.raid_devices.or((level == newest.level).then_some(newest.raid_disks)),
+            disks: self.raid_devices,
             keep: self.array_size.map(|kib| kib.saturating_mul(2)),
-        })
+        };
+        Ok(change.of(newest))
     }
 }
 

@@ -2,10 +2,6 @@
 //! mdadm's words for levels, layouts and identifiers.
 use orion_raid::Uuid;
 
-const RAID5: [&str; 6] =
-    ["left-asymmetric", "right-asymmetric", "left-symmetric", "right-symmetric", "parity-first", "parity-last"];
-const DDF: [&str; 3] = ["ddf-zero-restart", "ddf-N-restart", "ddf-N-continue"];
-
 /// `5`, `raid5`, `linear`, `mirror` ...
 pub fn level(text: &str) -> Result<i32, String> {
     Ok(match text.strip_prefix("raid").unwrap_or(text) {
@@ -22,8 +18,6 @@ pub fn level(text: &str) -> Result<i32, String> {
 
 /// The number of a level's layout; without a name, mdadm's default.
 pub fn layout(level: i32, name: Option<&str>) -> Result<u32, String> {
-    let find = |list: &[&str], name: &str| list.iter().position(|known| *known == name);
-    let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     let wrong = |name: &str| format!("level {level} has no layout {name}; leave --layout out for the usual one");
     match (level, name) {
         (0, None | Some("alternate")) => Ok(2),
@@ -31,15 +25,10 @@ pub fn layout(level: i32, name: Option<&str>) -> Result<u32, String> {
         (5 | 6, None) => Ok(2),
         (10, None) => Ok(0x102),
         (_, None) => Ok(0),
-        (5, Some(name)) => find(&RAID5, name).map(number).ok_or_else(|| wrong(name)),
-        (6, Some(name)) => match (find(&RAID5, name), find(&DDF, name), name.strip_suffix("-6")) {
-            (Some(at), ..) => Ok(number(at)),
-            (_, Some(at), _) => Ok(8 + number(at)),
-            (_, _, Some(name)) => {
-                find(&RAID5, name).filter(|at| *at < 5).map(|at| 16 + number(at)).ok_or_else(|| wrong(name))
-            }
-            _ => Err(wrong(name)),
-        },
+        (5 | 6, Some(name)) => {
+            let known = orion_control::layout(name).filter(|layout| level == 6 || *layout < 6);
+            known.ok_or_else(|| wrong(name))
+        }
         (10, Some(name)) => copies(name).ok_or_else(|| wrong(name)),
         (_, Some(name)) => Err(wrong(name)),
     }
