@@ -3,7 +3,9 @@
 use super::*;
 use orion_ahci::model::{self, Abar, Drive, Mischief, Model, Shape, Shared};
 use orion_block::{Error, Op};
-use orion_driver_pd::model::{BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, Rig, TestWorld, builder, device, read};
+use orion_driver_pd::model::{
+    BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, READ_ONLY, Rig, TestWorld, builder, device, read,
+};
 use orion_pci::model::Side;
 use orion_pd::ChannelSet;
 use orion_pd::config::{Builder, Device, Name};
@@ -137,6 +139,6 @@ fn what_the_configuration_lacks_is_said() {
     assert!(refused(|b| b.devices[0].transport = 0.into()).contains("transport"));
     assert!(refused(|b| b.devices[0].dma_bus = 1.into()).contains("DMA"));
     assert!(refused(|b| b.devices[0].unit = 7.into()).contains("no port"));
-    assert!(refused(|b| b.devices = vec![b.devices[0]; 9]).contains("eight disks"));
+    assert!(refused(|b| b.devices = vec![b.devices[0]; 9]).contains("more disks"));
     assert!(start(ports(), [1, 8, 2], &one_disk()).map(|_| ()).unwrap_err().0.contains("no AHCI controller"));
 }

@@ -3,7 +3,9 @@
 use super::*;
 use orion_am53c974::model::{Manners, Mischief, Model, Ports, Shared, Switch};
 use orion_block::{Error, Op};
-use orion_driver_pd::model::{BAR as WINDOW, Bench, CONFIG, DATA_BUS, Rig, SECOND, TestWorld, builder, device, read};
+use orion_driver_pd::model::{
+    BAR as WINDOW, Bench, CONFIG, DATA_BUS, READ_ONLY, Rig, SECOND, TestWorld, builder, device, read,
+};
 use orion_pci::model::{Side, function as model_function};
 use orion_pd::ChannelSet;
 use orion_pd::config::Builder;

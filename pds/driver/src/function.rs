@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! From the configuration of a PCI device to its function.
 use crate::UNMAPPED;
-use orion_pci::{Function, Message};
+use orion_pci::{BarRegisters, Function, Identity, Message};
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
 
@@ -25,6 +25,24 @@ pub fn function<W: World>(device: &Device, world: &mut W) -> Result<Function<W::
         _ => return Err(NOT_PCI),
     };
     function.map_err(|fault| InitError(fault.text()))
+}
+
+/// The registers behind a BAR of a function of PCI that says of itself that it `is` what this driver drives; else the error is
+/// `other`.
+///
+/// # Errors
+/// As [`function`]; and where it has no such BAR.
+pub fn behind<W: World>(
+    devices: &[Device],
+    bar: usize,
+    (is, other): (impl Fn(&Identity) -> bool, &'static str),
+    world: &mut W,
+) -> Result<BarRegisters<W::Mmio>, InitError> {
+    let function = function(devices.first().ok_or(UNMAPPED)?, world)?;
+    if !is(&function.identity()) {
+        return Err(InitError(other));
+    }
+    function.registers(bar).map_err(|fault| InitError(fault.text()))
 }
 
 /// Where a device's registers are.

@@ -17,9 +17,9 @@ mod setup;
 mod twice;
 
 pub use above::{Above, Whole};
-pub use function::{Site, function, site};
+pub use function::{Site, behind, function, site};
 pub use relay::Origin;
-pub use setup::UNMAPPED;
+pub use setup::{UNMAPPED, each};
 pub use twice::{Twice, Wishing};
 
 use core::fmt::Debug;
@@ -87,7 +87,7 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
         let setup = setup::setup(device, &mut regions, world)?;
         let disk = D::open::<A::Tag>(devices, setup, world)?;
         if devices.len() > EngineOf::<W, D, A>::UNITS.into() {
-            return Err(InitError("more disks behind one controller than its driver knows: give some another"));
+            return Err(setup::CROWDED);
         }
         let described = describe(&disk, devices, 0, world);
         let (above, uppers, reporter) = (A::assemble(world)?, UpperRings::new(world)?, Reporter::new(world)?);

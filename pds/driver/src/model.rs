@@ -27,6 +27,8 @@ use std::vec::Vec;
 pub const IRQ: Channel = Channel(3);
 /// Nanoseconds of a second, which is also when the world begins.
 pub const SECOND: u64 = 1_000_000_000;
+/// A device's flag: nothing may be written to this disk.
+pub const READ_ONLY: u32 = 2;
 /// Entries of a client's rings.
 pub const CAPACITY: u16 = 64;
 /// The bus address of payload: below 4 GiB, where every device reaches.

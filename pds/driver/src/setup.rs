@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! From the PD's configuration to what an engine works with.
+use heapless::Vec;
 use orion_driver::{REGIONS_MAX, Setup, Span};
 use orion_pd::config::{self, Config, Device};
 use orion_pd::{Channel, InitError, World};
@@ -14,11 +15,31 @@ pub const UNMAPPED: InitError = InitError(
     "the device's registers or its DMA memory are not mapped: build the image and its configuration together",
 );
 
+/// There is no room for so many disks.
+pub const CROWDED: InitError = InitError("more disks behind one controller than its driver knows: give some another");
+
 /// The disks that the configuration gives, behind one controller.
 pub fn devices(config: &Config<'static>) -> Result<(&'static Device, &'static [Device]), InitError> {
     let first = config.devices.first();
     let first = first.ok_or(InitError("a driver needs a device in its configuration: use `orion sdf` to make it"))?;
     Ok((first, config.devices))
+}
+
+/// What an engine is told of each of the disks behind its controller, in their order: `tell` of its record, and whether nothing may
+/// be written to it. Each is read-only or not by its own flag: the one of [`Setup`] is the first's.
+///
+/// # Errors
+/// What `tell` says; [`InitError`] where there are more than `N`.
+pub fn each<T, const N: usize>(
+    devices: &[Device],
+    tell: impl Fn(&Device, bool) -> Result<T, InitError>,
+) -> Result<Vec<T, N>, InitError> {
+    let mut all = Vec::new();
+    for device in devices {
+        let told = tell(device, device.flags.get() & READ_ONLY != 0)?;
+        all.push(told).map_err(|_| CROWDED)?;
+    }
+    Ok(all)
 }
 
 /// The channel of the device's interrupt.

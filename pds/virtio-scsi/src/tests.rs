@@ -2,7 +2,7 @@
 //! The PD in a world of a few lines, between clients' rings and the model of a host with disks.
 use super::*;
 use orion_block::{Error, Op};
-use orion_driver_pd::model::{Bench, CONFIG, DATA_BUS, Rig, TestWorld, builder, device, read};
+use orion_driver_pd::model::{Bench, CONFIG, DATA_BUS, READ_ONLY, Rig, TestWorld, builder, device, read};
 use orion_pd::ChannelSet;
 use orion_ring::{Answer, Submission};
 use orion_scsi::Place;

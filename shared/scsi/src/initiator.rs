@@ -8,7 +8,7 @@ use crate::port::{Answer, Command, Data, Event, Misused, Port};
 use crate::unit::LogicalUnit;
 use crate::{Cdb, Place};
 use orion_block::{Completion, Error, Instant};
-use orion_driver::{Counters, Done, Free, REGIONS_MAX, Span};
+use orion_driver::{Counters, Done, Free, REGIONS_MAX, Span, WRITE_CACHE, switch};
 use orion_metrics::Figures;
 
 mod admit;
@@ -56,6 +56,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The disk of a configuration: its unit's number, as of [`Choice::of_number`], and its options. `None`: it has no address.
+    pub fn of_numbers(unit: u32, read_only: bool, options: u32) -> Option<Self> {
+        let choice = Choice::of_number(unit)?;
+        Some(Self { choice, read_only, write_cache: switch(options, WRITE_CACHE) })
+    }
+
     /// The disk of this choice, to be read and written, with its cache as it is.
     pub fn of(choice: Choice) -> Self {
         Self { choice, read_only: false, write_cache: None }
