@@ -29,6 +29,7 @@ mod prepare;
 mod recover;
 mod relog;
 mod replay;
+mod ring;
 mod spread;
 mod state;
 mod stripe;

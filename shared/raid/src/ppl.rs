@@ -11,6 +11,8 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 pub const HEADER_BYTES: usize = size_of::<PplHeader>();
 /// Most entries.
 pub const ENTRIES_MAX: usize = PPL_ENTRIES;
+/// Sectors from which on there is room for two logs of 128 KiB: as Linux does, one is written behind the other then, in turn.
+pub const TURN_SECTORS: u16 = 2 * (256 + 8);
 
 /// One write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,19 @@ pub fn emit(bytes: &mut [u8; HEADER_BYTES], signature: u32, generation: u64, ent
     bytes.copy_from_slice(header.as_bytes());
 }
 
+/// Has a header be empty, whatever is there. Of one of this array no more than its second sector changes, which is written whole
+/// or not at all: what is there then is the one or the other.
+pub fn clear(bytes: &mut [u8; HEADER_BYTES], own: u32, generation: u64) {
+    let known = parse(bytes, own).is_some();
+    match PplHeader::mut_from_bytes(bytes) {
+        Ok(header) if known => {
+            (header.generation, header.count, header.sum) = (generation.into(), 0.into(), 0.into());
+            header.sum = crc32c(0, header.as_bytes()).into();
+        }
+        _ => emit(bytes, own, generation, &[]),
+    }
+}
+
 /// The entries of a header of this array, and its generation; `None` where there is none.
 pub fn parse(bytes: &[u8; HEADER_BYTES], own: u32) -> Option<(u64, Vec<Entry, ENTRIES_MAX>)> {
     let header = PplHeader::ref_from_bytes(bytes).ok()?;
@@ -85,6 +100,23 @@ mod tests {
     fn checksums_are_those_of_iscsi() {
         assert_eq!(crc32c(0, b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(crc32c(0, b"1234"), b"56789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn a_header_that_is_emptied_changes_in_one_sector() {
+        let entry = |n: u32| Entry { block: n.into(), parity_bytes: 4096, data_bytes: 8192, role: 1, sum: n };
+        let entries: Vec<Entry, ENTRIES_MAX> = (0..ENTRIES_MAX as u32).map(entry).collect();
+        let mut bytes = [0; HEADER_BYTES];
+        emit(&mut bytes, 77, 9, &entries);
+        let before = bytes;
+        clear(&mut bytes, 77, 10);
+        assert_eq!(parse(&bytes, 77), Some((10, Vec::new())));
+        assert!(before[..512] == bytes[..512] && before[1024..] == bytes[1024..]);
+        for junk in [0, 0x5a] {
+            let mut bytes = [junk; HEADER_BYTES];
+            clear(&mut bytes, 77, 3);
+            assert_eq!(parse(&bytes, 77), Some((3, Vec::new())));
+        }
     }
 
     #[test]

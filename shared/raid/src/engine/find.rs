@@ -125,7 +125,7 @@ impl Raid {
             return Err(here(Kind::OtherLevel(array.newest.level)));
         }
         served(&array).map_err(here)?;
-        let logs = array.newest.has(feature::PPL);
+        let logs = array.newest.has(feature::PPL | feature::PPLS);
         if array.is_doubtful() && !self.find.force && !logs {
             return Err(here(Kind::Dirty));
         }
@@ -228,7 +228,7 @@ pub(super) fn served(array: &Array) -> Result<(), Kind> {
     if array.is_overlapping() {
         return Err(Kind::Overlaps(newest.reshape.map_or(0, |reshape| reshape.position)));
     }
-    if newest.has(feature::PPLS) || (newest.has(feature::PPL) && newest.level != 5) {
+    if newest.has(feature::PPL | feature::PPLS) && newest.level != 5 {
         return Err(Kind::HasJournal);
     }
     if newest.has(feature::BAD_BLOCKS) { Err(Kind::Log) } else { Ok(()) }

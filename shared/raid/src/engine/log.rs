@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Writes md's partial parity log. Lines that are ready to be written are logged together, each on the member that holds its
-//! parity, and go on when that is durable. The next are logged when all of these are durable in their places: a log has one
-//! header only.
+//! parity, and go on when that is durable. The next are logged when all of these are durable in their places: of a member's logs
+//! only the last is replayed, also where there is room for several.
 use super::lines::Phase;
 use super::members::{Roles, bit, each};
+use super::ring::{BEHIND, Ring};
 use super::sums::{PIECE, pieces};
 use super::{Ctx, FANOUT, LOG, Raid, blames};
 use crate::geometry::Stripe;
@@ -16,18 +17,21 @@ use orion_layer::Io;
 /// written whole or not at all.
 const LINES: usize = 4;
 const ENTRIES: usize = 20;
-/// Bytes in which one member's log is made ready: its header, and the partial parity of so many lines.
-const STAGE: usize = HEADER_BYTES + LINES * (16 << 10);
+/// Bytes in which one member's log is made ready: its header, the partial parity of so many lines, and a block that is no header.
+const STAGE: usize = HEADER_BYTES + LINES * (16 << 10) + 4096;
 /// Bytes for as many members as are written at a time.
 pub(super) const LOG_BYTES: usize = FANOUT * STAGE;
 
 /// What is going on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     #[default]
     Idle,
     /// What was written without a log is flushed.
     Before,
+    /// Logs begin at the start again, where there is no room behind the last; that is flushed, where it may be cached.
+    Turn,
+    Turned,
     /// Logs are written.
     Entries,
     /// They are flushed, where they may be cached.
@@ -58,13 +62,15 @@ pub(super) struct Log {
     /// Lines that are ready, and those that are logged; a bit each.
     waiting: u64,
     batch: u64,
-    /// Members that are logged on, that are to be asked, and which each lower request is for.
+    /// Members that are logged on, whose logs begin at the start again, that are to be asked, and which each lower request is for.
     roles: Roles,
+    turning: Roles,
     todo: Roles,
     out: u8,
     asked: [u8; 8],
     pub generation: u64,
     pub signature: u32,
+    pub ring: Ring,
 }
 
 impl Log {
@@ -138,7 +144,9 @@ impl Raid {
         self.log.batch = batch;
         self.log.generation = self.log.generation.wrapping_add(1);
         self.log.roles = roles & self.members.used();
-        self.log_stage(Stage::Entries, io);
+        let lines = |role| Self::lines_of(batch).filter(|n| self.parity_of(*n) == Some(role)).count();
+        self.log.turning = self.turning(self.log.roles, lines);
+        self.log_stage(if self.log.turning == 0 { Stage::Entries } else { Stage::Turn }, io);
     }
 
     /// Lines that fit each log.
@@ -155,6 +163,8 @@ impl Raid {
             limits.is_some_and(|limits| limits.volatile_cache && !(forced && limits.fua))
         };
         let todo = match stage {
+            Stage::Turn => self.log.turning & used,
+            Stage::Turned => each(self.log.turning & used).filter(|role| caches(role, true)).map(bit).sum(),
             Stage::Entries => self.log.roles & used,
             Stage::Settle => each(self.log.roles & used).filter(|role| caches(role, true)).map(bit).sum(),
             Stage::Before | Stage::Flush => each(used).filter(|role| caches(role, false)).map(bit).sum(),
@@ -175,15 +185,9 @@ impl Raid {
         if self.log.out > 0 {
             return;
         }
-        match self.log.stage {
-            Stage::Before => {
-                self.log.unsettled = false;
-                self.log_stage(Stage::Idle, io);
-            }
-            Stage::Entries => self.log_stage(Stage::Settle, io),
-            Stage::Settle => self.log_stage(Stage::Lines, io),
-            Stage::Flush => self.log_stage(Stage::Idle, io),
-            Stage::Lines | Stage::Idle => {}
+        self.log.unsettled &= self.log.stage != Stage::Before;
+        if let Some(next) = Self::log_follows(self.log.stage) {
+            self.log_stage(next, io);
         }
     }
 
@@ -216,10 +220,14 @@ impl Raid {
         while self.log.todo != 0 {
             let role = self.log.todo.trailing_zeros();
             self.log.todo &= self.log.todo - 1;
-            let asked = if self.log.stage == Stage::Entries {
-                self.stage_log(role, child, io)
-            } else {
-                self.members.get(role).map(|member| (member.port, Request { op: Op::Flush, ..Request::default() }))
+            let skip = super::meta::STAGE_BYTES + super::lines::LINES_BYTES + usize::from(child) * STAGE;
+            let buf = Buf { offset: self.work.offset.saturating_add(skip as u64), ..self.work };
+            let asked = match self.log.stage {
+                Stage::Entries => self.stage_log(role, buf, io),
+                Stage::Turn => self.stage_turn(role, buf, io),
+                _ => {
+                    self.members.get(role).map(|member| (member.port, Request { op: Op::Flush, ..Request::default() }))
+                }
             };
             let Some((port, req)) = asked else {
                 // What cannot be logged is not written.
@@ -253,12 +261,9 @@ impl Raid {
         self.log_look(io);
     }
 
-    /// Makes a member's log ready in the memory of `child`.
-    fn stage_log(&mut self, role: u32, child: u8, io: &mut Io<'_, Ctx>) -> Option<(u8, Request)> {
-        let member = *self.members.get(role)?;
-        let ppl = self.meta.all().find(|(port, _)| *port == member.port)?.1.ppl?;
-        let skip = super::meta::STAGE_BYTES + super::lines::LINES_BYTES + usize::from(child) * STAGE;
-        let buf = Buf { offset: self.work.offset.saturating_add(skip as u64), ..self.work };
+    /// Makes a member's log ready in `buf`.
+    fn stage_log(&mut self, role: u32, buf: Buf, io: &mut Io<'_, Ctx>) -> Option<(u8, Request)> {
+        let (member, ppl) = (*self.members.get(role)?, self.ppl_of(role)?);
         let mut entries: Vec<Entry, ENTRIES> = Vec::new();
         let mut bytes = 0;
         for n in Self::lines_of(self.log.batch) {
@@ -274,11 +279,19 @@ impl Raid {
         let mut header = [0; HEADER_BYTES];
         ppl::emit(&mut header, self.log.signature, self.log.generation, &entries);
         let block = 512usize << member.scale;
-        let len = (HEADER_BYTES + bytes).next_multiple_of(block);
-        let fits = len <= usize::from(ppl.sectors) * 512 && io.write_payload(buf, &header);
+        let mut len = (HEADER_BYTES + bytes).next_multiple_of(block);
+        let place = self.log.ring.place(role, &ppl);
+        let end = place + len as u64 / 512;
+        if end + 8 <= ppl.sectors.into() {
+            // What lies there was written by clients, and could look like a header.
+            io.write_payload(Buf { offset: buf.offset.saturating_add(len as u64), ..buf }, &[0; BEHIND]);
+            len += BEHIND.next_multiple_of(block);
+        }
+        self.log.ring.ends(role, end);
+        let fits = end <= ppl.sectors.into() && io.write_payload(buf, &header);
         let fua = io.below(member.port).is_some_and(|limits| limits.fua);
-        let blocks = u32::try_from(len / block).ok()?;
-        fits.then_some((member.port, Request { op: Op::Write, fua, lba: Lba(ppl.at >> member.scale), blocks, buf }))
+        let (lba, blocks) = (Lba((ppl.at + place) >> member.scale), u32::try_from(len / block).ok()?);
+        fits.then_some((member.port, Request { op: Op::Write, fua, lba, blocks, buf }))
     }
 
     /// The sectors of a line that are written, with the members that are written there; `None` where that is too much for

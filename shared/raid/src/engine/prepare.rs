@@ -3,7 +3,7 @@
 //! array's.
 use super::members::{Member, bit};
 use super::operate::Refusal;
-use super::{ADMIN, Ctx, Raid};
+use super::{ADMIN, Ctx, Raid, ring};
 use crate::ppl::{self, HEADER_BYTES};
 use crate::wire::{SUPER_BYTES, feature};
 use crate::{Role, Super, Uuid, Version, probe};
@@ -24,8 +24,8 @@ enum Step {
     /// Its superblock, as a spare, is written, and made durable.
     Super,
     Settle,
-    /// An empty header is written where its partial parity log will be.
-    Log,
+    /// The place of its partial parity log is cleared, from this sector on.
+    Log(u64),
 }
 
 /// The device, the role that it is to have, or the identifier.
@@ -62,15 +62,24 @@ impl Raid {
 
     /// Gives the spare at this port a role, as soon as it is ready for it.
     pub(super) fn prepare(&mut self, port: u8, role: u32, io: &mut Io<'_, Ctx>) {
-        self.prepare = Prepare { step: Step::Log, port, role, outcome: self.prepare.outcome, ..Prepare::default() };
+        self.prepare = Prepare { step: Step::Log(0), port, role, outcome: self.prepare.outcome, ..Prepare::default() };
         if !self.log.there {
             return self.join(io);
         }
-        let Some(ppl) = self.meta.own(port).and_then(|own| own.ppl) else { return self.unfit(io) };
-        let mut header = [0; HEADER_BYTES];
-        ppl::emit(&mut header, self.log.signature, self.log.generation, &[]);
-        io.write_payload(self.page(), &header);
-        self.ask_page(Op::Write, ppl.at, io);
+        self.clear_log(0, io);
+    }
+
+    /// Clears the place of the device's partial parity log from this sector on, or goes on where all of it is.
+    fn clear_log(&mut self, sector: u64, io: &mut Io<'_, Ctx>) {
+        let Some(ppl) = self.meta.own(self.prepare.port).and_then(|own| own.ppl) else { return self.unfit(io) };
+        if sector + 8 > ppl.sectors.into() {
+            // It is durable before a superblock says what the device is: each pass begins with a flush.
+            self.log.ring.begin(self.prepare.role);
+            return self.join(io);
+        }
+        self.prepare.step = Step::Log(sector);
+        io.write_payload(self.page(), &ring::fresh(&ppl, sector, self.log.signature, self.log.generation));
+        self.ask_page(Op::Write, ppl.at + sector, io);
     }
 
     /// Writes an empty log where the device at this port has it.
@@ -113,9 +122,8 @@ impl Raid {
                 self.ask_page(Op::Flush, 0, io);
             }
             (Step::Settle, Ok(())) => self.enlist(io),
-            // It is durable before a superblock says what the device is: each pass begins with a flush.
-            (Step::Log, Ok(())) => self.join(io),
-            (Step::Log, Err(_)) => self.unfit(io),
+            (Step::Log(at), Ok(())) => self.clear_log(at + 8, io),
+            (Step::Log(_), Err(_)) => self.unfit(io),
             (_, Err(error)) => self.added(Err(Refusal::Failed(port, error)), io),
         }
     }

@@ -34,6 +34,7 @@ impl Raid {
         let Some(logs) = self.logs_now() else { return false };
         self.moving.grow.logs = logs;
         self.moving.grow.left = self.members.used();
+        self.log.generation = self.log.generation.wrapping_add(1);
         self.moving.grow.stage = Stage::Relog;
         self.next_log(io);
         true
@@ -68,6 +69,8 @@ impl Raid {
             *own = Super { features, ppl: Some(ppl), ..own.clone() };
         }
         self.meta.replace(&all);
+        // What is left of logs in turn, which are of another geometry, has lower numbers than the header at their start.
+        self.log.ring.turn();
         // What was written without them is flushed before the superblocks say so.
         (self.log.there, self.log.unsettled) = (true, false);
         self.meta.wants();

@@ -2,7 +2,7 @@
 //! Replays the partial parity logs of an array that was not stopped cleanly, before it is served: parity becomes what the members
 //! and the log say.
 
-use super::{Ctx, Raid};
+use super::{Ctx, Raid, ring};
 use crate::ppl::{self, ENTRIES_MAX, Entry, HEADER_BYTES};
 use heapless::Vec;
 use orion_block::{Buf, Completion, Lba, Op, Request};
@@ -25,10 +25,15 @@ enum At {
     Data(u32),
     /// Parity.
     Write,
-    /// An empty header, which is flushed.
+    /// All parity is flushed.
+    Flush,
+    /// The first header, which is emptied, which is flushed.
+    Old,
     Empty,
     Seal,
-    Flush,
+    /// What is behind it, from this sector on, which is flushed.
+    Behind(u64),
+    Settle,
     /// Nothing is left to do.
     Done,
 }
@@ -40,6 +45,9 @@ pub(super) struct Replay {
     pub asked: bool,
     role: u32,
     entries: Vec<Entry, ENTRIES_MAX>,
+    /// Sectors of the log before the header that is read next, and the number of the last.
+    place: u64,
+    generation: u64,
     /// Sectors of the log before the entry's partial parity, and of the entry that are done.
     skip: u64,
     done: u64,
@@ -53,7 +61,7 @@ pub(super) struct Replay {
 impl Replay {
     /// Of an array that was stopped cleanly: what its logs hold is of no worth.
     pub fn nothing() -> Self {
-        Self { at: At::Empty, only_empty: true, ..Self::default() }
+        Self { only_empty: true, ..Self::default() }
     }
 
     pub fn is_done(&self) -> bool {
@@ -101,18 +109,13 @@ impl Raid {
         io.lower(id, member.port, 0, Request { op, fua: false, lba, blocks, buf });
     }
 
-    fn ppl_of(&self, role: u32) -> Option<crate::Ppl> {
-        let port = self.members.get(role)?.port;
-        self.meta.all().find(|(at, _)| *at == port)?.1.ppl
-    }
-
     /// Asks for what is next.
     pub(super) fn replay_on(&mut self, io: &mut Io<'_, Ctx>) {
         while !self.replay.asked && self.replay.at != At::Done {
             let (role, at) = (self.replay.role, self.replay.at);
             let members = self.geometry.as_ref().map_or(0, crate::Geometry::members);
             if role >= members {
-                let next = if at == At::Header { At::Empty } else { At::Done };
+                let next = if at == At::Header { At::Old } else { At::Done };
                 (self.replay.role, self.replay.at) = (0, next);
                 continue;
             }
@@ -123,17 +126,18 @@ impl Raid {
                 continue;
             };
             match at {
-                At::Header => self.ask_replay(role, Op::Read, ppl.at, 8, self.replay_buf(false), io),
+                At::Header => {
+                    self.ask_replay(role, Op::Read, ppl.at + self.replay.place, 8, self.replay_buf(false), io);
+                }
                 At::Parity => self.replay_entry(ppl, io),
                 At::Data(disk) => self.replay_data(disk, io),
                 At::Write => self.replay_write(io),
-                At::Empty => {
-                    let mut header = [0; HEADER_BYTES];
-                    ppl::emit(&mut header, self.log.signature, self.log.generation, &[]);
-                    io.write_payload(self.replay_buf(false), &header);
-                    self.ask_replay(role, Op::Write, ppl.at, 8, self.replay_buf(false), io);
+                At::Old => self.ask_replay(role, Op::Read, ppl.at, 8, self.replay_buf(false), io),
+                At::Empty => self.ask_replay(role, Op::Write, ppl.at, 8, self.replay_buf(false), io),
+                At::Behind(from) => self.replay_clear(ppl, from, io),
+                At::Flush | At::Seal | At::Settle => {
+                    self.ask_replay(role, Op::Flush, 0, 0, self.replay_buf(false), io);
                 }
-                At::Flush | At::Seal => self.ask_replay(role, Op::Flush, 0, 0, self.replay_buf(false), io),
                 At::Done => {}
             }
         }
@@ -146,7 +150,7 @@ impl Raid {
             self.replay.at = At::Flush;
             return;
         };
-        let room = u64::from(ppl.sectors).saturating_sub(8 + self.replay.skip);
+        let room = u64::from(ppl.sectors).saturating_sub(self.replay.skip);
         let sectors = u64::from(entry.parity_bytes / 512);
         if self.extent_of(&entry).is_none() || sectors > room {
             self.replay.damaged = true;
@@ -159,7 +163,7 @@ impl Raid {
             self.replay.at = At::Data(0);
             return;
         }
-        let at = ppl.at + 8 + self.replay.skip;
+        let at = ppl.at + self.replay.skip;
         self.ask_replay(self.replay.role, Op::Read, at, sectors, self.replay_buf(true), io);
     }
 
@@ -234,27 +238,12 @@ impl Raid {
         self.replay.asked = false;
         if done.status.is_err() {
             self.replay.damaged = true;
-            match self.replay.at {
-                At::Header | At::Empty | At::Seal | At::Flush => {}
-                _ => self.replay.entries.clear(),
+            if matches!(self.replay.at, At::Parity | At::Data(_) | At::Write) {
+                self.replay.entries.clear();
             }
         }
         match self.replay.at {
-            At::Header => {
-                let mut bytes = [0; HEADER_BYTES];
-                io.read_payload(self.replay_buf(false), &mut bytes);
-                match ppl::parse(&bytes, self.log.signature).filter(|_| done.status.is_ok()) {
-                    Some((generation, entries)) => {
-                        self.log.generation = self.log.generation.max(generation);
-                        self.replay.entries = entries;
-                    }
-                    None => {
-                        self.replay.damaged = true;
-                        self.replay.entries.clear();
-                    }
-                }
-                (self.replay.at, self.replay.skip) = (At::Parity, 0);
-            }
+            At::Header => self.replay_header(done.status.is_ok(), io),
             At::Parity => self.replay_checked(io),
             At::Data(disk) => {
                 self.add_piece(io);
@@ -265,11 +254,76 @@ impl Raid {
                 let sectors = self.extent_of(&entry).map_or(0, |extent| extent.sectors);
                 if self.replay.entries.is_empty() { self.replay.at = At::Parity } else { self.replay_step(sectors) }
             }
-            At::Flush => (self.replay.at, self.replay.role) = (At::Header, self.replay.role + 1),
+            At::Flush => self.replay_next(),
+            At::Old => {
+                let mut bytes = [0; HEADER_BYTES];
+                io.read_payload(self.replay_buf(false), &mut bytes);
+                // What is behind it has lower numbers.
+                ppl::clear(&mut bytes, self.log.signature, self.log.generation);
+                io.write_payload(self.replay_buf(false), &bytes);
+                self.replay.at = At::Empty;
+            }
             At::Empty => self.replay.at = At::Seal,
-            At::Seal => (self.replay.at, self.replay.role) = (At::Empty, self.replay.role + 1),
+            At::Seal => self.replay.at = At::Behind(ring::BASE),
+            At::Behind(from) => self.replay.at = At::Behind(from + ring::PIECE),
+            At::Settle => (self.replay.at, self.replay.role) = (At::Old, self.replay.role + 1),
             At::Done => {}
         }
+    }
+
+    /// A header was read: the last of several is replayed whose number is not lower than the one's before.
+    fn replay_header(&mut self, read: bool, io: &Io<'_, Ctx>) {
+        let mut bytes = [0; HEADER_BYTES];
+        io.read_payload(self.replay_buf(false), &mut bytes);
+        let place = self.replay.place;
+        let found = ppl::parse(&bytes, self.log.signature).filter(|_| read);
+        let found = found.filter(|(generation, _)| place == 0 || *generation >= self.replay.generation);
+        let room = self.ppl_of(self.replay.role).map_or(0, |ppl| ppl.sectors.into());
+        if !read {
+            // It may be the last.
+            self.replay.entries.clear();
+        }
+        let Some((generation, entries)) = found else {
+            self.replay.damaged |= place == 0;
+            return self.replay_scanned();
+        };
+        let parity: u64 = entries.iter().map(|entry| u64::from(entry.parity_bytes / 512)).sum();
+        self.log.generation = self.log.generation.max(generation);
+        (self.replay.entries, self.replay.generation) = (entries, generation);
+        (self.replay.skip, self.replay.place) = (place + 8, place + 8 + parity);
+        if self.replay.place + 8 > room {
+            self.replay_scanned();
+        }
+    }
+
+    /// All headers of a member are read.
+    fn replay_scanned(&mut self) {
+        if self.replay.only_empty {
+            self.replay.entries.clear();
+            return self.replay_next();
+        }
+        self.replay.at = At::Parity;
+    }
+
+    /// Goes on with the next member.
+    fn replay_next(&mut self) {
+        (self.replay.at, self.replay.role) = (At::Header, self.replay.role + 1);
+        (self.replay.place, self.replay.generation) = (0, 0);
+    }
+
+    /// Clears some of what is behind the first header.
+    fn replay_clear(&mut self, ppl: crate::Ppl, from: u64, io: &mut Io<'_, Ctx>) {
+        let count = ring::PIECE.min(u64::from(ppl.sectors).saturating_sub(from) & !7);
+        if count == 0 {
+            self.replay.at = At::Settle;
+            return;
+        }
+        let buf = self.replay_buf(false);
+        for nth in 0..count / 8 {
+            let page = ring::fresh(&ppl, from + nth * 8, self.log.signature, self.log.generation);
+            io.write_payload(Buf { offset: buf.offset + nth * HEADER_BYTES as u64, ..buf }, &page);
+        }
+        self.ask_replay(self.replay.role, Op::Write, ppl.at + from, count, buf, io);
     }
 
     /// The partial parity of an entry was read: whether it is what was written.

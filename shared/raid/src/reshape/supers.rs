@@ -25,7 +25,7 @@ pub fn hear(device: &mut Super, newest: &Super) {
     };
     device.data_offset = device.data_offset.saturating_add_signed(shift);
     device.data_size = device.data_size.saturating_add_signed(-shift);
-    let bits = MOVING | feature::RAID0_LAYOUT | feature::PPL;
+    let bits = MOVING | feature::RAID0_LAYOUT | feature::PPL | feature::PPLS;
     device.features = device.features & !bits | newest.features & bits;
     device.ppl = match (newest.ppl, device.ppl) {
         (None, _) => None,

@@ -3,8 +3,9 @@
 pub use super::disks::{Disk, Disks, Numbers, Ram};
 use crate::create::{Device, New};
 use crate::engine::{Ctx, FANOUT, Mend, SLOTS, WORK_BYTES};
-use crate::wire::SUPER_BYTES;
-use crate::{Array, Raid, Super, Uuid, Version, probe};
+use crate::ppl::TURN_SECTORS;
+use crate::wire::{SUPER_BYTES, feature};
+use crate::{Array, Ppl, Raid, Super, Uuid, Version, probe};
 use orion_block::{Buf, Completion, Instant, Op, RegionId, Request};
 use orion_layer::{Around, Event, Io, Node, Payload, Submission, Uppers};
 use std::cell::RefCell;
@@ -275,6 +276,24 @@ pub fn marked(new: &New<'_>, sizes: &[u64], spares: usize, chunk: Option<u32>) -
 /// A RAID 5 with a partial parity log.
 pub fn logged(layout: u32, chunk: u32) -> New<'static> {
     New { ppl: true, data_offset: 64, ..new(5, layout, chunk) }
+}
+
+/// Images of a RAID 5 with room for several partial parity logs, as mdadm makes it: so many members, and spares.
+pub fn in_turn(layout: u32, chunk: u32, members: usize, spares: usize) -> Vec<Vec<u8>> {
+    let sizes = vec![16 + u64::from(TURN_SECTORS) + 96; members + spares];
+    let new = New { data_offset: 16 + u64::from(TURN_SECTORS), ..logged(layout, chunk) };
+    let mut images = create(&new, &sizes, spares);
+    for image in &mut images {
+        let mut made = Super::parse(&image[4096..][..SUPER_BYTES], 8, sizes[0]).unwrap().unwrap();
+        made.features = made.features & !feature::PPL | feature::PPLS;
+        made.ppl = made.ppl.map(|ppl| Ppl { sectors: TURN_SECTORS, ..ppl });
+        let mut bytes = [0; 1024];
+        let used = made.emit(&mut bytes).unwrap();
+        image[4096..][..used].copy_from_slice(&bytes[..used]);
+        // What is there from before is no log.
+        image[8192..][..usize::from(TURN_SECTORS) * 512].fill(0x5a);
+    }
+    images
 }
 
 /// An array of 1.2, data from sector 64 on.

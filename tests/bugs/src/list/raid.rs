@@ -48,6 +48,12 @@ pub const BUGS: &[Bug] = &[
         "the log of a member that is being rebuilt is not replayed",
     ),
     bug(
+        "shared/raid/src/engine/replay.rs",
+        "place == 0 || *generation >= self.replay.generation",
+        "true",
+        "of several partial parity logs one is replayed that is left from an earlier turn",
+    ),
+    bug(
         "shared/raid/src/engine/meta/pass.rs",
         "self.meta.phase == Phase::Before && self.lost_one()",
         "false",

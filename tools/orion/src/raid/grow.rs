@@ -75,7 +75,7 @@ impl Args {
         let mut all = files.supers();
         let log = array.newest.ppl;
         for own in &mut all {
-            own.features &= !feature::PPL;
+            own.features &= !(feature::PPL | feature::PPLS);
             own.ppl = None;
         }
         if !self.add.is_empty() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The images of an array that is worked on as a whole, with their superblocks.
 use crate::cat::devices;
+use orion_raid::ppl::TURN_SECTORS;
 use orion_raid::reshape::{Write, write_supers};
 use orion_raid::wire::{SPARE, feature};
 use orion_raid::{Array, Ppl, Read, Role, Standing, Super, Uuid, Version};
@@ -117,7 +118,7 @@ impl Files {
             return Ok(false);
         }
         for own in &mut all {
-            own.features |= feature::PPL;
+            own.features |= if ppl.sectors < TURN_SECTORS { feature::PPL } else { feature::PPLS };
             own.ppl = Some(ppl);
         }
         // What it held is of another geometry.
