@@ -10,31 +10,22 @@
     clippy::indexing_slicing,
     reason = "a test's surroundings stop at the first surprise"
 )]
+pub use orion_pd::model::{CAPACITY, DATA_BUS, DATA_LEN, IRQ, SECOND, TestWorld, channel as client, read};
+
 use core::fmt;
-use orion_block::{Instant, Op};
+use orion_block::Instant;
 use orion_metrics::{Order, Reply, Row, acknowledged, give, read_row};
-use orion_pd::config::{Builder, Config, Device, Link, NONE, Name, Region, Setting};
-use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain, Verdict, World};
+use orion_pd::config::{Builder, Config, Device, Link, Name, Setting};
+use orion_pd::model::{Ring, config, link, payload};
+use orion_pd::{Channel, ChannelSet, InitError, ProtectionDomain};
 use orion_region::model::memory;
 use orion_region::{Mmio, Window};
 use orion_ring::{Answer, Client, Memory, ServerInfo, Submission};
 use std::boxed::Box;
-use std::format;
-use std::string::String;
 use std::vec::Vec;
 
-/// The device's interrupt.
-pub const IRQ: Channel = Channel(3);
-/// Nanoseconds of a second, which is also when the world begins.
-pub const SECOND: u64 = 1_000_000_000;
 /// A device's flag: nothing may be written to this disk.
 pub const READ_ONLY: u32 = 2;
-/// Entries of a client's rings.
-pub const CAPACITY: u16 = 64;
-/// The bus address of payload: below 4 GiB, where every device reaches.
-pub const DATA_BUS: u64 = 0x4000_0000;
-/// Bytes of payload memory.
-pub const DATA_LEN: usize = 64 << 10;
 /// The bus address of the driver's own memory.
 pub const DMA_BUS: u64 = 0x9000_0000;
 /// The bus address of a function's registers.
@@ -44,15 +35,6 @@ pub const CONFIG: u64 = 0x1000;
 /// Where a function's registers are mapped.
 pub const BAR: u64 = 0x8000;
 const DMA: u64 = 0x2000;
-const QUEUE_BYTES: usize = 16 << 10;
-/// Between the rings of two clients.
-const STRIDE: u64 = 0x10_0000;
-
-/// The channel of the `nth` client.
-pub fn client(nth: u8) -> Channel {
-    Channel(7 + nth)
-}
-
 /// The record of the first disk there is of a device: one without PCI, where `bar_len` is zero; else a PCI function with as many
 /// bytes of registers, and messages.
 pub fn device(name: &str, bar_len: usize) -> Device {
@@ -81,52 +63,13 @@ pub fn device(name: &str, bar_len: usize) -> Device {
 
 /// The configuration of a driver with `dma_len` bytes of memory of its own, and a client for each of the disks of `devices`.
 pub fn builder(devices: &[Device], dma_len: usize) -> Builder {
-    let region = Region {
-        id: 0.into(),
-        flags: 0.into(),
-        pad: 0.into(),
-        vaddr: 0.into(),
-        size: (DATA_LEN as u64).into(),
-        bus: DATA_BUS.into(),
-        name: Name::new("data"),
-    };
     Builder {
         name: "driver".into(),
-        regions: [region].into(),
-        links: (0..).zip(devices).map(|(nth, device)| link(nth, device.name)).collect(),
+        regions: [payload()].into(),
+        links: (0..).zip(devices).map(|(nth, device)| link(nth, true, device.name)).collect(),
         devices: devices.iter().map(|device| Device { dma_size: (dma_len as u64).into(), ..*device }).collect(),
         ..Builder::default()
     }
-}
-
-fn link(nth: u8, volume: Name) -> Link {
-    let base = rings_at(nth);
-    Link {
-        role: 1.into(),
-        channel: u16::from(client(nth).0).into(),
-        capacity: CAPACITY.into(),
-        data: NONE.into(),
-        flags: 0.into(),
-        depth: 0.into(),
-        grace_us: 0.into(),
-        pad: 0.into(),
-        info: base.into(),
-        ext: (base + 0x1000).into(),
-        requests: (base + 0x2000).into(),
-        responses: (base + 0x2000 + QUEUE_BYTES as u64).into(),
-        queue_bytes: (QUEUE_BYTES as u64).into(),
-        peer: Name::new("gatekeeper"),
-        volume,
-    }
-}
-
-fn rings_at(nth: u8) -> u64 {
-    STRIDE * (u64::from(nth) + 1)
-}
-
-/// A read of `count` blocks into the payload at bus address `address`.
-pub fn read(id: u32, block: u64, count: u16, address: u64) -> Submission {
-    Submission { id, op: Op::Read, fua: false, block, count, address }
 }
 
 /// The channel by which the manager calls.
@@ -170,51 +113,6 @@ impl Manager {
     }
 }
 
-/// What a PD's world holds, and what the PD did there.
-#[derive(Debug)]
-pub struct TestWorld<M> {
-    config: Config<'static>,
-    windows: Vec<(u64, Window)>,
-    registers: Vec<(u64, M)>,
-    /// Peers that were woken.
-    pub notified: Vec<Channel>,
-    /// How often the interrupt was acknowledged.
-    pub acknowledged: usize,
-    /// The time.
-    pub now: Instant,
-    /// Lines on the console.
-    pub printed: Vec<String>,
-}
-
-impl<M: Mmio> World for TestWorld<M> {
-    type Mmio = M;
-    fn config(&self) -> Config<'static> {
-        self.config
-    }
-    fn window(&mut self, vaddr: u64) -> Option<Window> {
-        let index = self.windows.iter().position(|(at, _)| *at == vaddr)?;
-        Some(self.windows.swap_remove(index).1)
-    }
-    fn mmio(&mut self, vaddr: u64) -> Option<M> {
-        let index = self.registers.iter().position(|(at, _)| *at == vaddr)?;
-        Some(self.registers.swap_remove(index).1)
-    }
-    fn notify(&mut self, channel: Channel) {
-        self.notified.push(channel);
-    }
-    fn irq_ack(&mut self, channel: Channel) {
-        assert_eq!(channel, IRQ);
-        self.acknowledged += 1;
-    }
-    fn now(&self) -> Instant {
-        self.now
-    }
-    fn print(&mut self, line: fmt::Arguments<'_>) {
-        self.printed.push(format!("{line}"));
-    }
-    fn finish(&mut self, _: Verdict) {}
-}
-
 /// All memory of a system with one driver, before that starts.
 #[derive(Debug)]
 pub struct Bench {
@@ -236,7 +134,7 @@ impl Bench {
         let dma_len = builder.devices.first().map_or(4096, |device| device.dma_size.get());
         let [dma, dma_device] = memory(usize::try_from(dma_len).unwrap());
         let [data, data_device] = memory(DATA_LEN);
-        let config = Config::parse(Vec::leak(builder.bytes())).unwrap();
+        let config = config(builder);
         let bus = [(DMA_BUS, dma_device), (DATA_BUS, data_device)].into();
         let (rings, requests) = (Vec::new(), Vec::new());
         let mut bench = Self { config, windows: [(DMA, dma)].into(), rings, requests, data, bus };
@@ -252,15 +150,10 @@ impl Bench {
     }
 
     fn ring(&mut self, link: &Link) {
-        let [info, info_client] = memory(4096);
-        let [ext, ext_client] = memory(4096);
-        let [requests, requests_client, requests_raw] = memory(QUEUE_BYTES);
-        let [responses, responses_client] = memory(QUEUE_BYTES);
-        let at = [link.info, link.ext, link.requests, link.responses].map(|at| at.get());
-        self.windows.extend(at.into_iter().zip([info, ext, requests, responses]));
-        let ext = Some(ext_client);
-        self.rings.push(Memory { info: info_client, ext, requests: requests_client, responses: responses_client });
-        self.requests.push(requests_raw);
+        let Ring { own, lives: [client, ..], requests } = Ring::new(link);
+        self.windows.extend(own);
+        self.rings.push(client);
+        self.requests.push(requests);
     }
 
     /// Starts a driver on `registers`, by where they are mapped. `device`: the model works; whether it interrupts.
@@ -275,15 +168,7 @@ impl Bench {
         registers: Vec<(u64, M)>,
         device: impl FnMut() -> bool + 'static,
     ) -> Result<Rig<P, M>, InitError> {
-        let mut world = TestWorld {
-            config: self.config,
-            windows: self.windows,
-            registers,
-            notified: Vec::new(),
-            acknowledged: 0,
-            now: Instant(SECOND),
-            printed: Vec::new(),
-        };
+        let mut world = TestWorld::new(self.config, self.windows, registers);
         let pd = P::init(&mut world)?;
         let clients = self.rings.into_iter().map(|ring| Client::attach(ring, CAPACITY).unwrap()).collect();
         Ok(Rig { pd, world, clients, device: Box::new(device), data: self.data, requests: self.requests })

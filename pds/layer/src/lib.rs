@@ -5,7 +5,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "model")]
+extern crate std;
+
 mod fitting;
+#[cfg(feature = "model")]
+pub mod model;
 
 pub use fitting::{Below, Fitting, Loss};
 

@@ -6,11 +6,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "numbers in tests are small"))]
-#[cfg(test)]
+#[cfg(any(test, feature = "model"))]
 extern crate std;
 
 pub mod config;
 pub mod links;
+#[cfg(feature = "model")]
+pub mod model;
 mod report;
 pub mod sockets;
 pub mod supervision;
