@@ -5,12 +5,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "model")]
+#[cfg(any(test, feature = "model"))]
 extern crate std;
 
 mod fitting;
-#[cfg(feature = "model")]
+#[cfg(any(test, feature = "model"))]
 pub mod model;
+#[cfg(test)]
+mod tests;
 
 pub use fitting::{Below, Fitting, Loss};
 
