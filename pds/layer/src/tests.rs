@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the PD of any layer does, with a layer that does nothing.
+mod grows;
+
 use super::*;
 use crate::model::{Rig, disk};
 use orion_block::{Access, Error, Route};

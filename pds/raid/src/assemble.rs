@@ -13,7 +13,7 @@ const WORK_REGION: &str = "work_region";
 /// With what the setting begins that says which array is meant.
 const ARRAY: &str = "array ";
 /// The setting that says which level it must have.
-const LEVEL: &str = "array_level";
+pub(crate) const LEVEL: &str = "array_level";
 /// Most regions that requests may name.
 const REGIONS_MAX: usize = 64;
 

@@ -22,6 +22,8 @@ const ROWS: usize = 3 + orion_raid::engine::PORTS_MAX;
 #[derive(Debug)]
 pub struct Orders {
     allowed: bool,
+    /// The configuration says of which level the array has to be: it would not be served any more if it had another.
+    fixed: bool,
     last: Option<DiskWork>,
     /// Which work is seen, since when, and how much of it was done then.
     work: Option<(&'static str, Instant, u64)>,
@@ -30,7 +32,8 @@ pub struct Orders {
 impl Orders {
     /// Nothing was ordered yet.
     pub fn new(config: &Config<'_>) -> Self {
-        Self { allowed: config.setting(ADMIN) == Some(1), last: None, work: None }
+        let (allowed, fixed) = (config.setting(ADMIN) == Some(1), config.setting(crate::assemble::LEVEL).is_some());
+        Self { allowed, fixed, last: None, work: None }
     }
 
     /// Does what was ordered: what to answer, and why not, for people.
@@ -61,7 +64,7 @@ impl Orders {
             Verb::ArrayRemove => (raid.remove(port, io), false),
             Verb::ArrayAdd => (raid.add(port, Uuid(uuid), io), true),
             Verb::ArrayReAdd => (raid.re_add(port, io), true),
-            Verb::ArrayGrow => (grow(&work, raid, io).map_err(Refusal::Change), true),
+            Verb::ArrayGrow => (grow(&work, self.fixed, raid, io).map_err(Refusal::Change), true),
             _ => return (Reply::Unsupported, None),
         };
         let mut row = DiskWork { verb: work.verb.number(), sequence: sequence.into(), ..DiskWork::none(0) };
@@ -162,11 +165,14 @@ fn permille(raid: &Raid) -> u16 {
     u16::try_from(share.min(1000)).unwrap_or(1000)
 }
 
-/// Has the array become another.
-fn grow(work: &Work, raid: &mut Raid, io: &mut Io<'_, Ctx>) -> Result<(), Kind> {
+/// Has the array become another; of no other level where that is `fixed`, on the way to what is wanted neither.
+fn grow(work: &Work, fixed: bool, raid: &mut Raid, io: &mut Io<'_, Ctx>) -> Result<(), Kind> {
     let Grow { disks, chunk, layout, level } = Grow::of(work);
     let level = level.map(|level| i32::try_from(level).unwrap_or(i32::MAX));
     let newest = raid.described().ok_or(Kind::Cannot("it is not served, or has no superblocks"))?;
+    if fixed && (newest.level == 0 || level.is_some_and(|level| level != newest.level)) {
+        return Err(Kind::Cannot("system.xml fixes its level: take it out"));
+    }
     let change = Change { disks, chunk, layout, level, ..Change::default() }.of(newest);
     raid.reshape(&change, io)
 }

@@ -46,6 +46,7 @@ pub const GROUPS: [(&str, &[Program]); 4] = [
             ("orion-virtio", "orion_virtio", ""),
             ("orion-virtio-blk", "orion_virtio_blk", ""),
             ("orion-driver-pd", "orion_driver_pd", ""),
+            ("orion-layer-pd", "orion_layer_pd", ""),
             ("orion-nvme", "orion_nvme", ""),
             ("orion-multipath", "orion_multipath", ""),
             ("orion-multipath-pd", "orion_multipath_pd", ""),

@@ -261,6 +261,7 @@ fn an_operator_grows_an_array_that_is_in_use() {
     (0..60).for_each(write);
     let grow = ["ctl", "raid", "vault", "grow", "--raid-devices", "4"];
     assert!(live.refused(&grow).contains("needs more spares"));
+    assert!(live.refused(&["ctl", "raid", "vault", "grow", "--level", "6"]).contains("system.xml fixes its level"));
     assert!(
         live.refused(&["ctl", "raid", "vault", "grow", "--layout", "up"]).contains("as in --layout left-symmetric")
     );

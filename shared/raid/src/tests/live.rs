@@ -143,6 +143,31 @@ fn an_array_with_a_log_has_it_again_when_it_has_grown() {
 }
 
 #[test]
+fn the_power_goes_while_an_array_with_a_log_grows_in_use() {
+    for seed in 0..12 {
+        let new = New { data_offset: 96 + 160, ..logged(2, 8) };
+        let mut life = Life::new(Rig::new(&new, &[96 + 160 + 64; 4], 1, seed % 2 == 0, seed), seed);
+        life.live(20);
+        life.rig.reshape(&Change { disks: Some(4), ..Change::default() });
+        // Also while the log is taken off, and while it comes back.
+        for _ in 0..3 {
+            let steps = life.numbers.below(20 + seed * 20);
+            life.live(steps as u32);
+            let after = life.numbers.below(40);
+            life.crash(after);
+        }
+        life.live(20);
+        let rig = life.ends();
+        let array = rig.array();
+        assert!(array.before.is_none() && !array.is_degraded(), "{seed}");
+        assert!([3, 4].contains(&array.newest.raid_disks));
+        // All members agree whether there is a log.
+        let logs: Vec<bool> = rig.supers().iter().map(|own| own.has(crate::wire::feature::PPL)).collect();
+        assert!(logs[..3].iter().all(|log| *log == logs[0]), "{logs:?}");
+    }
+}
+
+#[test]
 fn what_an_array_in_use_cannot_become_is_refused_and_nothing_is_written() {
     let to = |level, disks| Change { level, disks, ..Change::default() };
     for (kind, members, spares, change, why) in [

@@ -252,4 +252,5 @@ pub const BUGS: &[Bug] = &[
         "(false, false);",
         "the log of an array that has grown is there again and nothing is logged",
     ),
+    bug("pds/layer/src/lib.rs", "self.node.take_renewed() || ", "", "a client is not told that an array has grown"),
 ];
