@@ -50,6 +50,8 @@ pub struct Job {
     pub through: bool,
     /// Whether its disks can write zeroes.
     pub zeroes: bool,
+    /// Whether they discard.
+    pub discards: bool,
     /// Of its choices.
     pub seed: u64,
 }
@@ -322,7 +324,7 @@ impl SimClient {
             35..37 if self.job.zeroes && journal.can_take_zeroes(part.disk, blocks.clone()) => {
                 flight(Op::WriteZeroes, part, blocks)
             }
-            37 => Flight { value: journal.fresh(), ..flight(Op::Discard, part, blocks) },
+            37 if self.job.discards => Flight { value: journal.fresh(), ..flight(Op::Discard, part, blocks) },
             38 => {
                 let end = part.first + part.blocks;
                 let op = [Op::Read, Op::Write, Op::WriteZeroes][self.random.below(3)];

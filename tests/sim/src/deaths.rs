@@ -13,7 +13,10 @@ const AWAY: usize = 60;
 pub struct Deaths {
     random: Random,
     left: u32,
-    happened: bool,
+    /// Who does not die.
+    pub spared: Vec<usize>,
+    /// Who died last.
+    pub last: Option<usize>,
     /// The step after which the next one dies.
     next: u64,
     /// Who is dead, and the step after which it begins again.
@@ -25,7 +28,7 @@ impl Deaths {
     pub fn new(count: u32, seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xdead_dead_dead_dead);
         let next = random.below(APART) as u64;
-        Self { random, left: count, happened: false, next, dead: Vec::new() }
+        Self { random, left: count, spared: Vec::new(), last: None, next, dead: Vec::new() }
     }
 
     /// Lets those die, and those begin again, whose time has come; all that are dead begin again where everything else is at
@@ -47,7 +50,7 @@ impl Deaths {
 
     /// Whether any has died.
     pub fn happened(&self) -> bool {
-        self.happened
+        self.last.is_some()
     }
 
     /// Whether some are dead.
@@ -56,11 +59,12 @@ impl Deaths {
     }
 
     fn kill(&mut self, machine: &mut Machine) {
-        let alive = |pd: &(usize, Event)| !self.dead.iter().any(|(dead, _)| *dead == pd.0);
+        let alive =
+            |pd: &(usize, Event)| !self.dead.iter().any(|(dead, _)| *dead == pd.0) && !self.spared.contains(&pd.0);
         let mortals: Vec<_> = machine.mortals().filter(alive).collect();
         let Some((pd, event)) = mortals.get(self.random.below(mortals.len().max(1))).copied() else { return };
         machine.kill(pd);
-        self.happened = true;
+        self.last = Some(pd);
         let journal = &mut machine.common.borrow_mut().journal;
         journal.events.note(event);
         // What a client had asked nobody asks again.

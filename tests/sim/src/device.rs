@@ -174,6 +174,19 @@ impl SimDevice {
         }
     }
 
+    /// It leaves for good.
+    pub fn vanish(&mut self) {
+        if std::mem::replace(&mut self.stalled, u64::MAX) != u64::MAX {
+            self.disk.borrow_mut().events.note(Event::Vanished);
+            self.model.borrow_mut().vanish();
+        }
+    }
+
+    /// Whether it has left.
+    pub fn has_left(&self) -> bool {
+        self.stalled == u64::MAX
+    }
+
     /// Whether its driver was interrupted since this was last asked.
     pub fn take_interrupt(&self) -> bool {
         self.model.borrow_mut().take_interrupt()

@@ -75,6 +75,42 @@ impl SimDisk {
         std::mem::take(&mut self.damaged)
     }
 
+    /// What is durable.
+    pub fn durable(&self) -> &[u8] {
+        &self.durable
+    }
+
+    /// From this block on it holds what it did before.
+    pub fn put_back(&mut self, block: usize, bytes: &[u8]) {
+        self.durable[block * self.shape.block..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// A bit of a durable block changes, in a byte by this number.
+    pub fn flip(&mut self, block: usize, at: usize) {
+        self.durable[block * self.shape.block + at % self.shape.block] ^= 1 << (at % 8);
+    }
+
+    /// From now on things go wrong with all blocks but those before this one.
+    pub fn guard(&mut self, before: usize) {
+        self.guarded = before;
+    }
+
+    /// Some blocks can't be read until they are written again.
+    pub fn lose(&mut self, blocks: std::ops::Range<usize>) {
+        self.bad.extend(blocks);
+    }
+
+    /// Another disk is there, which is empty.
+    pub fn wipe(&mut self) {
+        self.durable.fill(0);
+        self.bad.clear();
+    }
+
+    /// All blocks can be read.
+    pub fn heal(&mut self) {
+        self.bad.clear();
+    }
+
     fn strikes(&mut self, fault: Fault, one_in: usize) -> bool {
         self.shape.faults.has(fault) && self.random.below(one_in) == 0
     }

@@ -91,6 +91,11 @@ impl History {
         self.lost
     }
 
+    /// Whether power was lost while more than one value could be there.
+    pub fn is_open(&self) -> bool {
+        self.lost && self.zones.len() > 1
+    }
+
     /// A write of `value` begins.
     pub fn write_begins(&mut self, value: Value, at: Moment) {
         // What is not known is written over, once nothing else is in flight.
@@ -198,6 +203,11 @@ impl History {
         let gone: Vec<bool> = (0..self.zones.len()).map(gone).collect();
         let mut gone = gone.into_iter();
         self.zones.retain(|_| !gone.next().unwrap_or(false));
+    }
+
+    /// There are several copies of the block, which are written one after the other: a read may see what another did not yet.
+    pub fn is_copied(&mut self, value: Value) {
+        self.zones.iter_mut().filter(|zone| zone.open && zone.value == value).for_each(|zone| zone.again = true);
     }
 
     /// A PD has died that may have some of what is in flight: it will be asked again.

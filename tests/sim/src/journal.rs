@@ -40,6 +40,8 @@ pub struct Journal {
     open: BTreeMap<Place, u32>,
     clock: Moment,
     values: Value,
+    /// Blocks have several copies.
+    pub copies: bool,
     /// What was wrong first.
     pub violation: Option<String>,
     /// What happened.
@@ -100,6 +102,9 @@ impl Journal {
         for block in blocks {
             self.enter((disk, block));
             self.block((disk, block)).write_begins(value, now);
+            if self.copies {
+                self.block((disk, block)).is_copied(value);
+            }
         }
     }
 
@@ -181,6 +186,12 @@ impl Journal {
     /// A PD between clients and disks has died: what is in flight is asked again.
     pub fn repeats(&mut self) {
         self.blocks.values_mut().for_each(History::repeats);
+    }
+
+    /// What was not durable when power was lost is in doubt: nothing is known of it.
+    pub fn doubt(&mut self) {
+        let now = self.now();
+        self.blocks.values_mut().filter(|history| history.is_open()).for_each(|history| history.spoil(now));
     }
 
     /// Power is lost.

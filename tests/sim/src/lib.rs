@@ -13,6 +13,7 @@
     clippy::cast_possible_truncation
 )]
 
+mod arrays;
 mod case;
 mod client;
 mod controller;
@@ -36,6 +37,7 @@ mod stage;
 mod system;
 mod world;
 
+pub use arrays::{ArrayCase, KINDS, named, run_arrays};
 pub use case::Case;
 pub use client::{Job, Part};
 pub use disk::{Attached, DiskShape, SimDisk};
@@ -46,6 +48,6 @@ pub use machine::{Machine, Outcome, Pace};
 pub use puppet::{Habit, Strings, Told, Wish};
 pub use random::Random;
 pub use run::{Ran, run};
-pub use shrink::{attempt, shrink};
+pub use shrink::{attempt, attempt_arrays, shorten, shrink};
 pub use system::System;
 pub use world::{Common, SimWorld};

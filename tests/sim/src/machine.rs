@@ -28,6 +28,7 @@ use orion_stack::VirtioBlkGpt;
 use orion_supervisor::Supervisor;
 use orion_virtio_blk::VirtioBlkPd;
 use orion_virtio_scsi::VirtioScsiPd;
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -35,11 +36,17 @@ use std::rc::Rc;
 /// A PD of any type.
 trait Step {
     fn step(&mut self, from: ChannelSet, world: &mut SimWorld) -> Option<Instant>;
+    /// As what it is.
+    fn any(&self) -> &dyn Any;
 }
 
-impl<P: ProtectionDomain<SimWorld>> Step for P {
+impl<P: ProtectionDomain<SimWorld> + 'static> Step for P {
     fn step(&mut self, from: ChannelSet, world: &mut SimWorld) -> Option<Instant> {
         self.notified(from, world)
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -231,6 +238,12 @@ impl Machine {
     /// The number of the PD of this name.
     pub fn pd(&self, name: &str) -> Option<usize> {
         self.system.plan.pds.iter().position(|pd| pd.name == name)
+    }
+
+    /// The array of the volume, while its PD lives.
+    pub fn array(&self, volume: &str) -> Option<&orion_raid::Raid> {
+        let pd = self.domains[self.pd(&format!("raid_{volume}"))?].pd.as_ref()?;
+        pd.any().downcast_ref::<RaidPd>().map(RaidPd::layer)
     }
 
     /// The PDs that may die, each with what happens then.

@@ -2,7 +2,7 @@
 //! Simulates worlds until they made so many requests and lost power so often. A world that fails is shrunk, and its line
 //! replays it.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a command line")]
-use orion_sim::{Case, Event, Ran, attempt, shrink};
+use orion_sim::{ArrayCase, Case, Event, Ran, attempt, attempt_arrays, shorten, shrink};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 const HELP: &str =
     "usage: orion-sim [--requests N] [--losses N] [--first SEED] [--jobs N]   worlds of one seed after another
-       orion-sim --replay CASE                                          one world, as a failure prints it
+       orion-sim --arrays N [--first SEED] [--jobs N]                   so many worlds with arrays
+       orion-sim --replay CASE | --array CASE                           one world, as a failure prints it
 `--requests 1000000` is the default; numbers may have underscores.";
 
 /// What is asked for.
@@ -21,11 +22,14 @@ struct Aim {
     first: u64,
     jobs: usize,
     replay: Option<Case>,
+    /// So many worlds with arrays, or this one.
+    arrays: u64,
+    array: Option<ArrayCase>,
 }
 
 fn aim() -> Result<Aim, String> {
     let jobs = thread::available_parallelism().map_or(1, usize::from);
-    let mut aim = Aim { requests: 0, losses: 0, first: 1, jobs, replay: None };
+    let mut aim = Aim { requests: 0, losses: 0, first: 1, jobs, replay: None, arrays: 0, array: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| HELP.to_string())?;
@@ -35,6 +39,8 @@ fn aim() -> Result<Aim, String> {
             "--losses" => aim.losses = number()?,
             "--first" => aim.first = number()?,
             "--jobs" => aim.jobs = usize::try_from(number()?).unwrap_or(1).max(1),
+            "--arrays" => aim.arrays = number()?,
+            "--array" => aim.array = Some(value.parse()?),
             "--replay" => aim.replay = Some(value.parse()?),
             _ => return Err(HELP.into()),
         }
@@ -131,6 +137,55 @@ fn report(case: &Case, why: String) -> bool {
     false
 }
 
+/// What became of one world.
+fn told(ran: Result<Ran, String>) -> bool {
+    match &ran {
+        Ok(ran) => println!("it holds: {} requests, {} steps", ran.events.count(Event::Request), ran.steps),
+        Err(why) => println!("FAILED: {why}"),
+    }
+    ran.is_ok()
+}
+
+/// Worlds with arrays.
+fn arrays(aim: &Aim) -> bool {
+    let (next, begin) = (AtomicU64::new(aim.first), Instant::now());
+    let failed: Mutex<Option<(ArrayCase, String)>> = Mutex::default();
+    let sum: Mutex<Ran> = Mutex::default();
+    let work = || {
+        while failed.lock().expect("no thread panics").is_none() {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= aim.first + aim.arrays {
+                return;
+            }
+            let case = ArrayCase::of(seed);
+            match attempt_arrays(&case) {
+                Ok(ran) => {
+                    let sum = &mut *sum.lock().expect("no thread panics");
+                    sum.events.add(&ran.events);
+                    sum.steps += ran.steps;
+                }
+                Err(why) => _ = failed.lock().expect("no thread panics").get_or_insert((case, why)),
+            }
+        }
+    };
+    thread::scope(|scope| (0..aim.jobs).for_each(|_| _ = scope.spawn(work)));
+    if let Some((case, why)) = failed.into_inner().expect("no thread panics") {
+        let (case, why) = shorten(&case, why);
+        println!("FAILED: {why}\nreplay: make sim SIM=\"--array {case}\"");
+        return false;
+    }
+    let sum = sum.into_inner().expect("no thread panics");
+    println!(
+        "{} worlds with arrays, {} requests, {} losses of power, {} steps in {:.1} s",
+        aim.arrays,
+        sum.events.count(Event::Request),
+        sum.events.count(Event::PowerLoss),
+        sum.steps,
+        begin.elapsed().as_secs_f64()
+    );
+    true
+}
+
 fn main() -> ExitCode {
     let aim = match aim() {
         Ok(aim) => aim,
@@ -139,22 +194,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if aim.replay.is_none() {
+    if aim.replay.is_none() && aim.array.is_none() {
         // Worlds that panic are reported like others, once.
         std::panic::set_hook(Box::new(|_| {}));
     }
-    let well = match &aim.replay {
-        None => simulate(&aim),
-        Some(case) => match attempt(case) {
-            Ok(ran) => {
-                println!("it holds: {} requests, {} steps", ran.events.count(Event::Request), ran.steps);
-                true
-            }
-            Err(why) => {
-                println!("FAILED: {why}");
-                false
-            }
-        },
+    let well = match (&aim.replay, &aim.array) {
+        (Some(case), _) => told(attempt(case)),
+        (_, Some(case)) => told(attempt_arrays(case)),
+        _ if aim.arrays > 0 => arrays(&aim),
+        _ => simulate(&aim),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -132,6 +132,7 @@ impl Setting {
                 strict: !case.faults.fails_requests(),
                 through: !self.shape.cache,
                 zeroes: self.zeroes,
+                discards: true,
                 seed: seed ^ (number as u64) << 32,
             };
             ((*name).to_string(), job)

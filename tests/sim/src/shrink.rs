@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! From a failing world to the simplest one that fails too.
+use crate::arrays::{ArrayCase, run_arrays};
 use crate::case::Case;
 use crate::run::{Ran, run};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +10,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// # Errors
 /// What is wrong.
 pub fn attempt(case: &Case) -> Result<Ran, String> {
-    catch_unwind(AssertUnwindSafe(|| run(case))).unwrap_or_else(|panic| {
+    caught(|| run(case))
+}
+
+/// Runs a world with arrays; what panics is wrong too.
+///
+/// # Errors
+/// What is wrong.
+pub fn attempt_arrays(case: &ArrayCase) -> Result<Ran, String> {
+    caught(|| run_arrays(case))
+}
+
+fn caught(run: impl FnOnce() -> Result<Ran, String>) -> Result<Ran, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     })
+}
+
+/// The shortest of a failing world with arrays that fails too: what happens before a loss of power does not depend on what
+/// comes after it.
+pub fn shorten(case: &ArrayCase, why: String) -> (ArrayCase, String) {
+    let shorter = (0..case.losses).map(|losses| ArrayCase { losses, ..*case });
+    shorter
+        .map(|case| (case, attempt_arrays(&case)))
+        .find_map(|(case, ran)| Some((case, ran.err()?)))
+        .unwrap_or((*case, why))
 }
 
 /// The simplest case that fails, found by trying simpler ones for as long as any fails, and how it does.

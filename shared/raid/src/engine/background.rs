@@ -98,7 +98,9 @@ pub(super) struct Background {
     pub findings: Findings,
     pub vote: Vote,
     /// What was asked for, and is not begun.
-    asked: Option<Mend>,
+    pub asked: Option<Mend>,
+    /// The pass over the superblocks before which all that was mended last is durable.
+    pub durable: u64,
     /// Not before.
     due: Option<Instant>,
     /// A member cannot be rebuilt: what it should hold cannot be read.
@@ -159,11 +161,6 @@ impl Raid {
         };
         let of = self.extent();
         Some(Progress { what, done: self.background.at, of, mismatches: self.background.mismatches })
-    }
-
-    /// Whether a check or a repair that was asked for has not ended.
-    pub fn checks(&self) -> bool {
-        self.background.asked.is_some() || matches!(self.background.goal, Goal::Check { .. })
     }
 
     /// Whether nothing is written, nothing is to be done, and the superblocks say all that there is to say.
@@ -394,8 +391,10 @@ impl Raid {
             }
             _ => {}
         }
-        if self.background.goal == Goal::Sync || self.background.goal == Goal::Rebuild {
+        let mends = matches!(self.background.goal, Goal::Check(mend) if mend != Mend::Nothing);
+        if mends && self.background.mismatches > 0 || matches!(self.background.goal, Goal::Sync | Goal::Rebuild) {
             self.meta.wants();
+            self.background.durable = self.meta.wanted();
         }
         self.background.goal = Goal::Nothing;
         self.go_on(io);

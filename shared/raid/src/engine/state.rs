@@ -38,6 +38,23 @@ impl Raid {
         self.meta.all().next().map(|(_, known)| known)
     }
 
+    /// Whether a check or a repair that was asked for has not ended; what was mended is durable then.
+    pub fn checks(&self) -> bool {
+        let work = &self.background;
+        let loose = !self.meta.has_written(work.durable) && self.meta.broken().is_none();
+        work.asked.is_some() || matches!(work.goal, Goal::Check { .. }) || loose
+    }
+
+    /// Whether it is put together, and its logs are replayed.
+    pub fn is_served(&self) -> bool {
+        self.started
+    }
+
+    /// Whether all copies, and all parity, are known to agree; of an array that is served.
+    pub fn is_in_sync(&self) -> bool {
+        self.started && self.meta.sync.is_none()
+    }
+
     /// The members' conditions, to be compared with what they were.
     #[inline]
     pub fn conditions(&self) -> Conditions {

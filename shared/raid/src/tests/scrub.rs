@@ -54,6 +54,25 @@ fn filled(level: i32, layout: u32, members: usize) -> Rig {
     rig
 }
 
+/// Whoever is told that a repair is done may rely on that, also when power is lost at once.
+#[test]
+fn what_was_repaired_is_durable_when_the_repair_is_done() {
+    for (level, layout, members) in [(6, 2, 5), (1, 0, 3)] {
+        let mut rig = Rig::over(create(&new(level, layout, 16), &vec![512; members], 0), 0, true, 7);
+        rig.start();
+        assert!(rig.write(1, 0, 96).status.is_ok());
+        rig.settle();
+        let before = images(&rig);
+        [0, 1, 26].into_iter().for_each(|at| rot(&mut rig, 1, at));
+        rig.order(|raid, io| raid.check(Mend::Certain, io));
+        while rig.node.layer().checks() {
+            rig.step();
+        }
+        rig.disks.disks.iter_mut().for_each(|disk| disk.cached = Some(std::collections::BTreeMap::new()));
+        assert!(images(&rig) == before, "{level}");
+    }
+}
+
 #[test]
 fn who_is_wrong_is_found_out_and_mended_where_more_than_one_other_says_so() {
     let arrays = [(6, 2, 4), (6, 2, 7), (6, 8, 5), (1, 0, 3), (1, 0, 5), (10, 3 | 1 << 8, 4), (10, 1 | 3 << 8, 3)];
