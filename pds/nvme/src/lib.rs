@@ -20,6 +20,8 @@ use orion_pd::{InitError, World};
 const CLASS: [u8; 3] = [1, 8, 2];
 /// A device's flag: nothing may be written to this disk.
 const READ_ONLY: u32 = 2;
+/// In a device's options: each write to this disk is compared with its payload.
+const VERIFY_WRITES: u32 = 1 << 9;
 
 /// The driver of an NVMe controller with one pair of queues for requests.
 #[derive(Debug)]
@@ -106,7 +108,8 @@ where
     for (place, device) in places.iter_mut().zip(devices) {
         // Each disk is read-only or not by its own flag, not by that of the first.
         let read_only = device.flags.get() & READ_ONLY != 0;
-        *place = Place { namespace: device.unit.get(), read_only, power_us: rest_us(device) };
+        let verify = device.options.get() & VERIFY_WRITES != 0;
+        *place = Place { namespace: device.unit.get(), read_only, power_us: rest_us(device), verify };
     }
     orion_nvme::Nvme::with(registers, Setup { read_only: false, ..setup }, places, wishes(device)).map_err(explain)
 }

@@ -148,6 +148,23 @@ fn queues_are_as_the_configuration_wishes() {
 }
 
 #[test]
+fn writes_are_compared_where_the_configuration_wishes_it() {
+    for (options, compares) in [(0, 0), (1 << 9, 1)] {
+        let mut builder = one_disk();
+        builder.devices[0].options = u32::into(options);
+        let (mut rig, device) = running(Shape::new(), &builder);
+        rig.send(0, &[Submission { op: Op::Write, ..read(1, 8, 8, DATA_BUS) }]);
+        rig.settle();
+        assert_eq!(rig.answers(0), [Answer { id: 1, status: Ok(()), blocks: 8 }]);
+        assert_eq!(device.borrow().done.get(&(false, 5)).copied().unwrap_or(0), compares);
+    }
+    let mut builder = one_disk();
+    builder.devices[0].options = u32::into(1 << 9);
+    let refused = start(Shape::new().plain(), CLASS, &builder).err().unwrap();
+    assert!(refused.0.contains("verify-writes=\"yes\" needs the Compare command"), "{}", refused.0);
+}
+
+#[test]
 fn a_lost_request_is_given_up_and_the_next_succeeds() {
     let (mut rig, device) = running(Shape::new(), &one_disk());
     device.borrow_mut().mischief = Some(Mischief::Swallow);

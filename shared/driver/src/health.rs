@@ -100,6 +100,10 @@ pub struct Health {
     pub size: Text,
     /// In which power state it is.
     pub power: Text,
+    /// What came of comparing writes with what the medium has; empty where none differed.
+    pub verify: Text,
+    /// Which zones changed by themselves.
+    pub zones: Text,
     /// Whether it says that it is about to fail, or has failed in part.
     pub failing: Option<bool>,
     /// Degrees Celsius.

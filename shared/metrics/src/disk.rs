@@ -20,7 +20,8 @@ pub struct DiskText {
     /// The disk, among those of its driver.
     pub unit: u8,
     /// 0: its name in the system; 1: its model; 2: its serial number; 3: its firmware's revision; 4: what it is called,
-    /// wherever it is attached; 5: its power state; 6: its size.
+    /// wherever it is attached; 5: its power state; 6: its size; 7: what came of comparing writes; 8: which of
+    /// its zones changed by themselves.
     pub what: u8,
     /// The text, with zeroes after it.
     pub text: [u8; TEXT],

@@ -29,6 +29,8 @@ pub enum Fault {
     Identify,
     /// The controller gives no queue for reads and writes.
     Queues,
+    /// Writes are to be compared, and the controller cannot.
+    Compare,
     /// None of the configured namespaces can be used.
     Namespaces,
     /// The controller broke the protocol, or was too slow, again after each reset.
@@ -57,6 +59,10 @@ impl Fault {
             Self::Admin => "the controller does not answer administrative commands",
             Self::Identify => "the controller does not say what it is, or what it says makes no sense",
             Self::Queues => "the controller gives no queue for reads and writes",
+            Self::Compare => {
+                "verify-writes=\"yes\" needs the Compare command, which this controller does not have, or not for a namespace \
+                 with protection information: take it out of the disk's element, or use another disk"
+            }
             Self::Namespaces => {
                 "none of the configured namespaces can be used: compare the disks' units with what is attached, \
                  and their formats with what docs/nvme.md lists"

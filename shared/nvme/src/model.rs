@@ -145,6 +145,8 @@ pub struct Model {
     pub verified: Vec<(u64, u32)>,
     /// Blocks that it cannot verify.
     pub unreadable: std::collections::BTreeSet<u64>,
+    /// So many of the next writes store something else than they were given.
+    pub rots: u32,
     /// How it rests.
     pub power: Power,
     /// Namespaces that were made.
@@ -195,6 +197,7 @@ impl Model {
             access: BTreeMap::new(),
             verified: Vec::new(),
             unreadable: std::collections::BTreeSet::new(),
+            rots: 0,
             power: Power::default(),
             manage_serial: 0,
             memory: BusMemory::new(memory),

@@ -20,6 +20,7 @@ mod admin;
 mod admit;
 mod answer;
 mod bring;
+mod compared;
 mod disk;
 mod engine;
 mod figures;
@@ -57,11 +58,13 @@ pub struct Place {
     pub read_only: bool,
     /// Microseconds that requests to it may wait because the controller rests when idle; 0: its power states are left alone.
     pub power_us: u32,
+    /// Each write is compared with its payload before it is answered.
+    pub verify: bool,
 }
 
 impl Place {
     /// The first namespace that there is.
-    pub const FIRST: Self = Self { namespace: FIRST, read_only: false, power_us: 0 };
+    pub const FIRST: Self = Self { namespace: FIRST, read_only: false, power_us: 0, verify: false };
 }
 
 /// An NVMe controller. `T` is what the caller calls its requests by, `Q` its queues: compiled for one pair, no request pays for there
@@ -97,6 +100,7 @@ pub struct Nvme<R, T = u32, Q = One> {
     counters: Counters,
     fault: Option<&'static str>,
     figures: Figures,
+    compared: compared::Compared,
     // What is needed to start, and seldom.
     phase: Phase,
     /// When the phase must have come to an end.
@@ -150,6 +154,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
         for (disk, place) in disks.iter_mut().zip(places) {
             (disk.wanted, disk.read_only) = (place.namespace, place.read_only || setup.read_only);
+            disk.compares = place.verify;
         }
         memory.settle_predecessor(&registers, capabilities);
         let pairs = wishes.pairs(memory.pairs(&registers, capabilities).min(Q::MOST));
@@ -179,6 +184,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             counters: Counters::default(),
             fault: None,
             figures: Figures::EMPTY,
+            compared: compared::Compared::default(),
             phase: Phase::Disable,
             until: Instant(u64::MAX),
             timed: false,

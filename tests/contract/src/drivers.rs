@@ -109,6 +109,15 @@ pub fn nvme(blocks: usize, block: BlockSize, read_only: bool, plain: bool, data:
     nvme_queues((blocks, block), read_only, plain, data, nvme::Wishes::default())
 }
 
+/// The same, whose writes are compared with their payload before they are answered.
+///
+/// # Panics
+/// Where the driver refuses the controller.
+pub fn nvme_verified<Q: nvme::Queues + 'static>(blocks: usize, data: Window, wishes: nvme::Wishes) -> DrivenNvme<Q> {
+    let place = nvme::Place { verify: true, ..nvme::Place::FIRST };
+    nvme_at((blocks, BlockSize::B512), false, false, data, (wishes, place))
+}
+
 /// The same with the queues that its driver wishes for, of a controller that has them.
 ///
 /// # Panics
@@ -119,6 +128,16 @@ pub fn nvme_queues<Q: nvme::Queues + 'static>(
     plain: bool,
     data: Window,
     wishes: nvme::Wishes,
+) -> DrivenNvme<Q> {
+    nvme_at((blocks, block), read_only, plain, data, (wishes, nvme::Place::FIRST))
+}
+
+fn nvme_at<Q: nvme::Queues + 'static>(
+    (blocks, block): (usize, BlockSize),
+    read_only: bool,
+    plain: bool,
+    data: Window,
+    (wishes, place): (nvme::Wishes, nvme::Place),
 ) -> DrivenNvme<Q> {
     let shape = nvme::model::Shape::new().with(|shape| {
         if plain {
@@ -136,7 +155,7 @@ pub fn nvme_queues<Q: nvme::Queues + 'static>(
         |device| {
             move |setup| {
                 let registers = ModelRegisters(device.clone());
-                Nvme::with(registers, setup, &[nvme::Place::FIRST], wishes).expect("a good controller")
+                Nvme::with(registers, setup, &[place], wishes).expect("a good controller")
             }
         },
     )

@@ -5,12 +5,12 @@ use orion_am53c974::model::Manners;
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{
-    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, am53c974, nvme, nvme_queues, virtio_blk,
+    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, am53c974, nvme, nvme_queues, nvme_verified, virtio_blk,
     virtio_scsi,
 };
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};
-use orion_nvme::Many as Pairs;
+use orion_nvme::{Many as Pairs, One};
 use orion_scsi::model::Disk;
 use orion_virtio::queue::Queue;
 use orion_virtio::{Many, Wishes};
@@ -103,6 +103,12 @@ fn the_nvme_driver_with_several_queues() {
         }
         Stack::on(|data| nvme_queues::<Pairs>((128, B4096), true, plain, data, wishes)).holds();
     }
+}
+
+#[test]
+fn the_nvme_driver_that_compares_what_it_writes() {
+    Stack::on(|data| nvme_verified::<One>(1000, data, nvme_wishes(1, false))).holds();
+    Stack::on(|data| nvme_verified::<Pairs>(1000, data, nvme_wishes(3, false))).holds();
 }
 
 fn nvme_wishes(queues: u8, weighted: bool) -> orion_nvme::Wishes {

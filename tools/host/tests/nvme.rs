@@ -28,7 +28,12 @@ fn controller(name: &str, messages: bool, rules: &str) -> Rig {
 
 /// A driver on the controller as it is: the first, or one that takes over. Its disks are namespaces 7 and 1.
 fn wishing<Q: Queues>(rig: &Rig, wishes: Wishes) -> Disk<Q> {
-    let places = [7, 1].map(|namespace| Place { namespace, ..Place::FIRST });
+    with(rig, wishes, false)
+}
+
+/// The same, whose writes are compared where `verify` says so.
+fn with<Q: Queues>(rig: &Rig, wishes: Wishes, verify: bool) -> Disk<Q> {
+    let places = [7, 1].map(|namespace| Place { namespace, verify, ..Place::FIRST });
     Nvme::with(rig.function().registers(0).unwrap(), rig.setup(SECOND), &places, wishes).unwrap()
 }
 
@@ -162,6 +167,46 @@ fn several_queues_move_the_same_and_are_taken_over() {
                 }
             }
         }
+    }
+}
+
+/// QEMU's controller compares what it wrote with the client's buffer, which here changes in between: so there is something to find.
+#[test]
+fn writes_are_compared_and_mended_and_what_differs_twice_is_a_medium_error() {
+    let rig = controller("nvme-compare", true, "");
+    let mut disk = with::<Many>(&rig, Wishes { queues: 2, ..Wishes::default() }, true);
+    let pattern: Vec<u8> = (0..DATA_LEN).map(|i| (i / 512 + i * 7) as u8).collect();
+    for (blocks, offset) in [(1, 0), (8, 4), (17, 4092), (1024, 512), (5000, 4096)] {
+        rig.data.write_all_at(&pattern, 0).unwrap();
+        assert_eq!(rig.one(&mut disk, 0, request(Op::Write, 3, blocks, offset)), Completion::ok(blocks));
+        let (bytes, offset) = (u64::from(blocks) * 512, offset as usize);
+        assert!(content(&rig, 0, 3 * 512, bytes) == pattern[offset..offset + bytes as usize], "{blocks} at {offset}");
+    }
+    assert_eq!(disk.health(Unit(0)).unwrap().verify.as_str(), "");
+    // After so many of its answers the buffer is another.
+    let changed_after = |disk: &mut Disk<Many>, answers: &[usize]| {
+        rig.fill(0xaa);
+        disk.start(Unit(0), 1, &request(Op::Write, 0, 64, 0));
+        for answer in 1.. {
+            disk.kick();
+            assert!(rig.wait(Duration::from_secs(10)), "no interrupt");
+            disk.interrupted();
+            if let Some((_, done)) = disk.finished() {
+                return (done, disk.health(Unit(0)).unwrap().verify);
+            }
+            if answers.contains(&answer) {
+                rig.fill(answer as u8);
+            }
+        }
+        unreachable!()
+    };
+    let (done, said) = changed_after(&mut disk, &[1]);
+    assert_eq!((done, said.as_str()), (Completion::ok(64), "1 writes differed, 1 mended"));
+    assert!(content(&rig, 0, 0, 64 * 512).iter().all(|byte| *byte == 1), "it was written once more");
+    let (done, said) = changed_after(&mut disk, &[1, 3]);
+    assert_eq!((done, said.as_str()), (Completion::error(Error::Medium), "2 writes differed, 1 mended"));
+    for verify in [false, true] {
+        reset_in_flight(&rig, &mut with::<One>(&rig, Wishes::default(), verify), 1, 0);
     }
 }
 

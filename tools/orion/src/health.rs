@@ -121,6 +121,8 @@ fn disk(state: &State, drive: &Drive) -> String {
             some(health.errors_logged, |errors| format!("{errors} logged")),
         ],
     );
+    line("compared", &[health.verify.to_string()]);
+    line("zones", &[health.zones.to_string()]);
     line(
         "traffic",
         &[
@@ -224,6 +226,7 @@ fn as_json(state: &State) -> Value {
         json!({
             "name": drive.name.as_str(), "driver": drive.pd, "model": health.model.as_str(),
             "serial": health.serial.as_str(), "firmware": health.firmware.as_str(), "identity": health.identity.as_str(), "power_state": health.power.as_str(), "size": health.size.as_str(),
+            "compared": health.verify.as_str(), "zones": health.zones.as_str(),
             "failing": health.failing,
             "temperature_c": number(health.temperature), "used_percent": number(health.used_percent),
             "spare_percent": number(health.spare_percent), "power_on_hours": number(health.power_on_hours),

@@ -209,6 +209,8 @@ pub struct Disk {
     pub write_cache: Option<bool>,
     /// The same of reading ahead, of AHCI.
     pub look_ahead: Option<bool>,
+    /// Whether its driver compares each write with its payload, of NVMe.
+    pub verify_writes: bool,
     /// Whether QEMU is to make it of zones; of NVMe. A drive is so or not by itself, and its driver finds out.
     pub zoned: bool,
     /// Whether its driver has a queue for each kind of requests, reads before writes before the rest, of NVMe.
@@ -241,7 +243,8 @@ impl Disk {
     pub fn options(&self) -> u32 {
         let queues = self.queues.map_or(0, |(queues, _)| queues);
         let (answers, units) = self.gather.unwrap_or_default();
-        let shape = u32::from(self.packed) << 8 | u32::from(self.zoned) << 10 | u32::from(self.weighted) << 11;
+        let shape = u32::from(self.packed) << 8 | u32::from(self.verify_writes) << 9;
+        let shape = shape | u32::from(self.zoned) << 10 | u32::from(self.weighted) << 11;
         let shape = shape | self.rest_code() << 12;
         // As `orion_driver::switch` reads them.
         let switch = |on: Option<bool>| on.map_or(0, |on| 1 + u32::from(on));

@@ -54,6 +54,7 @@ const DISK_ATTRIBUTES: &[&str] = &[
     "power",
     "write-cache",
     "look-ahead",
+    "verify-writes",
     "gather",
     "within",
     "grace",

@@ -3,21 +3,26 @@
 use super::{ATTRIBUTES_MAX, Attribute, Health, Text};
 use orion_metrics::{DiskAttributes, DiskState, DiskText, PER_ROW, Row};
 
-/// Rows that a disk takes at most: seven texts, its state, its attributes.
-pub const HEALTH_ROWS: usize = 8 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
+/// Rows that a disk takes at most: nine texts, its state, its attributes.
+pub const HEALTH_ROWS: usize = 10 + ATTRIBUTES_MAX.div_ceil(PER_ROW);
 
 /// The text that is about power.
 const POWER: u8 = 5;
 /// The one about its size.
 const SIZE: u8 = 6;
+/// The one about writes that were compared.
+const VERIFY: u8 = 7;
+/// The one about zones that changed.
+const ZONES: u8 = 8;
 
 impl Health {
     /// It as rows, of the disk `unit` that the system calls `name`, and that says `identity` of itself, and is of this
     /// `size` now.
     pub fn rows<'a>(&'a self, unit: u8, name: &'a str, identity: Text, size: Text) -> impl Iterator<Item = Row> + 'a {
         let texts = [name, self.model.as_str(), self.serial.as_str(), self.firmware.as_str()];
-        let power = Some(self.power).filter(|power| !power.as_str().is_empty());
-        let power = power.map(|power| Row::DiskText(DiskText::new(unit, POWER, power.as_str())));
+        let some = [(POWER, self.power), (VERIFY, self.verify), (ZONES, self.zones)].into_iter();
+        let some = some.filter(|(_, text)| !text.as_str().is_empty());
+        let some = some.map(move |(what, text)| Row::DiskText(DiskText::new(unit, what, text.as_str())));
         let texts = (0..).zip(texts).map(move |(what, text)| Row::DiskText(DiskText::new(unit, what, text)));
         let identity = Some(identity).filter(|identity| *identity != Text::default());
         let identity = identity.map(|identity| Row::DiskText(DiskText::new(unit, 4, identity.as_str())));
@@ -26,7 +31,7 @@ impl Health {
         let texts = texts.chain(identity).chain(size);
         let attributes = self.attributes.chunks(PER_ROW).filter(|some| some.iter().any(|one| one.id != 0));
         let attributes = attributes.map(move |some| Row::DiskAttributes(row_of(unit, some)));
-        texts.chain(power).chain([Row::DiskState(self.state(unit))]).chain(attributes)
+        texts.chain(some).chain([Row::DiskState(self.state(unit))]).chain(attributes)
     }
 
     fn counts(&self) -> [Option<u64>; 7] {
@@ -63,6 +68,8 @@ impl Health {
             Row::DiskText(DiskText { what: 4, text, .. }) => self.identity = Text::new(text),
             Row::DiskText(DiskText { what: POWER, text, .. }) => self.power = Text::new(text),
             Row::DiskText(DiskText { what: SIZE, text, .. }) => self.size = Text::new(text),
+            Row::DiskText(DiskText { what: VERIFY, text, .. }) => self.verify = Text::new(text),
+            Row::DiskText(DiskText { what: ZONES, text, .. }) => self.zones = Text::new(text),
             Row::DiskState(state) => self.take_state(state),
             Row::DiskAttributes(row) => row.list.iter().for_each(|one| self.take_attribute(*one)),
             _ => {}
@@ -123,12 +130,12 @@ mod tests {
             prop::option::of(0u8..=100),
         );
         (
-            ["[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}", "[!-~]{0,40}"],
+            prop::array::uniform8("[!-~]{0,40}"),
             state,
             counts,
             attributes,
         )
-            .prop_map(|([model, serial, firmware, identity, power, size], state, counts, list)| {
+            .prop_map(|([model, serial, firmware, identity, power, size, verify, zones], state, counts, list)| {
                 let mut attributes = [Attribute::default(); ATTRIBUTES_MAX];
                 for (to, (id, [value, worst, threshold], raw)) in attributes.iter_mut().zip(list) {
                     *to = Attribute { id, value, worst, threshold, raw };
@@ -140,6 +147,8 @@ mod tests {
                     identity: Text::new(identity.as_bytes()),
                     power: Text::new(power.as_bytes()),
                     size: Text::new(size.as_bytes()),
+                    verify: Text::new(verify.as_bytes()),
+                    zones: Text::new(zones.as_bytes()),
                     failing: state.0,
                     temperature: state.1,
                     used_percent: state.2,

@@ -26,7 +26,7 @@ impl Model {
         match command.opcode() {
             0x79 | 0x7a => self.manage_zones(command),
             0 => self.flush(command),
-            1 | 2 => self.transfer(command, lba, blocks),
+            1 | 2 | 5 => self.transfer(command, lba, blocks),
             8 => {
                 assert!(self.shape.controller.oncs.get() & 8 != 0, "write zeroes is not offered");
                 self.clear(command, lba, blocks, true)
@@ -76,10 +76,10 @@ impl Model {
         }
         let runs = self.runs(command, bytes);
         let sector = (range.start / 512) as u64;
-        if command.opcode() == 2 {
-            self.read(command, range, sector, &runs)
-        } else {
-            self.write(command, range, sector, &runs)
+        match command.opcode() {
+            2 => self.read(command, range, sector, &runs),
+            5 => self.compare(command, range, sector, &runs),
+            _ => self.write(command, range, sector, &runs),
         }
     }
 
@@ -125,13 +125,44 @@ impl Model {
         if bad { status::UNRECOVERED_READ } else { 0 }
     }
 
-    fn write(&mut self, command: &Taken, range: Range<usize>, sector: u64, runs: &[Run]) -> u16 {
-        let mut bytes = vec![0; range.len()];
+    /// The payload of a write or a compare.
+    fn payload(&self, bytes: usize, runs: &[Run]) -> Vec<u8> {
+        let mut payload = vec![0; bytes];
         let mut at = 0;
         for (bus, len) in runs {
             let (window, offset) = self.bus().at(*bus, *len);
-            assert!(window.copy_out(offset, &mut bytes[at..at + len]));
+            assert!(window.copy_out(offset, &mut payload[at..at + len]));
             at += len;
+        }
+        payload
+    }
+
+    /// Compares what the medium has with the payload (6.6); made durable before that, where it has FUA.
+    fn compare(&mut self, command: &Taken, range: Range<usize>, sector: u64, runs: &[Run]) -> u16 {
+        assert!(self.shape.controller.oncs.get() & 1 != 0, "compare is not offered");
+        assert_eq!(command.dwords[12] >> 29 & 1, 0, "PRACT in a compare");
+        let (payload, mut has) = (self.payload(range.len(), runs), vec![0; range.len()]);
+        let fua = command.dwords[12] >> 30 & 1 == 1;
+        let first = self.first(command);
+        if let Some(medium) = self.medium.as_mut().filter(|_| first) {
+            if fua && !medium.flush() || !medium.read(sector, &mut has) {
+                return status::UNRECOVERED_READ;
+            }
+        } else {
+            let space = self.spaces.get_mut(&command.namespace()).unwrap();
+            has.copy_from_slice(&space.content[range.clone()]);
+            if fua {
+                space.durable[range].copy_from_slice(&has);
+            }
+        }
+        if has == payload { 0 } else { status::COMPARE_FAILURE | 1 << 14 }
+    }
+
+    fn write(&mut self, command: &Taken, range: Range<usize>, sector: u64, runs: &[Run]) -> u16 {
+        let mut bytes = self.payload(range.len(), runs);
+        if self.rots > 0 {
+            self.rots -= 1;
+            *bytes.last_mut().unwrap() ^= 4;
         }
         let fua = command.dwords[12] >> 30 & 1 == 1;
         let first = self.first(command);

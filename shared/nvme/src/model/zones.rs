@@ -91,7 +91,7 @@ impl Model {
         let Some(zones) = self.spaces.get_mut(&command.namespace()).and_then(|space| space.zones.as_mut()) else {
             return 0;
         };
-        if command.opcode() == 2 { zones.read(lba, blocks) } else { zones.write(lba, blocks) }
+        if matches!(command.opcode(), 2 | 5) { zones.read(lba, blocks) } else { zones.write(lba, blocks) }
     }
 
     /// Zone management.

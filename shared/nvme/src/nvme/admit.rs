@@ -101,7 +101,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             let command = self.zone_command(slot, disk.head);
             return self.queues.push(command.called(slot));
         }
-        if matches!(state, State::Parts | State::Ordered) {
+        if state.in_parts() {
             let part = disk.part(req.lba.0.wrapping_add(u64::from(sent)), req.blocks - sent);
             req = req.part(sent, part, disk.limits.block.shift());
         }
@@ -110,7 +110,14 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 Command { head: disk.head | u64::from(nvm::FLUSH), ..Command::default() }
             }
             (_, Op::Read | Op::Write) => {
-                let command = disk.command(if req.op == Op::Read { nvm::READ } else { nvm::WRITE }, &req);
+                let opcode = match req.op {
+                    Op::Read => nvm::READ,
+                    _ if state.is_compared() => nvm::COMPARE,
+                    _ => nvm::WRITE,
+                };
+                // What is compared is what the medium has (6.6), not what the controller remembers.
+                req.fua |= state.is_compared();
+                let command = disk.command(opcode, &req);
                 if let Ok((len, address)) = self.payload(disk, &req) {
                     self.transfer(slot, command, address, len);
                 }

@@ -4,8 +4,8 @@ use super::Nvme;
 use super::slots::{Slot, State};
 use crate::queue::Answer;
 use crate::queues::Queues;
-use crate::wire::status::{ABORTED, Meaning, meaning};
-use orion_block::{Completion, Error};
+use crate::wire::status::{ABORTED, Meaning};
+use orion_block::{Completion, Error, Op};
 use orion_driver::{Registers, SAMPLED};
 
 /// How often a request is sent again because the controller asks for that.
@@ -59,24 +59,31 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     #[inline(never)]
     fn answered_otherwise(&mut self, answer: Answer) -> Option<(T, Completion)> {
         let slot = answer.id();
-        let Some(record) = self.slots.get_mut(usize::from(slot)) else { return self.unknown() };
-        let held = record.state;
+        let Some(held) = self.slots.get(usize::from(slot)).map(|slot| slot.state) else { return self.unknown() };
+        let meant = held.meaning(answer.status());
         if held == State::Zone {
             self.zone_answered(slot, answer.status());
             return None;
         }
-        let outcome = match (held, meaning(answer.status())) {
+        if held.in_parts() && self.compared_or_mended(slot, meant) {
+            return None;
+        }
+        let record = self.slots.get_mut(usize::from(slot))?;
+        let outcome = match (held, meant) {
             (State::Free, _) => return self.unknown(),
             (State::ThenFlush, Meaning::Done) => {
                 record.state = State::Flushing;
                 self.send(slot);
                 return None;
             }
-            (State::Parts | State::Ordered, Meaning::Done) => {
+            (_, Meaning::Done) if held.in_parts() => {
                 let disk = self.disks.get(usize::from(record.unit))?;
                 let lba = record.req.lba.0.wrapping_add(u64::from(record.sent));
                 record.sent += disk.part(lba, record.req.blocks - record.sent);
                 if record.sent < record.req.blocks {
+                    if held.is_compared() {
+                        record.state = disk.written();
+                    }
                     // A disk at work is not late because it was asked for much.
                     record.deadline = self.deadline;
                     self.resets = 0;
@@ -97,7 +104,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         };
         let Slot { tag, req, sent, unit, .. } = *record;
         record.state = State::Free;
-        if held == State::Ordered {
+        if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.is_zoned() && req.op == Op::Write) {
             self.next_in_zone(unit, req.lba.0);
         }
         if outcome.is_ok() {

@@ -173,6 +173,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             } else {
                 // What was aborted goes on as if nothing had been.
                 record.aborted = false;
+                let zoned = self.disks.get(usize::from(record.unit)).is_some_and(super::disk::Disk::is_zoned);
+                record.state = record.state.again(zoned);
                 if record.state != State::Waits {
                     self.send(slot);
                 }

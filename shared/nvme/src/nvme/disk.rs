@@ -12,7 +12,7 @@ use orion_block::{Access, Limits};
 pub struct Disk {
     /// Whether requests to it are taken.
     pub present: bool,
-    /// Writes are not sent as they come: it is read-only, or of zones.
+    /// Writes are not sent as they come: it is read-only, or of zones, or they are compared.
     pub careful: bool,
     /// What it promises.
     pub limits: Limits,
@@ -31,6 +31,8 @@ pub struct Disk {
     pub wanted: u32,
     /// Whether policy lets nobody write.
     pub read_only: bool,
+    /// Each write is compared with its payload before it is answered.
+    pub compares: bool,
     /// Something is done with it that takes no requests beside.
     pub held_back: bool,
     /// Its identifier; 0 while it is not known.
@@ -59,7 +61,7 @@ pub struct Around<'a> {
 impl Disk {
     /// It is what `now` says, which may be nothing.
     pub fn become_what(&mut self, now: &Namespace, around: Around<'_>) {
-        let fresh = promised(now, around, self.read_only);
+        let fresh = promised(now, around, self.read_only).filter(|fresh| !self.compares || comparable(fresh, around));
         let alike = match (&fresh, &self.found) {
             // Who was told of a disk must find the same again: it may have grown.
             (Some(Promise { limits, .. }), Some(found)) => {
@@ -83,8 +85,13 @@ impl Disk {
             // 8.3.1.4: of types 1 and 2 it is the lower half.
             self.reference = if protection == 0 { 0 } else { u32::MAX.into() };
             self.head = u64::from(self.id) << 32;
-            self.careful = self.limits.read_only || self.is_zoned();
+            self.careful = self.limits.read_only || self.compares || self.is_zoned();
         }
+    }
+
+    /// Whether writes were to be compared with such a namespace, and cannot be.
+    pub fn lacks_compare(&self, now: &Namespace, around: Around<'_>) -> bool {
+        self.compares && promised(now, around, false).is_some_and(|promise| !comparable(&promise, around))
     }
 
     /// It is called so. One that was called otherwise is another, and not used.
@@ -94,7 +101,7 @@ impl Disk {
         if !other {
             self.names = names;
         }
-        self.careful = self.limits.read_only || self.is_zoned();
+        self.careful = self.limits.read_only || self.compares || self.is_zoned();
     }
 
     /// Whether it is of zones.
@@ -121,6 +128,11 @@ impl Disk {
         let room = lba.checked_rem(blocks).and_then(|past| u32::try_from(blocks - past).ok()).unwrap_or(left);
         left.min(self.command_blocks).min(room)
     }
+}
+
+/// Whether its writes can be compared: of blocks with protection information the payload would have to have it too (6.6).
+fn comparable(promise: &Promise, around: Around<'_>) -> bool {
+    around.controller.offers(oncs::COMPARE) && promise.protection == 0
 }
 
 /// What a namespace promises; nothing where it cannot be driven.

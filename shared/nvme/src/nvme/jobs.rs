@@ -195,7 +195,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 Some(Job::Namespace(0))
             }
             Job::Namespace(unit) => {
-                self.found(unit, done);
+                if !self.found(unit, done) {
+                    return self.die(Fault::Compare);
+                }
                 let named = self.controller.version.get() >= NAMES_SINCE;
                 if named && self.disks.get(usize::from(unit)).is_some_and(|disk| disk.present) {
                     Some(Job::Names(unit))
@@ -309,8 +311,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
     }
 
-    /// What a unit's namespace says of itself: one that is not there is all zeroes.
-    fn found(&mut self, unit: u8, done: bool) {
+    /// What a unit's namespace says of itself: one that is not there is all zeroes. False where it is not to be driven as is wished,
+    /// and nobody was told of it yet.
+    fn found(&mut self, unit: u8, done: bool) -> bool {
         let now: Namespace = if done { self.memory.load() } else { zerocopy::FromZeros::new_zeroed() };
         let access = if self.reports_access() { 1 << page::ACCESS } else { 0 };
         let around = Around { controller: &self.controller, volatile_cache: self.volatile_cache };
@@ -323,7 +326,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 self.admin.wanted.logs |= access;
             }
             self.changed |= before != (disk.present, disk.limits);
+            return self.known || !disk.lacks_compare(&now, around);
         }
+        true
     }
 
     /// What comes after a namespace: the next one while the controller starts; then it serves.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Writes to zones (TP 4053): each has to be at its zone's write pointer, and controllers take commands in any order. So of one zone one
+//! Writes that are not sent as they come. To zones (TP 4053): each has to be at its zone's write pointer, and controllers take commands in any order. So of one zone one
 //! goes to the controller at a time; those that wait go by their first block.
 use super::Nvme;
 use super::admit::inside;
-use super::slots::State;
+use super::slots::{Slot, State};
 use crate::queues::Queues;
 use crate::wire::zone::SIZES;
 use orion_block::{Error, Instant, Request};
@@ -11,7 +11,7 @@ use orion_driver::{Registers, Unit};
 use zerocopy::byteorder::little_endian::U64;
 
 impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
-    /// A write to a disk that is read-only, or of zones.
+    /// A write to a disk that is read-only, or of zones, or whose writes are compared.
     #[cold]
     #[inline(never)]
     pub(super) fn admit_careful(&mut self, unit: Unit, tag: T, req: Request) -> Result<(), Error> {
@@ -21,6 +21,11 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
         inside(disk, &req)?;
         self.payload(disk, &req)?;
+        if !disk.is_zoned() {
+            let slot = self.take(unit, tag, &req, State::Parts)?;
+            self.send(slot);
+            return Ok(());
+        }
         let busy = self.writes_zone(unit.0, disk.zone_of(req.lba.0));
         let slot = self.take(unit, tag, &req, if busy { State::Waits } else { State::Ordered })?;
         if !busy {
@@ -36,7 +41,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     fn writes_zone(&self, unit: u8, zone: u64) -> bool {
         let Some(disk) = self.disks.get(usize::from(unit)) else { return false };
         let here = |lba| disk.zone_of(lba) == zone;
-        self.slots.iter().any(|slot| slot.state == State::Ordered && slot.unit == unit && here(slot.req.lba.0))
+        let written = |slot: &Slot<T>| slot.state == State::Ordered || slot.state.is_compared();
+        self.slots.iter().any(|slot| written(slot) && slot.unit == unit && here(slot.req.lba.0))
     }
 
     /// A write to the zone of this block has ended: the next of those that wait for it.

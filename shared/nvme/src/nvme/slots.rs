@@ -14,6 +14,12 @@ pub enum State {
     Parts,
     /// As `Parts`, of a write to a zone: no other of that zone goes to the controller meanwhile.
     Ordered,
+    /// The part that was written last is compared with the payload.
+    Compares,
+    /// As `Parts`: what was written differed, and is written once more.
+    Mends,
+    /// It is compared once more.
+    ComparesAgain,
     /// The controller has it not yet: another write to its zone comes first.
     Waits,
     /// The controller has it, and has to flush before it is answered.
@@ -29,6 +35,16 @@ impl State {
     #[inline]
     pub fn is_held(self) -> bool {
         self != Self::Free
+    }
+
+    /// Whether the controller has a part of it, from the first block on that is not done.
+    pub fn in_parts(self) -> bool {
+        matches!(self, Self::Parts | Self::Ordered | Self::Mends) || self.is_compared()
+    }
+
+    /// Whether what was written is compared.
+    pub fn is_compared(self) -> bool {
+        matches!(self, Self::Compares | Self::ComparesAgain)
     }
 }
 

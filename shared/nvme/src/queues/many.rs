@@ -55,7 +55,7 @@ impl Many {
         let lane = match opcode {
             _ if !self.by_kind => self.lane,
             nvm::READ => 0,
-            nvm::WRITE | nvm::FLUSH => 1,
+            nvm::WRITE | nvm::COMPARE | nvm::FLUSH => 1,
             _ => 2,
         };
         lane.min(self.count.saturating_sub(1))

@@ -165,4 +165,16 @@ pub const BUGS: &[Bug] = &[
         "false",
         "two writes of a zone are at the controller",
     ),
+    bug(
+        "shared/nvme/src/nvme/compared.rs",
+        "disk.compares && record.req.op == Op::Write",
+        "false",
+        "a write is acknowledged that was to be compared and was not",
+    ),
+    bug(
+        "shared/nvme/src/nvme/admit.rs",
+        "req.fua |= state.is_compared()",
+        "()",
+        "a write is compared with what the controller remembers, not with its medium",
+    ),
 ];

@@ -51,7 +51,8 @@ pub fn disk(element: &Element, problems: &mut Problems) -> Option<Disk> {
         unit: of_bus("unit").and_then(|(a, bus)| unit(a, bus, problems)),
         queues: of_bus("queues").filter(|(a, _)| a.value != WEIGHTED).and_then(|(a, bus)| queues(a, bus, problems)),
         weighted: of_bus("queues").is_some_and(|(a, bus)| weighted(a, bus, problems)),
-        zoned: of_bus("zoned").is_some_and(|(a, bus)| zoned(a, bus, problems)),
+        zoned: of_bus("zoned").is_some_and(|(a, bus)| nvme_only(a, bus, "has no zones", problems)),
+        verify_writes: of_bus("verify-writes").is_some_and(|(a, bus)| nvme_only(a, bus, "compares nothing", problems)),
         gather: gather(element, bus, problems),
         packed: of_bus("ring").is_some_and(|(a, bus)| packed(a, bus, problems)),
         power: of_bus("power").map_or(0, |(a, bus)| power(a, bus, problems)),
@@ -105,11 +106,11 @@ fn unit(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> Option<(u32
     Some((unit?, attribute.at))
 }
 
-/// Whether QEMU is to make it of zones.
-fn zoned(attribute: &Attribute, bus: Bus, problems: &mut Problems) -> bool {
+/// Whether something is wished that only NVMe's disks do.
+fn nvme_only(attribute: &Attribute, bus: Bus, lack: &str, problems: &mut Problems) -> bool {
     if bus != Bus::Nvme {
-        let what = format!("zoned={:?}, and a disk on bus {:?} has no zones", attribute.value, bus.name());
-        problems.add(attribute.at, what, "remove it: only disks of bus nvme have them");
+        let what = format!("{}={:?}, and a disk on bus {:?} {lack}", attribute.name, attribute.value, bus.name());
+        problems.add(attribute.at, what, "remove it: only disks of bus nvme have it");
         return false;
     }
     read::yes(attribute, problems).unwrap_or(false)

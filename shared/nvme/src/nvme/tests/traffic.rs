@@ -86,7 +86,8 @@ impl Client {
 /// to submit: where one loses a wake-up, nothing moves any more. Now and then the controller breaks the protocol, and is reset.
 fn run<Q: Queues>(shape: Shape, wishes: Wishes, (seed, depth): (u64, usize), resets: bool, total: usize) {
     let spaces = vec![(1, Space::new(BLOCKS, 9))];
-    let mut rig = Rig::<Q>::wishing(shape, spaces, &[Place::FIRST], DMA_BYTES, wishes, |_| {}).unwrap();
+    let place = Place { verify: seed & 1 == 1, ..Place::FIRST };
+    let mut rig = Rig::<Q>::wishing(shape, spaces, &[place], DMA_BYTES, wishes, |_| {}).unwrap();
     let depth = depth.min(rig.nvme.depth().into());
     let content = rig.content(0..BLOCKS * 512);
     let mut client = Client { random: Random(seed), flying: vec![None; depth], content, ended: 0 };
