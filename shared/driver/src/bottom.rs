@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: MIT
 //! An engine as the lower side of a node: one port for each disk.
 use crate::{Engine, Unit};
-use orion_block::{Completion, Limits};
+use orion_block::{Completion, Error, Limits};
 use orion_layer::{Interrupted, Lowers, Submission};
 
 /// The disks of an engine that a node calls its requests to by number: its ports are the engine's units.
 #[derive(Debug)]
 pub struct Bottom<'a, E>(pub &'a mut E);
+
+impl<E: Engine<(u8, u32)>> Bottom<'_, E> {
+    /// An append to a zone: see [`Engine::append`]. Its answer comes by [`next`](Lowers::next).
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub fn append(&mut self, port: u8, submission: &Submission) -> Result<(), Error> {
+        self.0.append(Unit(port), (port, submission.tag), &submission.req)
+    }
+}
 
 impl<E: Engine<(u8, u32)>> Lowers for Bottom<'_, E> {
     fn count(&self) -> u8 {

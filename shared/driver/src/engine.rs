@@ -2,12 +2,21 @@
 //! A driver's engine, as the PD around it sees it.
 use crate::{Counters, Health, Text};
 use core::fmt;
-use orion_block::{Completion, Instant, Limits, Request, Route};
+use orion_block::{Completion, Error, Instant, Limits, Request, Route};
 use orion_metrics::{Figures, Reply, Row, Work};
 
 /// One of the disks that an engine drives: a namespace, a port's drive, a logical unit. Counted from 0, and fixed at init.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unit(pub u8);
+
+/// How the zones of a disk are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Zones {
+    /// Blocks from one to the next: a power of two or not.
+    pub blocks: u64,
+    /// Most blocks of one append.
+    pub append_blocks: u32,
+}
 
 /// What [`Engine::take_fault`] says where there is no fault, but a change that those above are to be told of at once.
 pub const CHANGED: &str = "its limits changed";
@@ -84,6 +93,21 @@ pub trait Engine<T> {
 
     /// Asks the device how it is, without delaying requests; what it says is in [`health`](Self::health) when it has answered.
     fn refresh(&mut self) {}
+
+    /// How the zones of a disk are that has such.
+    fn zones(&self, _unit: Unit) -> Option<Zones> {
+        None
+    }
+
+    /// Takes a write to wherever a zone was written last, all of it or nothing: `req.lba` is the zone's first block. It is answered
+    /// as others are, but the blocks of its answer say where it begins, counted from there. After a reset of the device it may be in
+    /// the zone twice, once told of; who appends to a zone does not write to it beside.
+    ///
+    /// # Errors
+    /// Why it was not taken, and is not answered.
+    fn append(&mut self, _unit: Unit, _tag: T, _req: &Request) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
 
     /// What the device said of itself; `None` where it says nothing.
     fn health(&self, _unit: Unit) -> Option<&Health> {

@@ -20,7 +20,7 @@ mod slots;
 
 pub use bottom::Bottom;
 pub use counters::{Counters, SAMPLED, kind, sample};
-pub use engine::{CHANGED, Describe, Engine, Unit};
+pub use engine::{CHANGED, Describe, Engine, Unit, Zones};
 pub use health::{ATTRIBUTES_MAX, Attribute, HEALTH_ROWS, Health, Text};
 pub use registers::Registers;
 pub use setup::{LOOK_AHEAD, REGIONS_MAX, Setup, Span, WRITE_CACHE, switch};

@@ -147,8 +147,12 @@ pub struct Model {
     pub unreadable: std::collections::BTreeSet<u64>,
     /// So many of the next writes store something else than they were given.
     pub rots: u32,
+    /// Where the next appends are said to be, in place of where they are.
+    pub misplaced: Option<u64>,
     /// How it rests.
     pub power: Power,
+    /// What the answer that comes next has beside its status.
+    result: u64,
     /// Namespaces that were made.
     manage_serial: u32,
     memory: BusMemory,
@@ -198,6 +202,8 @@ impl Model {
             verified: Vec::new(),
             unreadable: std::collections::BTreeSet::new(),
             rots: 0,
+            misplaced: None,
+            result: 0,
             power: Power::default(),
             manage_serial: 0,
             memory: BusMemory::new(memory),
@@ -261,8 +267,8 @@ impl Model {
         self.bus.as_ref().map_or(self.master, |bus| (bus.0)())
     }
 
-    /// Tells of an event (5.2): what its answer's dword 0 is.
-    pub fn tell(&mut self, event: u32) {
+    /// Tells of an event (5.2): what its answer's first two dwords are.
+    pub fn tell(&mut self, event: u64) {
         if let Some(id) = self.events.pop() {
             self.answer_admin(id, 0, event);
         }

@@ -19,6 +19,7 @@ mod access;
 mod admin;
 mod admit;
 mod answer;
+mod append;
 mod bring;
 mod compared;
 mod disk;
@@ -33,6 +34,7 @@ mod recover;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod zoned;
 
 use bring::Phase;
 pub use memory::DMA_BYTES;
@@ -124,6 +126,7 @@ pub struct Nvme<R, T = u32, Q = One> {
     admin: Admin,
     orders: Orders,
     power: Power,
+    zoned: zoned::Zoned,
     health: Health,
 }
 
@@ -200,6 +203,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             family: 0,
             orders: Orders::EMPTY,
             power: Power::new(places.iter().map(|place| place.power_us).min().unwrap_or(0)),
+            zoned: zoned::Zoned::NONE,
             health: Health::default(),
         };
         engine.begin();

@@ -208,10 +208,15 @@ impl Completion {
         self.release(registers);
     }
 
-    /// The first dword of the entry that comes next: what a command is answered with beside its status.
-    pub fn result(&self) -> u32 {
-        let word = self.entry().map_or(0, |[first, _]| u64::from_le(first.load(Ordering::Relaxed)));
-        u32::try_from(word & 0xffff_ffff).unwrap_or(0)
+    /// The first two dwords of the entry that comes next: what a command is answered with beside its status.
+    pub fn result(&self) -> u64 {
+        self.entry().map_or(0, |[first, _]| u64::from_le(first.load(Ordering::Relaxed)))
+    }
+
+    /// The same of the entry that was taken last, which is not given back yet.
+    pub fn last_result(&self) -> u64 {
+        let last = self.head.checked_sub(1).unwrap_or(self.entries.len().saturating_sub(1));
+        self.entries.get(last).map_or(0, |[first, _]| u64::from_le(first.load(Ordering::Relaxed)))
     }
 
     /// Takes the next entry.

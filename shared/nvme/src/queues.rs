@@ -81,6 +81,9 @@ pub trait Queues: core::fmt::Debug + Sized {
     /// Takes the next answer. One that came in a queue in which it was not asked for has an identifier that there is not.
     fn pop(&mut self) -> Option<Answer>;
 
+    /// What the answer that was taken last has beside its status.
+    fn last_result(&self) -> u64;
+
     /// Gives back what was taken.
     fn release(&mut self, registers: &impl Mmio);
 
@@ -158,6 +161,10 @@ impl Queues for One {
     #[inline(always)]
     fn pop(&mut self) -> Option<Answer> {
         self.answers.pop()
+    }
+
+    fn last_result(&self) -> u64 {
+        self.answers.last_result()
     }
 
     #[inline(always)]

@@ -28,8 +28,8 @@ pub use checks::suite;
 pub use device::{Device, Expect};
 pub use driven::Driven;
 pub use drivers::{
-    DrivenAhci, DrivenAm53c974, DrivenBlk, DrivenNvme, DrivenScsi, ahci, am53c974, nvme, nvme_queues, virtio_blk,
-    virtio_scsi,
+    DrivenAhci, DrivenAm53c974, DrivenBlk, DrivenNvme, DrivenScsi, ahci, am53c974, nvme, nvme_queues, nvme_verified,
+    virtio_blk, virtio_scsi,
 };
 pub use layers::Narrow;
 pub use pattern::Numbers;

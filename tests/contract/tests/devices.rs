@@ -5,8 +5,8 @@ use orion_am53c974::model::Manners;
 use orion_block::{BlockSize, Buf, Error, RegionId};
 use orion_caps::{Capability, Extent, Gatekeeper, Rights};
 use orion_contract::{
-    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, am53c974, nvme, nvme_queues, nvme_verified, virtio_blk,
-    virtio_scsi,
+    Bottom, DrivenBlk, DrivenScsi, Expect, Memory, Narrow, Stack, ahci, am53c974, nvme, nvme_queues, nvme_verified,
+    virtio_blk, virtio_scsi,
 };
 use orion_gpt::{Partitions, Select};
 use orion_layer::{Delay, Faults, Passthrough};

@@ -210,18 +210,49 @@ fn writes_are_compared_and_mended_and_what_differs_twice_is_a_medium_error() {
     }
 }
 
+/// Two namespaces of zones, of 1 MiB each.
+fn zones(name: &str) -> Rig {
+    let disks = &[(1, IMAGE_LEN), (7, IMAGE_LEN)];
+    Rig::new(&Shape { name, bus: Bus::Nvme, options: orion_system::bus::qemu::ZONED, disks, ..Shape::default() })
+}
+
+/// As many appends as there is room for, of one zone, in flight at once: each says where it is, and is there.
+#[test]
+fn appends_are_where_the_controller_says() {
+    for verify in [false, true] {
+        let rig = zones("nvme-append");
+        let mut disk = with::<Many>(&rig, Wishes { queues: 4, ..Wishes::default() }, verify);
+        let zone = disk.zones(Unit(0)).unwrap();
+        assert!(zone.blocks == 2048 && zone.append_blocks >= BLOCKS, "{zone:?}");
+        let payload: Vec<u8> = (0..DEPTH).flat_map(|tag| vec![tag as u8 + 1; BYTES as usize]).collect();
+        rig.data.write_all_at(&payload, 0).unwrap();
+        for tag in 0..DEPTH {
+            disk.append(Unit(0), tag, &request(Op::Write, 2048, BLOCKS, u64::from(tag) * BYTES)).unwrap();
+            if tag % 8 == 7 {
+                disk.kick();
+            }
+        }
+        let done = rig.ended(&mut disk, DEPTH);
+        each_once(&done);
+        let mut places: Vec<u32> = done.iter().map(|(_, done)| done.blocks).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..DEPTH).map(|nth| nth * BLOCKS).collect::<Vec<_>>(), "{done:?}");
+        for (tag, done) in done {
+            let at = (2048 + u64::from(done.blocks)) * 512;
+            assert!(done.status.is_ok() && content(&rig, 0, at, BYTES).iter().all(|byte| *byte == tag as u8 + 1));
+        }
+        // 32 times 64 blocks: the zone is full.
+        disk.append(Unit(0), 1, &request(Op::Write, 2048, 1, 0)).unwrap();
+        disk.kick();
+        assert_eq!(rig.ended(&mut disk, 1), [(1, Completion::error(Error::NoSpace))]);
+        assert_eq!(disk.health(Unit(0)).unwrap().verify.as_str(), "");
+    }
+}
+
 /// QEMU's zones, which are 1 MiB each: the driver finds that it has such, and an operator reads, empties and fills them.
 #[test]
 fn zones_are_written_in_order_reported_and_emptied() {
-    let disks = &[(1, IMAGE_LEN), (7, IMAGE_LEN)];
-    let shape = Shape {
-        name: "nvme-zones",
-        bus: Bus::Nvme,
-        options: orion_system::bus::qemu::ZONED,
-        disks,
-        ..Shape::default()
-    };
-    let rig = Rig::new(&shape);
+    let rig = zones("nvme-zones");
     let mut disk = driver(&rig);
     assert!(format!("{}", Describe::<_, u32>::new(&disk, Unit(0))).contains(", zoned"));
     assert!(disk.limits(Unit(1)).is_some());

@@ -129,13 +129,8 @@ mod tests {
             prop::option::of(0u8..255),
             prop::option::of(0u8..=100),
         );
-        (
-            prop::array::uniform8("[!-~]{0,40}"),
-            state,
-            counts,
-            attributes,
-        )
-            .prop_map(|([model, serial, firmware, identity, power, size, verify, zones], state, counts, list)| {
+        (prop::array::uniform8("[!-~]{0,40}"), state, counts, attributes).prop_map(
+            |([model, serial, firmware, identity, power, size, verify, zones], state, counts, list)| {
                 let mut attributes = [Attribute::default(); ATTRIBUTES_MAX];
                 for (to, (id, [value, worst, threshold], raw)) in attributes.iter_mut().zip(list) {
                     *to = Attribute { id, value, worst, threshold, raw };
@@ -162,7 +157,8 @@ mod tests {
                     written_kblocks: counts.6,
                     attributes,
                 }
-            })
+            },
+        )
     }
 
     proptest! {

@@ -12,7 +12,7 @@ impl Model {
     pub fn set_access(&mut self, group: u32, state: u8) {
         self.access.insert(group, state);
         if self.features.get(&0x0b).is_some_and(|events| events >> 11 & 1 == 1) {
-            self.tell(CHANGED);
+            self.tell(CHANGED.into());
         }
     }
 

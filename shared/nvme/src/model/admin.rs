@@ -27,7 +27,7 @@ impl Model {
                 Some(Mischief::AdminStatus(status)) => self.answer_admin(command.id(), status, 0),
                 _ => {
                     let Some((status, result)) = self.administer(&command) else { continue };
-                    self.answer_admin(command.id(), status, result);
+                    self.answer_admin(command.id(), status, result.into());
                     continue;
                 }
             }
@@ -128,6 +128,12 @@ impl Model {
                 self.power_states(&mut page);
                 page
             }
+            6 => {
+                assert_eq!(command.dwords[11] >> 24, 2, "the command set of zones");
+                let mut page = vec![0; 4096];
+                page[0] = self.shape.append_pages;
+                page
+            }
             5 => {
                 assert_eq!(command.dwords[11] >> 24, 2, "the command set of zones");
                 let Some(zones) = self.spaces.get(&id).and_then(|space| space.zones.as_ref()) else { return 2 };
@@ -179,6 +185,7 @@ impl Model {
             3 => [&[1, 0, 0, 0, 0, 0, 0, 0][..], &self.shape.controller.firmware].concat(),
             1 | 4 => Vec::new(),
             0x0c => self.access_log(command),
+            0xbf => self.changed_log(command),
             0x81 => self.sanitize_log(),
             _ => return 0x109,
         };

@@ -39,7 +39,7 @@ impl Model {
     }
 
     /// Writes an entry of a completion queue; whether that is worth an interrupt.
-    pub(super) fn post(&mut self, pair: &mut Pair, id: u16, status: u16, result: u32, wrong: bool) -> bool {
+    pub(super) fn post(&mut self, pair: &mut Pair, id: u16, status: u16, result: u64, wrong: bool) -> bool {
         let next = (pair.written + 1) % pair.entries[1];
         assert_ne!(
             next, pair.taken,
@@ -167,7 +167,8 @@ impl Model {
             self.bus().store(events + at, &pair.taken.to_le_bytes());
             pair.taken = u32::from_le_bytes(self.bus().load(values + at));
         }
-        let due = self.post(&mut pair, id, status, 0, wrong);
+        let result = core::mem::take(&mut self.result);
+        let due = self.post(&mut pair, id, status, result, wrong);
         self.requests.insert(queue, pair);
         if due {
             self.gather();
@@ -175,7 +176,7 @@ impl Model {
     }
 
     /// Answers an administrative command.
-    pub(super) fn answer_admin(&mut self, id: u16, status: u16, result: u32) {
+    pub(super) fn answer_admin(&mut self, id: u16, status: u16, result: u64) {
         let mut pair = self.admin;
         let due = self.post(&mut pair, id, status, result, false);
         self.admin = pair;

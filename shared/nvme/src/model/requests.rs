@@ -25,6 +25,7 @@ impl Model {
         let (lba, blocks) = (command.long(10), (command.dwords[12] & 0xffff) + 1);
         match command.opcode() {
             0x79 | 0x7a => self.manage_zones(command),
+            0x7d => self.append(command, lba, blocks),
             0 => self.flush(command),
             1 | 2 | 5 => self.transfer(command, lba, blocks),
             8 => {
@@ -35,6 +36,25 @@ impl Model {
             12 => self.verify(command, lba, blocks),
             _ => status::INVALID_OPCODE,
         }
+    }
+
+    /// A write to wherever the zone was written last.
+    fn append(&mut self, command: &Taken, first: u64, blocks: u32) -> u16 {
+        let most = self.shape.append_pages;
+        let space = self.spaces.get_mut(&command.namespace()).unwrap();
+        let (shift, zones) = (space.shift(), space.zones.as_mut().expect("an append to what has no zones"));
+        let bytes = (blocks as usize) << shift;
+        assert!(most == 0 || bytes <= 4096 << most, "{bytes} bytes, more than ZASL");
+        assert_eq!(first % zones.size, 0, "an append to what is no zone's first block");
+        let place = zones.pointer(first);
+        let refused = zones.write(place, blocks);
+        if refused != 0 {
+            return refused;
+        }
+        let Some(range) = self.range(command, place, blocks) else { return status::OUT_OF_RANGE };
+        let runs = self.runs(command, bytes);
+        self.result = self.misplaced.take().unwrap_or(place);
+        self.write(command, range.clone(), (range.start / 512) as u64, &runs)
     }
 
     fn first(&self, command: &Taken) -> bool {

@@ -24,6 +24,8 @@ pub struct Shape {
     pub slow: u32,
     /// Most blocks that it verifies at once.
     pub verify_blocks: u32,
+    /// Most pages that it appends to a zone at once, as a binary logarithm; 0: as many as a command has.
+    pub append_pages: u8,
     /// It never becomes ready.
     pub never_ready: bool,
     /// It never stops.
@@ -53,7 +55,7 @@ impl Shape {
         controller.version = 0x0001_0400.into();
         (controller.mdts, controller.sqes, controller.cqes, controller.vwc) = (7, 0x66, 0x44, 1);
         controller.aerl = 3;
-        controller.oaes = (1 << 8).into();
+        controller.oaes = (1 << 8 | 1 << 27).into();
         controller.namespaces = 8.into();
         controller.oacs = (1 << 8).into();
         controller.oncs = (1 | 1 << 2 | 1 << 3 | 1 << 7).into();
@@ -71,6 +73,7 @@ impl Shape {
             power: Vec::new(),
             slow: 0,
             verify_blocks: u32::MAX,
+            append_pages: 0,
             never_ready: false,
             never_stops: false,
             messages: true,

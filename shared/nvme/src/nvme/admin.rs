@@ -109,12 +109,12 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             match (answer.id(), event) {
                 (JOB, _) if self.admin.job.is_some() => {
                     if let Some(job) = self.admin.job.take() {
-                        self.job_ended(job, answer.status(), result);
+                        self.job_ended(job, answer.status(), low(result));
                     }
                 }
                 (BESIDE, _) if self.admin.beside.is_some() => {
                     if let Some(ask) = self.admin.beside.take() {
-                        self.order_answered(ask, answer.status(), result);
+                        self.order_answered(ask, answer.status(), low(result));
                     }
                 }
                 (_, Some(event)) if self.admin.asked >> event & 1 != 0 => {
@@ -133,8 +133,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     }
 
     /// Something happened (5.2): its log page says what, and is read, because until then the controller keeps such events back.
-    fn event(&mut self, status: u16, result: u32) {
-        let [kind, _, log, _] = result.to_le_bytes();
+    fn event(&mut self, status: u16, result: u64) {
+        let [kind, _, log, ..] = result.to_le_bytes();
         if status != 0 {
             // It wants no more of them.
             self.admin.events = 0;
@@ -144,6 +144,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             page::ERRORS | page::HEALTH | page::FIRMWARE | page::CHANGED | page::ACCESS => {
                 self.admin.wanted.logs |= 1 << log
             }
+            // Which namespace's is in the second dword.
+            page::CHANGED_ZONES => self.zones_changed(low(result >> 32)),
             0 => {}
             other => self.admin.wanted.page = Some(other),
         }
@@ -182,6 +184,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         if let Some(log) = wanted.page.take() {
             return self.ask(Job::Log(log));
         }
+        if let Some(namespace) = self.zoned.next_list() {
+            return self.ask(Job::ChangedZones(namespace));
+        }
+        let wanted = &mut self.admin.wanted;
         if wanted.units != 0 {
             let unit = wanted.units.trailing_zeros();
             wanted.units &= wanted.units - 1;
@@ -194,6 +200,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         if self.admin.wanted.units != 0 {
             return self.next_job();
         }
+        self.look_at_zones();
         self.ask_for_events();
     }
 
@@ -219,4 +226,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         self.until = self.within(self.capabilities.ready_ns());
         self.admin.until = self.within(ADMIN_NS);
     }
+}
+
+/// The first dword of two.
+fn low(result: u64) -> u32 {
+    u32::try_from(result & 0xffff_ffff).unwrap_or(0)
 }

@@ -63,12 +63,15 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 return Err(Error::Unsupported);
             }
             inside(disk, req)?;
-            if req.op == Op::WriteZeroes && !disk.at_once(req.lba.0, req.blocks) {
+            if req.op == Op::WriteZeroes && !disk.compares && !disk.at_once(req.lba.0, req.blocks) {
                 return self.admit_parts(unit, tag, *req);
             }
         }
         // Dataset management has no FUA.
         let flush = req.op == Op::Discard && req.fua && limits.volatile_cache;
+        if disk.compares && req.op != Op::Flush {
+            return self.admit_alone(unit, tag, req, if flush { State::ThenFlush } else { State::Parts });
+        }
         let slot = self.take(unit, tag, req, if flush { State::ThenFlush } else { State::Held })?;
         self.send(slot);
         Ok(())
@@ -101,6 +104,14 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             let command = self.zone_command(slot, disk.head);
             return self.queues.push(command.called(slot));
         }
+        if state == State::Looks {
+            let command = self.look_command(slot, disk.head, sent);
+            return self.queues.push(command.called(slot));
+        }
+        if state == State::ComparesAppended {
+            // From there on where it begins.
+            req.lba.0 += u64::from(sent);
+        }
         if state.in_parts() {
             let part = disk.part(req.lba.0.wrapping_add(u64::from(sent)), req.blocks - sent);
             req = req.part(sent, part, disk.limits.block.shift());
@@ -113,6 +124,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 let opcode = match req.op {
                     Op::Read => nvm::READ,
                     _ if state.is_compared() => nvm::COMPARE,
+                    _ if state == State::Appends => nvm::ZONE_APPEND,
                     _ => nvm::WRITE,
                 };
                 // What is compared is what the medium has (6.6), not what the controller remembers.

@@ -65,6 +65,10 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             self.zone_answered(slot, answer.status());
             return None;
         }
+        if held == State::Looks {
+            self.looked(slot, answer.status());
+            return None;
+        }
         if held.in_parts() && self.compared_or_mended(slot, meant) {
             return None;
         }
@@ -92,6 +96,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 }
                 Ok(())
             }
+            (State::Appends, Meaning::Done) => self.appended(slot)?,
             (_, Meaning::Done) => Ok(()),
             (_, Meaning::Retry(_)) if record.retries < RETRIES_MAX && !record.aborted && record.deadline > self.now => {
                 record.retries += 1;
@@ -102,9 +107,14 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             (_, _) if answer.status() & 0x7ff == ABORTED && !record.aborted => Err(Error::Io),
             (_, Meaning::Retry(error) | Meaning::Failed(error)) => Err(error),
         };
+        let record = self.slots.get_mut(usize::from(slot))?;
         let Slot { tag, req, sent, unit, .. } = *record;
         record.state = State::Free;
-        if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.is_zoned() && req.op == Op::Write) {
+        if held.is_append() {
+            self.append_ended(outcome);
+        } else if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.compares && !disk.is_zoned()) {
+            self.next_beside(unit);
+        } else if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.is_zoned() && req.op == Op::Write) {
             self.next_in_zone(unit, req.lba.0);
         }
         if outcome.is_ok() {
@@ -114,7 +124,12 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             self.refused_by_way(answer.status());
         }
         self.ended(slot);
-        Some((tag, Completion { status: outcome, blocks: if outcome.is_ok() { req.blocks } else { sent } }))
+        let blocks = match outcome {
+            Err(_) if held.is_append() => 0,
+            Ok(()) if !held.is_append() => req.blocks,
+            _ => sent,
+        };
+        Some((tag, Completion { status: outcome, blocks }))
     }
 
     #[cold]

@@ -41,6 +41,8 @@ pub struct Disk {
     pub boundary: u16,
     /// Blocks from one zone to the next; 0: not known, and all are in one.
     pub zone_blocks: u64,
+    /// Most pages of one append to a zone, as a binary logarithm; 0: as much as a command has.
+    pub append_pages: u8,
     /// What it is called.
     pub names: Names,
     /// What the way to it is worth.

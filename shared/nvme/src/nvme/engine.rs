@@ -4,8 +4,8 @@ use super::{Nvme, UNITS};
 use crate::queues::Queues;
 use crate::wire::command::page;
 use core::fmt;
-use orion_block::{Completion, Instant, Limits, Request, Route};
-use orion_driver::{Counters, Engine, Health, Registers, Text, Unit};
+use orion_block::{Completion, Error, Instant, Limits, Request, Route};
+use orion_driver::{Counters, Engine, Health, Registers, Text, Unit, Zones};
 use orion_metrics::{Figures, Reply, Row, Work};
 
 impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
@@ -122,6 +122,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
     fn refresh(&mut self) {
         self.admin.wanted.logs |= 1 << page::HEALTH | 1 << page::FIRMWARE | 1 << page::ERRORS;
         self.admin.wanted.power = self.power.is_known();
+        self.count_zones();
         self.next_job();
         self.attend();
     }
@@ -132,6 +133,14 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Engine<T> for Nvme<R, T, Q> {
 
     fn report(&self, index: usize) -> Option<Row> {
         self.orders.row(index)
+    }
+
+    fn zones(&self, Unit(unit): Unit) -> Option<Zones> {
+        self.zones_of(unit)
+    }
+
+    fn append(&mut self, unit: Unit, tag: T, req: &Request) -> Result<(), Error> {
+        self.take_append(unit, tag, req)
     }
 
     fn health(&self, _: Unit) -> Option<&Health> {

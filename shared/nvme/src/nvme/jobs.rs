@@ -50,6 +50,10 @@ pub enum Job {
     Names(u8),
     /// How large its zones are.
     Zoned(u8),
+    /// How much can be appended to one.
+    Appends(u8),
+    /// Which zones of a namespace changed by themselves.
+    ChangedZones(u32),
     /// What the ways to namespaces are worth, before it serves.
     Access,
     /// To rest when idle.
@@ -122,11 +126,18 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 let id = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.id);
                 Command::admin(admin::IDENTIFY, id, data).with(cns::OF_SET, u32::from(zone::SET) << 24)
             }
+            Job::Appends(_) => {
+                Command::admin(admin::IDENTIFY, 0, data).with(cns::CONTROLLER_OF_SET, u32::from(zone::SET) << 24)
+            }
+            Job::ChangedZones(namespace) => {
+                let ten = u32::from(page::CHANGED_ZONES) | (4096 / 4 - 1) << 16;
+                Command::admin(admin::GET_LOG, namespace, data).with(ten, 0)
+            }
             Job::Access => self.command(Job::Log(page::ACCESS)),
             Job::Rest => self.rest_command(),
             Job::PowerState => Command::admin(admin::GET_FEATURES, 0, 0).with(feature::POWER, 0),
             Job::Events => {
-                let changes = self.controller.oaes.get() & NAMESPACE_CHANGES | self.access_notices();
+                let changes = self.controller.oaes.get() & (NAMESPACE_CHANGES | zone::NOTICES) | self.access_notices();
                 Command::admin(admin::SET_FEATURES, 0, 0).with(feature::EVENTS, WARNINGS | changes)
             }
             Job::Log(log) => {
@@ -219,7 +230,15 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
                 if done {
                     self.zones_found(unit);
                 }
+                Some(Job::Appends(unit))
+            }
+            Job::Appends(unit) => {
+                self.appends_found(unit, done);
                 self.after_namespace(unit)
+            }
+            Job::ChangedZones(namespace) => {
+                self.zones_listed(namespace, done);
+                None
             }
             Job::Events => {
                 self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };

@@ -3,10 +3,11 @@
 //! goes to the controller at a time; those that wait go by their first block.
 use super::Nvme;
 use super::admit::inside;
+use super::disk::Disk;
 use super::slots::{Slot, State};
 use crate::queues::Queues;
 use crate::wire::zone::SIZES;
-use orion_block::{Error, Instant, Request};
+use orion_block::{Error, Instant, Op, Request};
 use orion_driver::{Registers, Unit};
 use zerocopy::byteorder::little_endian::U64;
 
@@ -22,9 +23,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         inside(disk, &req)?;
         self.payload(disk, &req)?;
         if !disk.is_zoned() {
-            let slot = self.take(unit, tag, &req, State::Parts)?;
-            self.send(slot);
-            return Ok(());
+            return self.admit_alone(unit, tag, &req, State::Parts);
         }
         let busy = self.writes_zone(unit.0, disk.zone_of(req.lba.0));
         let slot = self.take(unit, tag, &req, if busy { State::Waits } else { State::Ordered })?;
@@ -41,7 +40,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     fn writes_zone(&self, unit: u8, zone: u64) -> bool {
         let Some(disk) = self.disks.get(usize::from(unit)) else { return false };
         let here = |lba| disk.zone_of(lba) == zone;
-        let written = |slot: &Slot<T>| slot.state == State::Ordered || slot.state.is_compared();
+        let written = |slot: &Slot<T>| slot.state.in_parts() && slot.req.op == Op::Write;
         self.slots.iter().any(|slot| written(slot) && slot.unit == unit && here(slot.req.lba.0))
     }
 
@@ -65,7 +64,9 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             let Some(record) = self.slots.get(slot).filter(|record| record.state == State::Waits) else { continue };
             let (unit, lba) = (record.unit, record.req.lba.0);
             let zone = self.disks.get(usize::from(unit)).map_or(0, |disk| disk.zone_of(lba));
-            if !self.writes_zone(unit, zone) {
+            if !self.disks.get(usize::from(unit)).is_some_and(Disk::is_zoned) {
+                self.next_beside(unit);
+            } else if !self.writes_zone(unit, zone) {
                 self.next_in_zone(unit, lba);
             }
         }

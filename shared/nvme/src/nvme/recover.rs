@@ -64,7 +64,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             return self.restart(what, Fault::Misbehaves);
         }
         self.abort();
-        if self.orders.is_active() {
+        if self.orders.is_active() || self.zoned.is_wanted() {
             self.next_job();
         }
     }

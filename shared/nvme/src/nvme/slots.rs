@@ -26,6 +26,12 @@ pub enum State {
     ThenFlush,
     /// The controller flushes for it.
     Flushing,
+    /// An append to a zone: where it begins is known when it is answered, and is then in `sent`.
+    Appends,
+    /// What was appended is compared with the payload.
+    ComparesAppended,
+    /// It is no request: the zones of a unit are counted.
+    Looks,
     /// It is no request, but a command of an order, about zones or to verify.
     Zone,
 }
@@ -39,12 +45,17 @@ impl State {
 
     /// Whether the controller has a part of it, from the first block on that is not done.
     pub fn in_parts(self) -> bool {
-        matches!(self, Self::Parts | Self::Ordered | Self::Mends) || self.is_compared()
+        matches!(self, Self::Parts | Self::Ordered | Self::Mends | Self::Compares | Self::ComparesAgain)
+    }
+
+    /// Whether it is an append.
+    pub fn is_append(self) -> bool {
+        matches!(self, Self::Appends | Self::ComparesAppended)
     }
 
     /// Whether what was written is compared.
     pub fn is_compared(self) -> bool {
-        matches!(self, Self::Compares | Self::ComparesAgain)
+        matches!(self, Self::Compares | Self::ComparesAgain | Self::ComparesAppended)
     }
 }
 

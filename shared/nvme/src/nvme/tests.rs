@@ -10,6 +10,7 @@ use std::vec;
 use std::vec::Vec;
 
 mod access;
+mod append;
 mod compared;
 mod data;
 mod hostile;

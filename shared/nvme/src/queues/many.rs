@@ -55,7 +55,7 @@ impl Many {
         let lane = match opcode {
             _ if !self.by_kind => self.lane,
             nvm::READ => 0,
-            nvm::WRITE | nvm::COMPARE | nvm::FLUSH => 1,
+            nvm::WRITE | nvm::COMPARE | nvm::ZONE_APPEND | nvm::FLUSH => 1,
             _ => 2,
         };
         lane.min(self.count.saturating_sub(1))
@@ -150,6 +150,12 @@ impl Queues for Many {
             pair = self.after(pair);
         }
         None
+    }
+
+    fn last_result(&self) -> u64 {
+        // It was of the pair before the one that comes next.
+        let pair = self.first.checked_sub(1).unwrap_or(self.count.saturating_sub(1));
+        self.pairs.get(usize::from(pair)).and_then(Option::as_ref).map_or(0, Queues::last_result)
     }
 
     fn release(&mut self, registers: &impl Mmio) {

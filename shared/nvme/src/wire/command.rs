@@ -103,6 +103,8 @@ pub mod nvm {
     pub const ZONE_SEND: u8 = 0x79;
     /// Zone management receive (TP 4053).
     pub const ZONE_RECEIVE: u8 = 0x7a;
+    /// Zone append (TP 4053).
+    pub const ZONE_APPEND: u8 = 0x7d;
     /// Force unit access, in dword 12 of a write.
     pub const FUA: u64 = 1 << 30;
     /// The deallocate attribute, in dword 11 of dataset management.
@@ -127,6 +129,8 @@ pub mod cns {
     pub const NAMES: u32 = 3;
     /// What a namespace's command set has to say of it (TP 4056).
     pub const OF_SET: u32 = 5;
+    /// What a controller has to say of a command set (TP 4056).
+    pub const CONTROLLER_OF_SET: u32 = 6;
     /// The identifiers of all namespaces, attached or not.
     pub const ALLOCATED: u32 = 0x10;
     /// A namespace, attached or not.
@@ -163,6 +167,8 @@ pub mod page {
     pub const CHANGED: u8 = 0x04;
     /// Asymmetric namespace access.
     pub const ACCESS: u8 = 0x0c;
+    /// Changed zone list (TP 4053).
+    pub const CHANGED_ZONES: u8 = 0xbf;
     /// Sanitize status.
     pub const SANITIZE: u8 = 0x81;
 }

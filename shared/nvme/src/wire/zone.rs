@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Zones (TP 4053): what a report says of each, and what can be done with one.
 use orion_metrics::{Verb, ZoneRow};
-use zerocopy::byteorder::little_endian::U64;
+use zerocopy::byteorder::little_endian::{U16, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The command set of zoned namespaces.
@@ -11,6 +11,32 @@ pub const ZONES: usize = 63;
 
 /// Where a zoned namespace's own Identify has the sizes of its zones, 16 bytes for each LBA format (TP 4053, figure 8).
 pub const SIZES: usize = 2816;
+
+/// It tells of zones that changed by themselves, in OAES and in the configuration of events (TP 4053).
+pub const NOTICES: u32 = 1 << 27;
+/// What a report is restricted to, in dword 13: zones that can only be read; the next one is those that are gone.
+pub const READ_ONLY: u32 = 6;
+/// Zones of which a list of changed ones tells.
+pub const CHANGED: u16 = 511;
+
+/// A list of zones that changed by themselves since it was read last (TP 4053, log page BFh).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct ChangedZones {
+    /// How many; 0xffff: more than there is room for.
+    pub count: U16,
+    /// Reserved.
+    pub pad: [u8; 6],
+    /// Their first blocks.
+    pub zones: [U64; CHANGED as usize],
+}
+
+impl ChangedZones {
+    /// How many, or as many as it has room for.
+    pub fn count(&self) -> u16 {
+        self.count.get().min(CHANGED)
+    }
+}
 
 /// A zone (TP 4053, figure 37).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -177,4 +177,16 @@ pub const BUGS: &[Bug] = &[
         "()",
         "a write is compared with what the controller remembers, not with its medium",
     ),
+    bug(
+        "shared/nvme/src/nvme/append.rs",
+        "room.is_some_and(|room| *offset <= room)",
+        "true",
+        "an append is believed to be where its zone is not",
+    ),
+    bug(
+        "shared/nvme/src/nvme/zoned.rs",
+        "disk.id == namespace",
+        "false",
+        "zones that became read-only or offline are not counted when the device tells of them",
+    ),
 ];

@@ -71,7 +71,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
     }
 
-    fn free_zone(&mut self, slot: u16) {
+    pub(in crate::nvme) fn free_zone(&mut self, slot: u16) {
         if let Some(record) = self.slots.get_mut(usize::from(slot)) {
             record.state = State::Free;
             self.free.give(slot);
@@ -80,9 +80,15 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
 
     /// The controller holds no command any more.
     pub(in crate::nvme) fn forget_zone(&mut self) {
-        let slot = self.slots.iter().position(|record| record.state == State::Zone);
-        if let Some(slot) = slot.and_then(|slot| u16::try_from(slot).ok()) {
-            self.free_zone(slot);
+        let of_ours = |state| matches!(state, State::Zone | State::Looks);
+        for slot in (0u16..).take(self.slots.len()) {
+            let record = self.slots.get(usize::from(slot)).filter(|record| of_ours(record.state));
+            if let Some((state, unit)) = record.map(|record| (record.state, record.unit)) {
+                self.free_zone(slot);
+                if state == State::Looks {
+                    self.zoned.count_again(unit);
+                }
+            }
         }
     }
 }

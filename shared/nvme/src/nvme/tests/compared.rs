@@ -142,6 +142,36 @@ fn writes_of_a_zone_are_compared_before_the_next_and_never_written_twice() {
     assert_eq!(says(&rig), "1 writes differed, 0 mended");
 }
 
+/// Else a compare would find what another has written since, and call that the medium's fault.
+#[test]
+fn what_changes_the_same_blocks_waits_for_what_came_first() {
+    for lost in [false, true] {
+        let mut rig = compared(|shape| shape.controller.mdts = 3);
+        fill(&rig, 0x33);
+        rig.data.write(0, 0u64);
+        let all =
+            [(Op::Write, 0, 8), (Op::Write, 4, 200), (Op::WriteZeroes, 7, 1), (Op::Discard, 100, 8), (Op::Write, 6, 4)];
+        for (tag, (op, lba, blocks)) in (0..).zip(all) {
+            rig.send(tag, Request { fua: true, ..request(op, lba, blocks, u64::from(tag) * 8) });
+        }
+        rig.send(5, request(Op::Write, 2000, 8, 0));
+        rig.nvme.kick();
+        rig.device.borrow_mut().take();
+        let taken: Vec<u8> = rig.device.borrow().taken.iter().map(model::Taken::opcode).collect();
+        assert_eq!(taken, [1, 1], "the first, and the one beside them all");
+        rig.device.borrow_mut().mischief = lost.then_some(Mischief::Swallow);
+        let mut done = rig.wait(SECOND, 6);
+        done.sort_by_key(|(tag, _)| *tag);
+        for (tag, done) in &done {
+            let expected = if lost && *tag == 0 { Err(Error::TimedOut) } else { Ok(()) };
+            assert_eq!(done.status, expected, "{tag}");
+        }
+        // The last of them is what there is.
+        assert_eq!((rig.content(6 * 512..10 * 512), says(&rig).as_str()), (rig.payload(32, 2048), ""));
+        assert_eq!(rig.nvme.in_flight(), 0);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whatever rots, in whatever order the controller works and over however many queues: what is acknowledged is on the medium, and
