@@ -65,6 +65,7 @@ impl Orders {
             Verb::ArrayAdd => (raid.add(port, Uuid(uuid), io), true),
             Verb::ArrayReAdd => (raid.re_add(port, io), true),
             Verb::ArrayGrow => (grow(&work, self.fixed, raid, io).map_err(Refusal::Change), true),
+            Verb::ArrayReplace => (raid.replace(port, None, io), true),
             _ => return (Reply::Unsupported, None),
         };
         let mut row = DiskWork { verb: work.verb.number(), sequence: sequence.into(), ..DiskWork::none(0) };
@@ -90,7 +91,7 @@ impl Orders {
         });
         let last = self.last.as_mut().filter(|row| row.progress == Progress::Runs.number())?;
         match Verb::of(last.verb) {
-            Some(Verb::ArrayAdd | Verb::ArrayReAdd) => match ended? {
+            Some(Verb::ArrayAdd | Verb::ArrayReAdd | Verb::ArrayReplace) => match ended? {
                 Ok(()) => last.progress = Progress::Done.number(),
                 Err(refusal) => {
                     last.progress = Progress::Failed.number();
@@ -200,6 +201,9 @@ fn why(row: &mut DiskWork, refusal: &Refusal) {
         Refusal::Change(Kind::Cannot(said)) => said,
         Refusal::Change(Kind::Unwritten | Kind::Lost) => "a member could not be read or written",
         Refusal::Change(_) => "it cannot become that",
+        Refusal::NoMember(_) => "the device is no member",
+        Refusal::NotSpare(_) | Refusal::NoSpare => "no such spare is there: add one first",
+        Refusal::Copies => "it has as many copies as can be",
     };
     row.why.iter_mut().zip(said.bytes()).for_each(|(to, from)| *to = from);
 }
@@ -209,6 +213,7 @@ fn device(found: Use, row: ArrayDevice) -> ArrayDevice {
     let (standing, role) = match found {
         Use::Member(member) => (0, role(member)),
         Use::Rebuilding(member, _) => (1, role(member)),
+        Use::Replacing(member, _) => (7, role(member)),
         Use::Spare => (2, u8::MAX),
         Use::Faulty => (3, u8::MAX),
         Use::Nothing => (4, u8::MAX),

@@ -98,6 +98,9 @@ impl fmt::Display for Members<'_> {
                 (Condition::Missing, Some(name)) => write!(f, "{comma}{role} missing ({name} was left behind)"),
                 (Condition::Missing, None) => write!(f, "{comma}{role} missing"),
             }?;
+            if let Some(by) = seen.by {
+                write!(f, " (being replaced by {})", self.name(by))?;
+            }
         }
         for (index, port) in self.0.idle().enumerate() {
             write!(f, "{}{}", if index == 0 { "; no member: " } else { ", " }, self.name(port))?;

@@ -7,7 +7,7 @@ mod layout;
 
 pub use layout::layout;
 
-const VERBS: &str = "an array has check, repair, fail, remove, add, re-add and grow; write help";
+const VERBS: &str = "an array has check, repair, fail, remove, add, re-add, replace and grow; write help";
 const DEVICE: &str = "name one of the array's devices, as `health` shows them";
 
 /// Reads what follows `ctl raid`.
@@ -21,6 +21,7 @@ pub(crate) fn parse<'a>(words: &mut Words<'a>) -> Result<Order<'a>, Mistake<'a>>
         "remove" => Verb::ArrayRemove,
         "add" => Verb::ArrayAdd,
         "re-add" => Verb::ArrayReAdd,
+        "replace" => Verb::ArrayReplace,
         "grow" => return grow(words).map(|grow| Order::Tell(PdOrder::Disk(grow.work()), array)),
         word => return Err(Mistake { word, what: VERBS }),
     };
@@ -99,6 +100,7 @@ mod tests {
         assert_eq!(parse("ctl raid data remove m1"), member(Verb::ArrayRemove));
         assert_eq!(parse("ctl raid data add m1"), member(Verb::ArrayAdd));
         assert_eq!(parse("ctl raid data re-add m1"), member(Verb::ArrayReAdd));
+        assert_eq!(parse("ctl raid data replace m1"), member(Verb::ArrayReplace));
         let grow = |grow: Grow| Ok(Order::Tell(PdOrder::Disk(grow.work()), "data"));
         let four = Grow { disks: Some(4), ..Grow::default() };
         assert_eq!(parse("ctl raid data grow --raid-devices 4"), grow(four));

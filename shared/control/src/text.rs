@@ -25,7 +25,7 @@ pub const HELP: [&str; 20] = [
     "ctl disk DISK power STATE | idle=US     a power state; or those with which the longest wait is US microseconds, 0: none",
     "ctl disk DISK zones [from=BLOCK]        how its zones are",
     "ctl disk DISK zone open|close|finish BLOCK | reset BLOCK confirm=DISK | reset-all confirm=DISK    change one, or all",
-    "ctl raid VOLUME check | repair [all] | fail | remove | add | re-add DISK    an array: compare copies or parity; change its devices",
+    "ctl raid VOLUME check | repair [all] | fail | remove | add | re-add | replace DISK    an array: compare copies or parity; change its devices",
     "ctl raid VOLUME grow [--raid-devices N] [--chunk KIB] [--layout NAME] [--level N]    give an array what it is to have",
     "ctl advance VOLUME                     begin the volume's next epoch",
 ];

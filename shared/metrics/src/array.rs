@@ -22,7 +22,7 @@ pub struct ArrayState {
     pub missing: u8,
     /// 0: it is not served; 1: it is; 2: for reading only.
     pub served: u8,
-    /// What goes on: 0 nothing, 1 rebuild, 2 resync, 3 check, 4 repair, 5 reshape; 255 something else.
+    /// What goes on: 0 nothing, 1 rebuild, 2 resync, 3 check, 4 repair, 5 reshape, 6 replace; 255 something else.
     pub work: u8,
     /// Sectors of that which are done, and all.
     pub done: U64,
@@ -39,7 +39,7 @@ pub struct ArrayState {
 }
 
 /// What may go on, by number from 1.
-const WORKS: [&str; 5] = ["rebuild", "resync", "check", "repair", "reshape"];
+const WORKS: [&str; 6] = ["rebuild", "resync", "check", "repair", "reshape", "replace"];
 
 impl ArrayState {
     /// An array that is not served.
@@ -94,7 +94,8 @@ pub struct ArrayDevice {
     pub tag: U16,
     /// Zero.
     pub unit: u8,
-    /// 0: a member; 1: one that is being rebuilt; 2: a spare; 3: failed; 4: nothing; 5: a journal; 6: being made ready.
+    /// 0: a member; 1: one that is being rebuilt; 2: a spare; 3: failed; 4: nothing; 5: a journal; 6: being made ready; 7: one that replaces a
+    /// member.
     pub standing: u8,
     /// The member that it is; 255 of no member.
     pub role: u8,
@@ -126,6 +127,7 @@ impl ArrayDevice {
             3 => "failed",
             5 => "journal",
             6 => "being made ready",
+            7 => "replaces a member",
             _ => "-",
         }
     }

@@ -64,11 +64,13 @@ pub enum Verb {
     ArrayReAdd,
     /// Give an array other members, another chunk, layout or level: see [`Grow`].
     ArrayGrow,
+    /// Have a spare take a member's place while that is in service. `how`: the member's port.
+    ArrayReplace,
 }
 
 impl Verb {
     /// Every verb. The place is its number, from 1: further ones go to the end.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Format,
         Self::Sanitize,
         Self::Create,
@@ -92,6 +94,7 @@ impl Verb {
         Self::ArrayAdd,
         Self::ArrayReAdd,
         Self::ArrayGrow,
+        Self::ArrayReplace,
     ];
 
     /// Its number.
@@ -136,6 +139,7 @@ impl Verb {
             Self::ArrayAdd => "add a device",
             Self::ArrayReAdd => "re-add a device",
             Self::ArrayGrow => "grow",
+            Self::ArrayReplace => "replace a member",
         }
     }
 }

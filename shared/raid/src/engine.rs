@@ -28,6 +28,7 @@ mod operate;
 mod prepare;
 mod recover;
 mod relog;
+mod replace;
 mod replay;
 mod ring;
 mod spread;
@@ -244,13 +245,16 @@ impl Raid {
         if !self.members.is_used(role) {
             return true;
         }
+        if members::twins(members::bit(role)) != 0 {
+            self.leave_behind(role);
+            return true;
+        }
         let Some(geometry) = &self.geometry else { return false };
-        let rest = self.members.whole & !members::bit(role);
+        let rest = self.whole_without(role);
         if !self.redundant() || !geometry.bears(|role| rest & members::bit(role) != 0) || !self.moving.bears(rest) {
             return false;
         }
-        self.members.remove(role);
-        self.meta.failed(role);
+        self.leave_behind(role);
         self.background.lost(role);
         true
     }

@@ -13,6 +13,7 @@ mod logs;
 mod operate;
 mod parity;
 mod places;
+mod replace;
 mod reshape;
 mod rig;
 mod scrub;

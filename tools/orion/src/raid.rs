@@ -67,6 +67,8 @@ enum What {
     Add(manage::Args),
     /// Take a member back that was left behind for a while: it gets what the write-intent bitmap says
     ReAdd(manage::Args),
+    /// Have another image take a member's place while that is in service: nothing is missing meanwhile
+    Replace(manage::Replace),
     /// Leave a member behind, as if it had failed
     Fail(manage::Args),
     /// Take a spare out
@@ -107,6 +109,7 @@ impl Args {
             What::Write { members, cut } => write(&members, cut),
             What::Add(args) => args.run(Order::Add),
             What::ReAdd(args) => args.run(Order::ReAdd),
+            What::Replace(args) => args.run(),
             What::Fail(args) => args.run(Order::Fail),
             What::Remove(args) => args.run(Order::Remove),
             What::Grow(args) => args.run(),

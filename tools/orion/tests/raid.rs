@@ -175,3 +175,30 @@ fn an_array_gets_other_members_chunks_and_levels_and_keeps_what_it_holds() {
         assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
     }
 }
+
+#[test]
+fn an_image_takes_the_place_of_a_member_that_is_in_service() {
+    let all = images("replaced", 5, 4);
+    let (three, new) = (&all[..3], &all[3]);
+    good(&["raid", "create", "--level=5", "-n", "3", "--chunk=16", "-k", "resync", "--assume-clean"], three, b"");
+    let size = good(&["cat"], three, b"").len();
+    good(&["raid", "write"], three, &content(size, 1));
+    refused(&["raid", "replace", "--device", &all[1]], three, "no spare is there");
+    refused(
+        &["raid", "replace", "--device", &all[1], "--with", &all[0]],
+        three,
+        "raid-replaced-0 is no spare of the array",
+    );
+    let with = ["raid", "replace", "--device", &all[1], "--with", new];
+    good(&[&with[..], &["--stop-at=500"]].concat(), three, b"");
+    let list = String::from_utf8(good(&["cat", "--list"], &all[..4], b"")).unwrap();
+    assert!(list.contains("is to replace member 1"), "{list}");
+    // Begun is begun: it goes on by itself.
+    assert_eq!(good(&["raid", "check"], &all[..4], b""), b"mismatch_cnt 0\n");
+    let left = [&all[0], &all[2], &all[3]].map(String::clone);
+    assert!(good(&["cat"], &left, b"") == content(size, 1));
+    let list = String::from_utf8(good(&["cat", "--list"], &left, b"")).unwrap();
+    assert!(!list.contains("degraded"), "{list}");
+    good(&["raid", "replace", "--device", &left[0], "--with", &all[4]], &left, b"");
+    assert!(good(&["cat"], &[&left[1..], &all[4..]].concat(), b"") == content(size, 1));
+}

@@ -205,7 +205,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
             }
             Verb::Verify => self.plan_check(work).map(|ask| (ask, 0)),
             Verb::ArrayCheck | Verb::ArrayRepair | Verb::ArrayFail | Verb::ArrayRemove => Err(Reply::Unsupported),
-            Verb::ArrayAdd | Verb::ArrayReAdd | Verb::ArrayGrow => Err(Reply::Unsupported),
+            Verb::ArrayAdd | Verb::ArrayReAdd | Verb::ArrayGrow | Verb::ArrayReplace => Err(Reply::Unsupported),
             Verb::Power if !self.power.is_known() => Err(Reply::Unsupported),
             Verb::Power => self.power.has(work.first).then_some((Ask::Power, 0)).ok_or(Reply::Invalid),
             Verb::IdlePower if !self.can_rest() => Err(Reply::Unsupported),

@@ -3,10 +3,10 @@
 //! copies are compared, sectors that could not be read are written again. A window at a time, in turn with the clients.
 use super::findings::{Findings, Mend};
 use super::lines::{Given, Wish};
-use super::members::{bit, each};
+use super::members::{bit, each, twins};
 use super::vote::Vote;
 use super::{BACKGROUND, Ctx, Raid, Roles};
-use crate::{Level, Role};
+use crate::Level;
 use heapless::Vec;
 use orion_block::Instant;
 use orion_layer::Io;
@@ -154,6 +154,7 @@ impl Raid {
         }
         let what = match self.background.goal {
             Goal::Nothing => return None,
+            Goal::Rebuild if self.only_replaces() => "replace",
             Goal::Rebuild => "rebuild",
             Goal::Sync => "resync",
             Goal::Check(Mend::Nothing) => "check",
@@ -207,15 +208,7 @@ impl Raid {
     /// Gives a spare the place of a member that is missing.
     fn adopt(&mut self, io: &mut Io<'_, Ctx>) {
         let Some(role) = self.vacancy().filter(|_| !self.prepare.is_anything()) else { return };
-        let need = self.geometry.as_ref().map_or(u64::MAX, |geometry| geometry.used(role));
-        let used = |port: u8| self.members.role_of(port).is_some();
-        let fits = |port: u8, own: &crate::Super| {
-            let block = io.below(port).map_or(u8::MAX, |limits| limits.block.shift().saturating_sub(9));
-            let whole = own.data_offset.is_multiple_of(1 << self.scale.min(63));
-            !used(port) && own.role == Role::Spare && own.data_size >= need && block <= self.scale && whole
-        };
-        let spare = self.meta.all().find(|(port, own)| fits(*port, own)).map(|(port, _)| port);
-        if let Some(port) = spare {
+        if let Some(port) = self.spare_for(role, io) {
             self.prepare(port, role, io);
         }
     }
@@ -233,9 +226,10 @@ impl Raid {
             return self.claim(io);
         }
         let work = &self.background;
-        let goal = match (self.members.filling, self.meta.sync) {
+        let (filling, twins) = (self.members.filling, twins(self.members.filling));
+        let goal = match (filling & !twins, self.meta.sync) {
             (0, Some(_)) => Goal::Sync,
-            (0, None) => match (work.asked, work.goal) {
+            (0, None) if twins == 0 => match (work.asked, work.goal) {
                 (Some(mend), _) => Goal::Check(mend),
                 (None, check @ Goal::Check(_)) => check,
                 _ => Goal::Nothing,
@@ -368,7 +362,7 @@ impl Raid {
             Goal::Rebuild if self.counts_as_members() => {
                 for role in each(self.members.filling) {
                     if let Some(member) = self.members.get_mut(role) {
-                        member.place = end;
+                        member.place = member.place.max(end);
                     }
                 }
             }
@@ -386,8 +380,12 @@ impl Raid {
         match self.background.goal {
             Goal::Sync => self.meta.sync = None,
             Goal::Rebuild => {
-                self.members.whole |= self.members.filling;
-                (self.members.filling, self.members.partial) = (0, 0);
+                let twins = twins(self.members.filling);
+                self.members.whole |= self.members.filling & !twins;
+                (self.members.filling, self.members.partial) = (twins, self.members.partial & twins);
+                if twins != 0 && !self.replaced(io) {
+                    return;
+                }
             }
             _ => {}
         }

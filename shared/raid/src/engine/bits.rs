@@ -204,7 +204,7 @@ impl Raid {
         while self.bits.todo != 0 {
             let role = self.bits.todo.trailing_zeros();
             self.bits.todo &= self.bits.todo - 1;
-            if let Some((port, req)) = self.bits_request(role, io) {
+            if let Some((port, req)) = self.bits_request(self.members.as_now(role), io) {
                 self.bits.out += 1;
                 return io.lower(id, port, child, req);
             }

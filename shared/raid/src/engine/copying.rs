@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 //! One window of a mirror: what one copy holds is compared with the others, or written to them.
 use super::background::{Goal, Step, WINDOW};
-use super::members::bit;
+use super::members::{base, bit, twin};
 use super::mirror::copies;
-use super::{BACKGROUND, Ctx, Raid, blames};
+use super::{BACKGROUND, Ctx, FANOUT, Raid, blames};
 use crate::geometry::Place;
 use orion_block::{Buf, Completion, Op, Request};
 use orion_layer::Io;
 
 /// Bytes that are compared at a time.
 const PIECE: usize = 4096;
+/// The number of the first copy on what replaces its member.
+const TWINS: u32 = 8;
+const _: () = assert!(FANOUT == TWINS as usize);
 
 impl Raid {
     /// The memory for what the source holds, and for another.
@@ -53,17 +56,20 @@ impl Raid {
                 && match (fixes, goal) {
                     (Some(role), _) => u32::from(role) == place.member && self.members.is_used(place.member),
                     (None, Goal::Rebuild) => new,
+                    (None, Goal::Sync) if new && place.member != base(place.member) => true,
                     (None, _) => !new && self.members.is_whole(place.member),
                 }
         };
-        let mut all = (0u32..).zip(copies(geometry, self.background.first)).filter(|(copy, _)| *copy >= from);
+        let members = (0u32..).zip(copies(geometry, self.background.first));
+        let twins = self.twin_places(self.background.first).map(|(copy, place)| (TWINS + copy, place));
+        let mut all = members.chain(twins).filter(|(copy, _)| *copy >= from);
         let Some((copy, place)) = all.by_ref().find(|(_, place)| wanted(place)) else {
             drop(all);
             return self.window_ended(io);
         };
         drop(all);
         match goal {
-            Goal::Sync | Goal::Check(_) if fixes.is_none() => {
+            Goal::Sync | Goal::Check(_) if fixes.is_none() && copy < TWINS => {
                 self.ask_window(Op::Read, place, self.window(true), Step::Other(copy), io);
             }
             _ => self.ask_window(Op::Write, place, self.window(false), Step::Write(copy), io),
@@ -72,7 +78,9 @@ impl Raid {
 
     /// The place of a copy of the window.
     pub(super) fn copy_place(&self, copy: u32) -> Option<Place> {
-        self.geometry.as_ref()?.place(self.background.first, copy)
+        let place = self.geometry.as_ref()?.place(self.background.first, copy % TWINS)?;
+        let member = if copy < TWINS { place.member } else { twin(place.member) };
+        Some(Place { member, ..place })
     }
 
     /// What was asked for the window is done.

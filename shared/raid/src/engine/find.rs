@@ -131,6 +131,7 @@ impl Raid {
         }
         self.seat(&array, &found, io).map_err(here)?;
         self.take_journal(&array, &found, io).map_err(here)?;
+        self.take_twins(&array, &found, io);
         self.read_only |= matches!(array.newest.version, Version::V090 | Version::V090Big);
         let ours = |(_, own): &(u8, Super)| own.set == set;
         let mut ours: Vec<(u8, Super), PORTS_MAX> = found.into_iter().filter(ours).collect();

@@ -21,7 +21,7 @@ impl Raid {
     }
 
     fn flush_one(&self, id: Id, child: u8, role: u32, io: &mut Io<'_, Ctx>) {
-        let (port, req) = self.below(role, &io.request(id), 0, 0);
+        let (port, req) = self.below(self.members.as_now(role), &io.request(id), 0, 0);
         io.lower(id, port, child, Request { lba: Lba(0), blocks: 0, ..req });
     }
 

@@ -2,7 +2,7 @@
 //! What a line does, with as few reads as that takes: it reads, computes, and writes.
 use super::background::Goal;
 use super::lines::{Line, Phase, Way};
-use super::members::{Roles, bit, each};
+use super::members::{Roles, base, bases, bit, both, each, twin, twins};
 use super::{Ctx, FANOUT, Raid, blames};
 use crate::geometry::Stripe;
 use orion_block::{Completion, Error, Op};
@@ -24,8 +24,13 @@ impl Raid {
         let stripe = line.stripe?;
         let end = (line.band + 1).saturating_mul(self.lines.height);
         let (data, parity) = (data_of(&stripe), parity_of(&stripe));
-        let can = self.members.that_hold(end) & (data | parity) & !line.lost;
+        let can = self.members.that_hold(end) & !line.lost | self.stand_ins(line.lost, end);
+        let can = can & (data | parity);
         if line.sync {
+            let copied = bases(self.members.filling);
+            if self.only_copies() && line.writes | line.wants == 0 && copied & !can == 0 {
+                return Some((Way::Copy, copied));
+            }
             return Some((Way::Construct, can));
         }
         let unknown = data & !line.covered;
@@ -69,25 +74,45 @@ impl Raid {
         self.phase_ended(n, io);
     }
 
+    /// The next member to be asked.
+    fn next_of_line(&mut self, n: usize) -> Option<u32> {
+        let height = self.lines.height;
+        loop {
+            let line = self.lines.get_mut(n).filter(|line| line.todo != 0)?;
+            let role = line.todo.trailing_zeros();
+            line.todo &= line.todo - 1;
+            if line.phase != Phase::Read {
+                return Some(self.members.as_now(role));
+            }
+            if line.lost & bit(role) != 0 {
+                return Some(twin(role));
+            }
+            if self.members.holds(role, (line.band + 1).saturating_mul(height)) {
+                return Some(role);
+            }
+            // Another took its place since that was planned.
+            line.lost |= bit(role);
+        }
+    }
+
     /// Sends the next lower request of a line; whether there was one.
     fn send_next(&mut self, n: usize, id: Id, child: u8, io: &mut Io<'_, Ctx>) -> bool {
         let height = self.lines.height;
-        let Some(line) = self.lines.get_mut(n).filter(|line| line.todo != 0) else { return false };
-        let role = line.todo.trailing_zeros();
-        line.todo &= line.todo - 1;
+        let Some(role) = self.next_of_line(n) else { return false };
+        let Some(line) = self.lines.get_mut(n) else { return false };
         line.out += 1;
         if let Some(asked) = line.asked.get_mut(usize::from(child)) {
             *asked = u8::try_from(role).unwrap_or(u8::MAX);
         }
-        let (writes, own) = (line.phase == Phase::Write, bit(role));
+        let (writes, own) = (line.phase == Phase::Write, bit(base(role)));
         let (op, fua) = if writes { (Op::Write, line.fua) } else { (Op::Read, false) };
         let (first, mut low, mut high) = (line.band * height, line.low, line.high);
         if writes && line.writes & !line.covered & !line.lost & own != 0 && !line.sync {
             // Of data that are written, no more than clients did.
-            let cover = self.lines.cover(n, role);
+            let cover = self.lines.cover(n, base(role));
             (low, high) = (cover.trailing_zeros().into(), u64::from(u32::BITS - cover.leading_zeros()));
         }
-        let buf = self.lines.buf(self.work, n, role, low);
+        let buf = self.lines.buf(self.work, n, base(role), low);
         let (port, below) = self.members.transfer(role, op, fua, (first + low, high - low), buf);
         io.lower(id, port, child, below);
         true
@@ -104,12 +129,12 @@ impl Raid {
         line.out = line.out.saturating_sub(1);
         let role = u32::from(line.asked.get(usize::from(child)).copied().unwrap_or(u8::MAX));
         // Another may have taken the member's place meanwhile, and has nothing to do with it.
-        let same = self.members.get(role).map(|member| member.port) == port;
+        let now = self.members.now(role, port);
         match (line.phase, done.status) {
-            (Phase::Read, Ok(())) if same => line.have |= bit(role),
+            (Phase::Read, Ok(())) if now == Some(role) => line.have |= bit(base(role)),
             (Phase::Read, Ok(())) => line.lost |= bit(role),
             (_, Ok(())) => line.did = true,
-            (_, Err(error)) => self.line_hurt(n, role, same, error),
+            (_, Err(error)) => self.line_hurt(n, role, now, error),
         }
         let more = self.send_next(n, id, child, io);
         if !more {
@@ -119,16 +144,16 @@ impl Raid {
 
     /// A lower request of a line failed.
     #[cold]
-    fn line_hurt(&mut self, n: usize, role: u32, same: bool, error: Error) {
+    fn line_hurt(&mut self, n: usize, role: u32, now: Option<u32>, error: Error) {
         let Some(line) = self.lines.get_mut(n) else { return };
         line.error = Some(error);
         if line.phase == Phase::Read {
             line.lost |= bit(role);
         } else if blames(error) {
             line.changed = true;
-            let borne = !same || self.fail(role);
+            let borne = now.is_none_or(|role| self.fail(role));
             self.lines.get_mut(n).into_iter().for_each(|line| line.broke |= !borne);
-        } else if same {
+        } else if let Some(role) = now {
             line.refused |= bit(role);
         }
     }
@@ -179,9 +204,14 @@ impl Raid {
     pub(super) fn to_write(&self, n: usize, stripe: &Stripe) -> Roles {
         let Some(line) = self.lines.get(n) else { return 0 };
         let changed = line.writes != 0 || (line.sync && line.differs);
-        let new = if line.sync && self.background.goal == Goal::Rebuild { self.members.filling } else { 0 };
+        let new = match self.background.goal {
+            Goal::Rebuild if line.sync => self.members.filling,
+            Goal::Sync if line.sync => twins(self.members.filling),
+            _ => 0,
+        };
         let again = if line.way == Way::Construct { line.lost } else { 0 };
-        (line.writes | if changed { parity_of(stripe) } else { 0 } | new | again) & self.members.used()
+        let members = line.writes | if changed { parity_of(stripe) } else { 0 } | again;
+        (both(members) | new) & self.members.used()
     }
 
     /// Everything is written, but what failed.

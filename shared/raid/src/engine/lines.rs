@@ -44,6 +44,8 @@ pub(super) enum Way {
     Modify,
     /// From all data; what is missing of it is recovered first.
     Construct,
+    /// Not at all: members are copied to what replaces them.
+    Copy,
 }
 
 /// What became of a request that was given to the lines.

@@ -3,7 +3,7 @@
 //! parity, and go on when that is durable. The next are logged when all of these are durable in their places: of a member's logs
 //! only the last is replayed, also where there is room for several.
 use super::lines::Phase;
-use super::members::{Roles, bit, each};
+use super::members::{Roles, base, bit, both, each, twin};
 use super::ring::{BEHIND, Ring};
 use super::sums::{PIECE, pieces};
 use super::{Ctx, FANOUT, LOG, Raid, blames};
@@ -74,6 +74,16 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// What was to replace a member has its place, with the logs that it has.
+    pub fn took_over(&mut self, role: u32) {
+        self.ring.moves(twin(role), role);
+        let (spare, own) = (bit(twin(role)), bit(role));
+        for set in [&mut self.todo, &mut self.turning] {
+            // It gets what it has not got, and not what the other has not.
+            *set = *set & !(spare | own) | if *set & spare == 0 { 0 } else { own };
+        }
+    }
+
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.stage == Stage::Idle && self.waiting == 0
@@ -143,8 +153,9 @@ impl Raid {
         self.log.waiting &= !batch;
         self.log.batch = batch;
         self.log.generation = self.log.generation.wrapping_add(1);
-        self.log.roles = roles & self.members.used();
-        let lines = |role| Self::lines_of(batch).filter(|n| self.parity_of(*n) == Some(role)).count();
+        // What replaces a member keeps its log too.
+        self.log.roles = both(roles) & self.members.used();
+        let lines = |role| Self::lines_of(batch).filter(|n| self.parity_of(*n) == Some(base(role))).count();
         self.log.turning = self.turning(self.log.roles, lines);
         self.log_stage(if self.log.turning == 0 { Stage::Entries } else { Stage::Turn }, io);
     }
@@ -220,6 +231,7 @@ impl Raid {
         while self.log.todo != 0 {
             let role = self.log.todo.trailing_zeros();
             self.log.todo &= self.log.todo - 1;
+            let role = self.members.as_now(role);
             let skip = super::meta::STAGE_BYTES + super::lines::LINES_BYTES + usize::from(child) * STAGE;
             let buf = Buf { offset: self.work.offset.saturating_add(skip as u64), ..self.work };
             let asked = match self.log.stage {
@@ -247,9 +259,9 @@ impl Raid {
         let Some(id) = io.kept(LOG) else { return };
         self.log.out = self.log.out.saturating_sub(1);
         let role = u32::from(self.log.asked.get(usize::from(child)).copied().unwrap_or(u8::MAX));
-        let same = self.members.get(role).map(|member| member.port) == io.child_port(id, child);
+        let now = self.members.now(role, io.child_port(id, child));
         if let Err(error) = done.status
-            && same
+            && let Some(role) = now
         {
             // A member that does not take what protects others' data is left behind; its parity needs no log then.
             if !self.fail(role) || !blames(error) && self.members.is_used(role) {
@@ -267,7 +279,7 @@ impl Raid {
         let mut entries: Vec<Entry, ENTRIES> = Vec::new();
         let mut bytes = 0;
         for n in Self::lines_of(self.log.batch) {
-            let stripe = self.stripe_of(n).filter(|stripe| stripe.p == role);
+            let stripe = self.stripe_of(n).filter(|stripe| stripe.p == base(role));
             let Some(stripe) = stripe else { continue };
             for rows in self.rows(n, &stripe)? {
                 let to = Buf { offset: buf.offset.saturating_add((HEADER_BYTES + bytes) as u64), ..buf };

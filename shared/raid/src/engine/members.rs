@@ -13,6 +13,34 @@ pub(super) const fn bit(role: u32) -> Roles {
     if role < 64 { 1 << role } else { 0 }
 }
 
+/// The first role of those that replace a member: each is as far behind that member's.
+const TWIN: u32 = 32;
+
+/// The role of the device that is to replace the member of this role.
+pub(super) const fn twin(role: u32) -> u32 {
+    role + TWIN
+}
+
+/// The member that a device of this role is, or is to replace.
+pub(super) const fn base(role: u32) -> u32 {
+    role % TWIN
+}
+
+/// The members that the devices of a set are, or are to replace.
+pub(super) const fn bases(set: Roles) -> Roles {
+    (set | set >> TWIN) & 0xffff_ffff
+}
+
+/// A set, and the roles of those that are to replace its members.
+pub(super) const fn both(set: Roles) -> Roles {
+    set | set << TWIN
+}
+
+/// Those of a set that replace a member.
+pub(super) const fn twins(set: Roles) -> Roles {
+    set >> TWIN << TWIN
+}
+
 /// The roles of a set, from the first.
 pub(super) fn each(set: Roles) -> impl Iterator<Item = u32> {
     core::iter::successors(Some(set), |rest| Some(rest & rest.wrapping_sub(1)))
@@ -33,6 +61,9 @@ pub(super) struct Member {
     pub place: u64,
     /// The same as the superblock says that is being written; `None`: everything.
     pub said: Option<u64>,
+    /// It replaces another, as that superblock says; and the pass over the superblocks that says that it holds everything.
+    pub said_twin: bool,
+    pub sealed: Option<u64>,
     /// It is read only where no other can be.
     pub mostly: bool,
     /// Reads that are out.
@@ -45,6 +76,8 @@ pub(super) struct Member {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     pub list: Vec<Member, PORTS_MAX>,
+    /// Those that are to replace members, with their roles.
+    pub twins: Vec<(u32, Member), { PORTS_MAX / 2 }>,
     /// Those that hold all that they should.
     pub whole: Roles,
     /// Those that are being rebuilt: written, and read as far as they have come.
@@ -63,11 +96,55 @@ fn index(role: u32) -> usize {
 
 impl Members {
     pub fn get(&self, role: u32) -> Option<&Member> {
-        self.list.get(index(role)).or_else(|| self.journal.as_ref().filter(|_| role == JOURNAL))
+        self.list.get(index(role)).or_else(|| self.other(role))
+    }
+
+    #[cold]
+    fn other(&self, role: u32) -> Option<&Member> {
+        let twin = self.twins.iter().find(|(own, _)| *own == role).map(|(_, member)| member);
+        twin.or_else(|| self.journal.as_ref().filter(|_| role == JOURNAL))
     }
 
     pub fn get_mut(&mut self, role: u32) -> Option<&mut Member> {
-        self.list.get_mut(index(role))
+        let Self { list, twins, .. } = self;
+        list.get_mut(index(role)).or_else(|| twins.iter_mut().find(|(own, _)| *own == role).map(|(_, member)| member))
+    }
+
+    /// A device has a role from now on, of which it holds nothing; whether there is room for it.
+    pub fn join(&mut self, role: u32, member: Member) -> bool {
+        let fits = match self.get_mut(role) {
+            Some(own) => {
+                *own = member;
+                true
+            }
+            None => twins(bit(role)) != 0 && self.twins.push((role, member)).is_ok(),
+        };
+        self.filling |= if fits { bit(role) } else { 0 };
+        fits
+    }
+
+    /// What was to replace a member takes its place; whether there is such.
+    pub fn promote(&mut self, role: u32) -> bool {
+        let Some(at) = self.twins.iter().position(|(own, _)| *own == twin(role)) else { return false };
+        let (_, member) = self.twins.swap_remove(at);
+        let partial = self.partial & bit(twin(role)) != 0;
+        self.remove(role);
+        self.filling = self.filling & !bit(twin(role)) | bit(role);
+        self.partial = self.partial & !bit(twin(role)) | if partial { bit(role) } else { 0 };
+        self.get_mut(role).into_iter().for_each(|own| *own = Member { sealed: None, ..member });
+        true
+    }
+
+    /// The role that a device has now which was asked as one of `role`: by then it may have taken the place of the one
+    /// that it was to replace. `None` where another has that place, or none.
+    pub fn now(&self, role: u32, port: Option<u8>) -> Option<u32> {
+        let there = |role: &u32| port.is_some() && self.get(*role).map(|member| member.port) == port;
+        [role, base(role)].into_iter().find(there)
+    }
+
+    /// The role under which a member is reached that was to be asked as one of `role`.
+    pub fn as_now(&self, role: u32) -> u32 {
+        if self.get(role).is_some() { role } else { base(role) }
     }
 
     /// Whether it holds all that it should.
@@ -102,13 +179,17 @@ impl Members {
         self.whole &= !bit(role);
         self.filling &= !bit(role);
         self.partial &= !bit(role);
+        self.twins.retain(|(own, _)| *own != role);
     }
 
     /// Takes note of what the superblocks that are written next say.
     pub fn snapshot(&mut self) {
         let filling = self.filling;
         for (role, member) in (0..).zip(&mut self.list) {
-            member.said = (filling & bit(role) != 0).then_some(member.place);
+            (member.said, member.said_twin) = ((filling & bit(role) != 0).then_some(member.place), false);
+        }
+        for (_, member) in &mut self.twins {
+            (member.said, member.said_twin) = (Some(member.place), true);
         }
     }
 
@@ -161,7 +242,7 @@ impl Members {
     /// Takes note of what the devices offer that are used.
     pub fn note(&mut self, below: impl Fn(u8) -> Option<Limits>) {
         let used = self.used();
-        let mut ports = each(used).filter_map(|role| self.list.get(index(role))).filter_map(|m| below(m.port));
+        let mut ports = each(used).filter_map(|role| self.get(role)).filter_map(|m| below(m.port));
         self.write_zeroes = ports.all(|limits| limits.write_zeroes);
     }
 }

@@ -5,7 +5,7 @@
 //! them ever says that what another has lost is in sync.
 mod pass;
 
-use super::members::{Roles, bit};
+use super::members::{Roles, bit, twin};
 use super::{FANOUT, PORTS_MAX};
 use crate::wire::{FAULTY, SUPER_BYTES};
 use crate::{Array, Super};
@@ -261,14 +261,24 @@ impl Meta {
         self.wants();
     }
 
-    /// The member of this role is left behind.
-    pub fn failed(&mut self, role: u32) {
-        let is = |entry: &&mut u16| u32::from(**entry) == role;
-        if let Some(entry) = self.roles.iter_mut().find(is) {
-            *entry = FAULTY;
-        }
+    /// The device at this port, which has this role, is left behind.
+    pub fn failed(&mut self, role: u32, port: u8) {
         self.bad &= !bit(role);
-        self.wants();
+        let Some((_, own)) = self.supers.iter_mut().find(|(at, _)| *at == port) else { return self.wants() };
+        if own.role == crate::Role::Spare {
+            // No superblock says yet that it was more.
+            own.role = crate::Role::Faulty;
+        }
+        let number = own.number;
+        self.role(number, FAULTY);
+    }
+
+    /// What was to replace the member of this role has its place.
+    pub fn took_over(&mut self, role: u32) {
+        let spare = bit(twin(role));
+        if self.bad & spare != 0 {
+            self.bad = self.bad & !spare | bit(role);
+        }
     }
 
     /// Says that the array is clean once nobody wrote for a while; when to look again.

@@ -32,7 +32,10 @@ impl Raid {
                 best = Some((cost, place));
             }
         }
-        best.map(|(_, place)| place)
+        match best {
+            Some((_, place)) => Some(place),
+            None => self.stand_in(first, end, tried),
+        }
     }
 
     /// The one lower request that reads a copy.
@@ -96,10 +99,11 @@ impl Raid {
         }
         let Some(geometry) = &self.geometry else { return };
         let mut left = 0;
-        for (child, place) in (0u8..).zip(copies(geometry, first)) {
+        let places = copies(geometry, first).chain(self.twin_places(first).map(|(_, place)| place));
+        for place in places {
             if self.members.is_used(place.member) {
                 let (port, below) = self.below(place.member, &req, place.sector, end - first);
-                io.lower(id, port, child, below);
+                io.lower(id, port, left, below);
                 left += 1;
             }
         }

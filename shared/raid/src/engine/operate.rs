@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What an operator orders while the array is in use: members are left behind, taken out and brought in.
-use super::members::bit;
+use super::members::{base, bit, twin};
 use super::{Ctx, Raid};
 use crate::{Kind, Role, Uuid};
 use core::fmt;
@@ -30,8 +30,16 @@ pub enum Refusal {
     Blocks(u8),
     /// The array knows as many devices as it can.
     Full,
-    /// Another device is being made ready, or the array is being reshaped.
+    /// Another device is being made ready, or it is being rebuilt or replaced, or the array is being reshaped.
     Busy,
+    /// It is no member that is whole, and cannot be replaced.
+    NoMember(u8),
+    /// It is no spare.
+    NotSpare(u8),
+    /// No spare could replace it.
+    NoSpare,
+    /// Each sector has as many copies as can be written at a time.
+    Copies,
     /// It holds nothing of this array, or there is no bitmap, or it left before what the bitmap tells of: it can only be added anew.
     Anew(u8),
     /// It could not be read or written.
@@ -69,8 +77,12 @@ impl fmt::Display for Refusal {
                 f.write_str("the array knows as many devices as its superblocks have room for; remove one first")
             }
             Self::Busy => f.write_str(
-                "another device is being made ready, or the array is being reshaped; order it again when that is done",
+                "a device is being made ready, rebuilt or replaced, or the array is being reshaped; order it again when that is done",
             ),
+            Self::NoMember(port) => write!(f, "device {port} is no member of the array; name one that is to be replaced"),
+            Self::NotSpare(port) => write!(f, "device {port} is no spare of the array; add it first"),
+            Self::NoSpare => f.write_str("no spare is there that is large enough; add one first"),
+            Self::Copies => f.write_str("each sector has as many copies as can be written at a time; remove one first"),
             Self::Anew(port) => {
                 write!(f, "what device {port} lacks is not known (no bitmap, or it left too long ago); add it anew")
             }
@@ -87,6 +99,27 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
+impl Refusal {
+    /// The port that it is about, where it is about one.
+    pub const fn port(&self) -> Option<u8> {
+        match *self {
+            Self::Stranger(port)
+            | Self::Absent(port)
+            | Self::Needed(port)
+            | Self::InUse(port, _)
+            | Self::Known(port)
+            | Self::Other(port, _)
+            | Self::Small(port, ..)
+            | Self::Blocks(port)
+            | Self::Anew(port)
+            | Self::NoMember(port)
+            | Self::NotSpare(port)
+            | Self::Failed(port, _) => Some(port),
+            Self::Change(_) | Self::Fixed | Self::Full | Self::Busy | Self::NoSpare | Self::Copies => None,
+        }
+    }
+}
+
 /// What a device below is to the array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -94,6 +127,8 @@ pub enum Use {
     Member(u32),
     /// A member that is being rebuilt, which holds so many sectors of its data.
     Rebuilding(u32, u64),
+    /// It replaces this member, of whose data it holds so many sectors.
+    Replacing(u32, u64),
     /// It holds the write journal.
     Journal,
     /// It takes the place of one that fails.
@@ -112,7 +147,10 @@ impl Raid {
         match (self.members.role_of(port), self.meta.own(port)) {
             (Some(super::journal::JOURNAL), _) => Use::Journal,
             (Some(role), _) if self.members.is_whole(role) => Use::Member(role),
-            (Some(role), _) => Use::Rebuilding(role, self.members.get(role).map_or(0, |member| member.place)),
+            (Some(role), _) => {
+                let place = self.members.get(role).map_or(0, |member| member.place);
+                if role == base(role) { Use::Rebuilding(role, place) } else { Use::Replacing(base(role), place) }
+            }
             (None, _) if self.prepare.is_busy(port) => Use::Preparing,
             (None, Some(own)) if own.role == Role::Spare => Use::Spare,
             (None, Some(_)) => Use::Faulty,
@@ -121,7 +159,7 @@ impl Raid {
     }
 
     /// Whether orders can be followed at all.
-    fn is_fixed(&self) -> bool {
+    pub(super) fn is_fixed(&self) -> bool {
         !self.started || self.read_only || self.meta.is_bare() || self.meta.broken().is_some()
     }
 
@@ -136,6 +174,7 @@ impl Raid {
         match self.use_of(port) {
             Use::Journal => return Err(Refusal::Needed(port)),
             Use::Member(role) | Use::Rebuilding(role, _) if !self.fail(role) => return Err(Refusal::Needed(port)),
+            Use::Replacing(role, _) => self.leave_behind(twin(role)),
             Use::Spare => self.meta.spoil(port),
             Use::Preparing => return Err(Refusal::Busy),
             Use::Nothing => return Err(Refusal::Stranger(port)),
@@ -156,7 +195,9 @@ impl Raid {
         }
         match self.use_of(port) {
             Use::Journal => return Err(Refusal::Needed(port)),
-            Use::Member(role) | Use::Rebuilding(role, _) => return Err(Refusal::InUse(port, role)),
+            Use::Member(role) | Use::Rebuilding(role, _) | Use::Replacing(role, _) => {
+                return Err(Refusal::InUse(port, role));
+            }
             Use::Preparing => return Err(Refusal::Busy),
             Use::Nothing => return Err(Refusal::Stranger(port)),
             Use::Spare | Use::Faulty => {}
@@ -178,7 +219,9 @@ impl Raid {
         }
         match self.use_of(port) {
             Use::Nothing => {}
-            Use::Member(role) | Use::Rebuilding(role, _) => return Err(Refusal::InUse(port, role)),
+            Use::Member(role) | Use::Rebuilding(role, _) | Use::Replacing(role, _) => {
+                return Err(Refusal::InUse(port, role));
+            }
             Use::Journal | Use::Spare | Use::Faulty => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
@@ -204,7 +247,9 @@ impl Raid {
         }
         match self.use_of(port) {
             Use::Nothing | Use::Faulty => {}
-            Use::Member(role) | Use::Rebuilding(role, _) => return Err(Refusal::InUse(port, role)),
+            Use::Member(role) | Use::Rebuilding(role, _) | Use::Replacing(role, _) => {
+                return Err(Refusal::InUse(port, role));
+            }
             Use::Journal | Use::Spare => return Err(Refusal::Known(port)),
             Use::Preparing => return Err(Refusal::Busy),
         }
@@ -219,7 +264,8 @@ impl Raid {
         Ok(())
     }
 
-    /// How the last [`add`](Self::add) or [`re_add`](Self::re_add) ended, once: `None` while it goes on, and where none was asked for.
+    /// How the last [`add`](Self::add) or [`re_add`](Self::re_add) ended, or [`replace`](Self::replace) began, once: `None` before
+    /// that, and where none was asked for.
     pub fn outcome(&mut self) -> Option<Result<(), Refusal>> {
         self.prepare.outcome.take()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Makes a device ready before it belongs to the array, or takes a role: what it holds from before must not be taken for the
 //! array's.
-use super::members::{Member, bit};
+use super::members::{Member, base, bit};
 use super::operate::Refusal;
 use super::{ADMIN, Ctx, Raid, ring};
 use crate::ppl::{self, HEADER_BYTES};
@@ -131,6 +131,9 @@ impl Raid {
     /// The spare cannot be used.
     fn unfit(&mut self, io: &mut Io<'_, Ctx>) {
         self.meta.spoil(self.prepare.port);
+        if self.prepare.role != base(self.prepare.role) {
+            self.prepare.outcome = Some(Err(Refusal::Failed(self.prepare.port, orion_block::Error::Io)));
+        }
         self.prepare.step = Step::Idle;
         self.go_on(io);
         io.alarm(io.now());
@@ -143,12 +146,17 @@ impl Raid {
         io.alarm(io.now());
         let Some((number, offset)) = self.meta.own(port).map(|own| (own.number, own.data_offset)) else { return };
         let scale = io.below(port).map_or(0, |limits| limits.block.shift().saturating_sub(9));
-        if let Some(member) = self.members.get_mut(role) {
-            *member = Member { port, scale, offset, said: Some(0), ..Member::default() };
-            self.members.filling |= bit(role);
+        let replaces = role != base(role);
+        if replaces && !self.members.is_whole(base(role)) {
+            // The member is gone meanwhile: as a spare it takes that place.
+            self.prepare.outcome = Some(Err(Refusal::NoMember(port)));
+            return;
+        }
+        if self.members.join(role, Member { port, scale, offset, said: Some(0), ..Member::default() }) {
+            self.prepare.outcome = if replaces { Some(Ok(())) } else { self.prepare.outcome };
             self.members.partial |= if self.prepare.back { bit(role) } else { 0 };
             self.bits_all();
-            self.meta.role(number, u16::try_from(role).unwrap_or(crate::wire::FAULTY));
+            self.meta.role(number, u16::try_from(base(role)).unwrap_or(crate::wire::FAULTY));
             // From its first sector on, also where another is being rebuilt already.
             (self.background.stuck, self.background.goal) = (false, super::background::Goal::Nothing);
             self.go_on(io);

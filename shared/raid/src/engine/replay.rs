@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Replays the partial parity logs of an array that was not stopped cleanly, before it is served: parity becomes what the members
 //! and the log say.
-
+use super::members::twin;
 use super::{Ctx, Raid, ring};
 use crate::ppl::{self, ENTRIES_MAX, Entry, HEADER_BYTES};
 use heapless::Vec;
@@ -114,7 +114,10 @@ impl Raid {
         while !self.replay.asked && self.replay.at != At::Done {
             let (role, at) = (self.replay.role, self.replay.at);
             let members = self.geometry.as_ref().map_or(0, crate::Geometry::members);
-            if role >= members {
+            // The logs of what replaces members are emptied too.
+            let emptied = matches!(at, At::Old | At::Empty | At::Seal | At::Behind(_) | At::Settle)
+                && !self.members.twins.is_empty();
+            if role >= if emptied { twin(members) } else { members } {
                 let next = if at == At::Header { At::Old } else { At::Done };
                 (self.replay.role, self.replay.at) = (0, next);
                 continue;

@@ -36,13 +36,13 @@ pub(super) fn fresh(ppl: &Ppl, sector: u64, signature: u32, generation: u64) -> 
     page
 }
 
-/// Where the next log of each member begins, in sectors.
+/// Where the next log of each member begins, in sectors, and of what is to replace one.
 #[derive(Clone, Debug)]
-pub(super) struct Ring([u16; PORTS_MAX]);
+pub(super) struct Ring([u16; 2 * PORTS_MAX]);
 
 impl Default for Ring {
     fn default() -> Self {
-        Self([FIRST; PORTS_MAX])
+        Self([FIRST; 2 * PORTS_MAX])
     }
 }
 
@@ -62,6 +62,12 @@ impl Ring {
     /// Whatever there is behind the first header: all turns begin again.
     pub fn turn(&mut self) {
         self.0.fill(u16::MAX);
+    }
+
+    /// The device of one role has another.
+    pub fn moves(&mut self, from: u32, to: u32) {
+        let own = usize::try_from(from).ok().and_then(|role| self.0.get(role)).copied();
+        self.ends(to, own.unwrap_or(FIRST).into());
     }
 
     /// A device has taken this role: its logs begin anew.

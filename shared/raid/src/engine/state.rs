@@ -2,6 +2,7 @@
 //! What people want to know of an array in use.
 use super::Raid;
 use super::background::Goal;
+use super::members::twin;
 use crate::{Geometry, Role, Super};
 
 /// How a member is.
@@ -22,6 +23,8 @@ pub struct Seen {
     pub condition: Condition,
     /// The port of its device; of one that was left behind, where that was; `None`: it was never there.
     pub port: Option<u8>,
+    /// The port of the device that is to replace it.
+    pub by: Option<u8>,
 }
 
 /// All that changes of its members' conditions, as one value.
@@ -72,13 +75,17 @@ impl Raid {
             };
             let port = self.members.get(role).map(|member| member.port);
             let of = |port: u8| self.meta.all().any(|(at, own)| at == port && own.role == Role::Active(short(role)));
-            Seen { condition, port: port.filter(|port| condition != Condition::Missing || of(*port)) }
+            let port = port.filter(|port| condition != Condition::Missing || of(*port));
+            Seen { condition, port, by: self.members.get(twin(role)).map(|member| member.port) }
         })
     }
 
     /// Devices of the array that are no member.
     pub fn idle(&self) -> impl Iterator<Item = u8> + '_ {
-        self.meta.all().map(|(port, _)| port).filter(|port| !self.seen().any(|seen| seen.port == Some(*port)))
+        self.meta
+            .all()
+            .map(|(port, _)| port)
+            .filter(|port| !self.seen().any(|seen| [seen.port, seen.by].contains(&Some(*port))))
     }
 }
 

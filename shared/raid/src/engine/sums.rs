@@ -4,7 +4,7 @@
 use super::background::Goal;
 use super::line::{data_of, parity_of};
 use super::lines::{Spot, Way};
-use super::members::{Roles, bit, each};
+use super::members::{Roles, bases, bit, each};
 use super::{Ctx, PORTS_MAX, Raid};
 use crate::geometry::Stripe;
 use crate::parity;
@@ -122,6 +122,9 @@ impl Raid {
     /// they asked for. Whether that was possible.
     pub(super) fn compute(&mut self, n: usize, stripe: &Stripe, io: &mut Io<'_, Ctx>) -> bool {
         let Some(line) = self.lines.get(n) else { return false };
+        if line.way == Way::Copy {
+            return true;
+        }
         if line.way == Way::Modify {
             return self.each_request(n, io, |raid, (req, spot), _, io| raid.modify(n, stripe, &req, spot, io));
         }
@@ -147,7 +150,7 @@ impl Raid {
             self.each_request(n, io, |raid, (req, spot), id, io| raid.hand_over(n, &req, spot, id, io));
         }
         let all = self.each_request(n, io, |raid, (req, spot), _, io| raid.overlay(n, &req, spot, io));
-        if self.to_write(n, stripe) & parity_of(stripe) == 0 {
+        if bases(self.to_write(n, stripe)) & parity_of(stripe) == 0 {
             return all;
         }
         self.construct(n, stripe, io) && all

@@ -19,7 +19,7 @@ pub const BUGS: &[Bug] = &[
     bug(
         "shared/raid/src/engine/mirror.rs",
         "self.members.is_used(place.member)",
-        "child == 0 && self.members.is_used(place.member)",
+        "left == 0 && self.members.is_used(place.member)",
         "of several copies only the first is written",
     ),
     bug("shared/raid/src/engine/mirror.rs", "!synced", "false", "copies that may differ are read from any member"),
@@ -253,4 +253,10 @@ pub const BUGS: &[Bug] = &[
         "the log of an array that has grown is there again and nothing is logged",
     ),
     bug("pds/layer/src/lib.rs", "self.node.take_renewed() || ", "", "a client is not told that an array has grown"),
+    bug(
+        "shared/raid/src/engine/replace.rs",
+        "member.sealed.is_some_and(|pass| self.meta.has_written(pass))",
+        "true",
+        "a member is given up before all superblocks say that what replaces it holds everything",
+    ),
 ];

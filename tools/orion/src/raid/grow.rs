@@ -6,7 +6,7 @@ use super::words;
 use crate::Outcome;
 use orion_raid::reshape::{Change, Stage, work, write_supers};
 use orion_raid::wire::feature;
-use orion_raid::{Array, Super, Uuid, assemble};
+use orion_raid::{Array, Standing, Super, Uuid, assemble};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,8 +60,9 @@ impl Args {
         let set = self.set(&files)?;
         let mut paths = self.images.clone();
         let array = assembled(&files, set)?;
-        if array.before.is_none() && (array.newest.is_dirty() || array.is_degraded()) {
-            // A log that is to be replayed, copies that differ, members that are to be rebuilt.
+        let replaces = files.supers().iter().any(|own| matches!(array.standing(own), Standing::Replacement(_)));
+        if array.before.is_none() && (array.newest.is_dirty() || array.is_degraded() || replaces) {
+            // A log that is to be replayed, copies that differ, members that are to be rebuilt or replaced.
             Running::start(&paths, Some(set), false)?.stop()?;
             files = Files::open(&paths)?;
         }

@@ -247,6 +247,18 @@ impl Running {
         Ok(())
     }
 
+    /// Goes on until so many sectors of this work are done, and stops as if the power went: how many were.
+    pub fn stop_after(&mut self, what: &str, sectors: u64) -> Result<u64, String> {
+        loop {
+            let progress = self.node.layer().progress().filter(|seen| seen.what == what);
+            match progress {
+                Some(seen) if seen.done >= sectors => return Ok(seen.done),
+                _ if !self.step() => return Err(format!("{what} ends before that; give fewer KiB")),
+                _ => {}
+            }
+        }
+    }
+
     /// Compares everything; the sectors that differ.
     pub fn check(&mut self, mend: Mend) -> Result<u64, String> {
         self.control(|layer, io| layer.check(mend, io));

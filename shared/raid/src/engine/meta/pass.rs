@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! One pass over the superblocks.
 use super::Phase;
-use crate::engine::members::{bit, each};
+use crate::engine::members::{base, bit, each};
 use crate::engine::{Ctx, META, Raid};
 use crate::wire::{SUPER_BYTES, feature};
 use orion_block::{Buf, Completion, Lba, Op, Request};
@@ -127,6 +127,7 @@ impl Raid {
         while self.meta.todo != 0 {
             let role = self.meta.todo.trailing_zeros();
             self.meta.todo &= self.meta.todo - 1;
+            let role = self.members.as_now(role);
             let asked = if self.meta.phase == Phase::Write { self.stage(role, child, io) } else { self.flushing(role) };
             match asked {
                 Some((port, req)) => {
@@ -153,7 +154,7 @@ impl Raid {
         own.updated = own.updated.saturating_add(1);
         own.roles.clone_from(&meta.writes_roles);
         let is_journal = role == crate::engine::journal::JOURNAL;
-        own.role = if is_journal { crate::Role::Journal } else { crate::Role::Active(u16::try_from(role).ok()?) };
+        own.role = if is_journal { crate::Role::Journal } else { crate::Role::Active(u16::try_from(base(role)).ok()?) };
         // An array in use is told from one that never was in sync, where a log makes the difference once a member is missing.
         let doubtful = own.ppl.is_some() && meta.writes_whole.count_ones() < own.raid_disks;
         let place = sync.filter(|_| doubtful).map_or(0, |place| place.max(8));
@@ -165,8 +166,9 @@ impl Raid {
         own.recovery = member.said;
         let recovers = if member.said.is_some() && !is_journal { feature::RECOVERY } else { 0 };
         let guided = if recovers != 0 && self.members.partial & bit(role) != 0 { feature::RECOVERY_BITMAP } else { 0 };
-        own.features =
-            own.features & !(feature::RECOVERY | feature::RECOVERY_BITMAP | feature::REPLACEMENT) | recovers | guided;
+        let replaces = if member.said_twin { feature::REPLACEMENT } else { 0 };
+        own.features &= !(feature::RECOVERY | feature::RECOVERY_BITMAP | feature::REPLACEMENT);
+        own.features |= recovers | guided | replaces;
         let mut bytes = [0; SUPER_BYTES];
         let used = own.emit(&mut bytes)?;
         let block = 512usize << member.scale;
