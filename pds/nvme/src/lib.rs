@@ -10,16 +10,14 @@ mod tests;
 
 use core::fmt::Debug;
 use orion_driver::Setup;
-use orion_driver_pd::{Driver, Twice, Whole, Wishing, function};
+use orion_driver_pd::{Driver, Twice, Whole, Wishing, behind, each};
 use orion_nvme::{Fault, Many, Place, Queues, UNITS, Wishes};
-use orion_pci::BarRegisters;
+use orion_pci::{BarRegisters, Identity};
 use orion_pd::config::Device;
 use orion_pd::{InitError, World};
 
 /// Class, subclass and interface of an NVMe controller (NVMe 1.4, section 2.1.5).
 const CLASS: [u8; 3] = [1, 8, 2];
-/// A device's flag: nothing may be written to this disk.
-const READ_ONLY: u32 = 2;
 /// In a device's options: each write to this disk is compared with its payload.
 const VERIFY_WRITES: u32 = 1 << 9;
 
@@ -98,20 +96,13 @@ where
     W::Mmio: Debug,
 {
     let device = devices.first().ok_or(explain(Fault::Units))?;
-    let function = function(device, world)?;
-    if function.identity().class != CLASS {
-        return Err(explain(Fault::NotNvme));
-    }
-    let registers = function.registers(0).map_err(|fault| InitError(fault.text()))?;
-    let mut places = [Place::FIRST; UNITS as usize];
-    let places = places.get_mut(..devices.len()).ok_or(explain(Fault::Units))?;
-    for (place, device) in places.iter_mut().zip(devices) {
-        // Each disk is read-only or not by its own flag, not by that of the first.
-        let read_only = device.flags.get() & READ_ONLY != 0;
+    let is = |found: &Identity| found.class == CLASS;
+    let registers = behind(devices, 0, (is, Fault::NotNvme.text()), world)?;
+    let places = each::<_, { UNITS as usize }>(devices, |device, read_only| {
         let verify = device.options.get() & VERIFY_WRITES != 0;
-        *place = Place { namespace: device.unit.get(), read_only, power_us: rest_us(device), verify };
-    }
-    orion_nvme::Nvme::with(registers, Setup { read_only: false, ..setup }, places, wishes(device)).map_err(explain)
+        Ok(Place { namespace: device.unit.get(), read_only, power_us: rest_us(device), verify })
+    })?;
+    orion_nvme::Nvme::with(registers, Setup { read_only: false, ..setup }, &places, wishes(device)).map_err(explain)
 }
 
 fn explain(fault: Fault) -> InitError {

@@ -3,7 +3,8 @@
 use super::*;
 use orion_block::{Error, Instant, Op};
 use orion_driver_pd::model::{
-    BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, MANAGER, Rig, SECOND, TestWorld, builder, device, managed, read,
+    BAR, BAR_BUS, Bench, CONFIG, DATA_BUS, IRQ, MANAGER, READ_ONLY, Rig, SECOND, TestWorld, builder, device, managed,
+    read,
 };
 use orion_metrics::{Order, Progress, Reply, Row, Verb, Work};
 use orion_nvme::DMA_BYTES;
