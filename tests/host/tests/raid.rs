@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Arrays of Linux's RAID on devices of QEMU: the example, whole and without one of its disks.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "tests")]
 use orion_host_tests::{Place, Run};
 use orion_raid::create::{Device, New};
 use orion_raid::ppl::TURN_SECTORS;

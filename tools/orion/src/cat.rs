@@ -2,16 +2,18 @@
 //! `orion cat`: puts together the volumes that lie on some disk images, and writes one to standard output. Images are only
 //! read.
 pub mod devices;
+pub mod nest;
 mod replay;
-mod show;
+pub mod show;
 
 use crate::Outcome;
 use devices::{Devices, open};
-use orion_raid::{Array, Error, Kind, Uuid, assemble};
-use replay::{Replayed, View};
+use nest::Inside;
+use orion_raid::{Error, Uuid};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 /// Bytes that are read and written at once, and those for what is computed meanwhile.
 const PIECE: usize = 1 << 20;
@@ -24,7 +26,8 @@ Examples:
   orion cat a.img c.img > volume            a RAID 5 of three from two of its members
   orion cat --volume data *.img | tar x     one of several volumes, by name or UUID
 
-Linux's software RAID (md, made by mdadm) is read: linear, 0, 1, 4, 5, 6 and 10, on whole disks and in partitions.
+Linux's software RAID (md, made by mdadm) is read: linear, 0, 1, 4, 5, 6 and 10, on whole disks, in partitions and over other
+arrays, as RAID 50 and 60 are.
 
 Exit code: 0 if the volume was written whole (with --list: if every volume can be), 1 if not, 2 for wrong words.")]
 pub struct Args {
@@ -46,18 +49,16 @@ pub struct Args {
 }
 
 /// A volume, or why it cannot be read.
-struct Volume {
-    set: Uuid,
-    array: Result<Array, Error>,
-    /// What its logs say that is not in its members yet.
-    replayed: Replayed,
+pub struct Volume {
+    pub set: Uuid,
+    pub array: Result<Rc<Inside>, Error>,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Outcome {
         let mut devices = open(&self.images)?;
-        let volumes = self.volumes(&mut devices);
+        let volumes = nest::volumes(&mut devices, self.force);
         if self.list || self.json {
             print!("{}", if self.json { show::json(&devices, &volumes) } else { show::text(&devices, &volumes) });
             let good = !volumes.is_empty() && volumes.iter().all(|volume| volume.array.is_ok());
@@ -65,45 +66,23 @@ impl Args {
         }
         eprint!("{}", show::faults(&devices));
         let volume = self.choose(&devices, &volumes)?;
-        let said = show::volume(&devices, volume);
-        let Ok(array) = &volume.array else { return Err(said.trim_end().into()) };
+        let said = show::volume(&devices, &volumes, volume, 0);
+        let Ok(inside) = &volume.array else { return Err(said.trim_end().into()) };
         eprint!("{said}");
         if io::stdout().is_terminal() {
             return Err(
                 "standard output is a terminal: write into a file or a pipe, as in `orion cat ... > volume`".into()
             );
         }
-        stream(array, &volume.replayed, &mut devices)
+        stream(inside, &mut devices)
     }
 
-    fn volumes(&self, devices: &mut Devices) -> Vec<Volume> {
-        let sets: Vec<Uuid> = assemble::sets(&devices.supers).collect();
-        let assembled = sets.into_iter().map(|set| {
-            let array = Array::assemble(&devices.supers, set);
-            let sure = array.and_then(|mut array| {
-                array.force = self.force;
-                let at = array.slots.iter().flatten().next().map_or(0, |slot| slot.device as u64);
-                let replayed = Replayed::of(&mut array, devices).map_err(|kind| Error { kind, at })?;
-                let doubtful = array.is_doubtful() && !self.force;
-                let overlaps = array.before.as_ref().filter(|_| array.is_overlapping() && !self.force);
-                match overlaps.map(|before| Kind::Overlaps(before.position)) {
-                    _ if doubtful => Err(Error { kind: Kind::Dirty, at }),
-                    Some(kind) => Err(Error { kind, at }),
-                    None => Ok((array, replayed)),
-                }
-            });
-            let (array, replayed) = match sure {
-                Ok((array, replayed)) => (Ok(array), replayed),
-                Err(error) => (Err(error), Replayed::default()),
-            };
-            Volume { set, array, replayed }
-        });
-        assembled.collect()
-    }
-
-    /// The one volume that is meant.
+    /// The one volume that is meant: unless it is named, one on which no other lies.
     fn choose<'a>(&self, devices: &Devices, volumes: &'a [Volume]) -> Result<&'a Volume, String> {
-        let meant = |volume: &&Volume| self.volume.as_ref().is_none_or(|name| show::is_called(devices, volume, name));
+        let meant = |volume: &&Volume| match &self.volume {
+            Some(name) => show::is_called(devices, volume, name),
+            None => !show::is_below(devices, volumes, volume),
+        };
         let found: Vec<&Volume> = volumes.iter().filter(meant).collect();
         match (&found[..], &self.volume) {
             ([one], _) => Ok(one),
@@ -120,18 +99,16 @@ impl Args {
 }
 
 /// Writes the array's content to standard output.
-fn stream(array: &Array, replayed: &Replayed, devices: &mut Devices) -> Outcome {
+fn stream(inside: &Inside, devices: &mut Devices) -> Outcome {
     let (mut piece, mut scratch) = (vec![0; PIECE], vec![0; 2 * PIECE]);
     let mut out = io::stdout().lock();
     let progress = io::stderr().is_terminal();
-    let sectors = array.sectors();
+    let sectors = inside.array.sectors();
     let mut at = 0;
     while at < sectors {
         let len = usize::try_from((sectors - at).saturating_mul(512)).map_or(PIECE, |left| left.min(PIECE));
         let Some(bytes) = piece.get_mut(..len) else { break };
-        let read = orion_raid::read(array, &mut View { devices, replayed }, at, bytes, &mut scratch);
-        let read = read.and_then(|()| replayed.lay_over(devices, at, bytes));
-        if let Err(error) = read {
+        if let Err(error) = inside.fill(devices, at, bytes, &mut scratch) {
             return Err(format!("{}; what was written ends before sector {at}", error.named(&devices.names())));
         }
         match out.write_all(bytes) {

@@ -4,6 +4,7 @@ mod create;
 mod grow;
 mod images;
 mod manage;
+mod nested;
 mod running;
 mod scrub;
 mod words;

@@ -202,3 +202,54 @@ fn an_image_takes_the_place_of_a_member_that_is_in_service() {
     good(&["raid", "replace", "--device", &left[0], "--with", &all[4]], &left, b"");
     assert!(good(&["cat"], &[&left[1..], &all[4..]].concat(), b"") == content(size, 1));
 }
+
+#[test]
+fn arrays_over_arrays_are_made_filled_degraded_and_checked() {
+    for (level, count, spare) in [("50", 6, 1), ("60", 8, 2)] {
+        let all = images(&format!("nested{level}"), count, 4);
+        let devices = count.to_string();
+        let create = ["raid", "create", "--level", level, "--groups", "2", "-n", &devices, "--chunk=16", "--name=n"];
+        refused(&[&create[..], &["--spare-devices=1"]].concat(), &[&all[..], &["x".into()]].concat(), "without spares");
+        good(&[&create[..], &["--assume-clean"]].concat(), &all, b"");
+        let size = good(&["cat"], &all, b"").len();
+        assert_eq!(size, 10 << 20, "two members of each group hold data");
+        let whole = content(size, 1);
+        good(&["raid", "write"], &all, &whole);
+        assert!(good(&["cat"], &all, b"") == whole);
+        assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
+        let list = String::from_utf8(good(&["cat", "--list"], &all, b"")).unwrap();
+        assert!(list.starts_with("n: RAID 0 of 2, "), "{list}");
+        let member = format!("\n      {}: member 0\n", all[0]);
+        assert!(list.contains("\n  array n-0: member 0\n    n-0: RAID ") && list.contains(&member), "{list}");
+        // Of each group as many as it can spare are gone; what is written meanwhile is there when it is looked for.
+        let half = count / 2;
+        let rest = [&all[spare..half], &all[half..count - spare]].concat();
+        assert!(good(&["cat"], &rest, b"") == whole);
+        let other = content(777_777, 2);
+        good(&["raid", "write"], &rest, &other);
+        assert!(good(&["cat"], &rest, b"") == [&other[..], &whole[other.len()..]].concat());
+        let gone = &rest[1..];
+        refused(&["raid", "write"], gone, "several");
+        // Whatever is in the middle when the power goes.
+        for writes in [10, 99] {
+            let cut = ["raid", "write", "--cut", &writes.to_string()];
+            assert!(!orion(&cut, &rest, &content(size, writes)).status.success());
+            if level == "50" {
+                assert_eq!(good(&["raid", "check"], &rest, b""), b"mismatch_cnt 0\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_written_to_an_array_says_nothing_of_that_array() {
+    let all = images("within", 2, 4);
+    good(&["raid", "create", "--level=1", "-n", "2", "--assume-clean"], &all, b"");
+    let size = good(&["cat"], &all, b"").len();
+    // The superblock of one of its members, as of one that is much newer.
+    let mut forged = std::fs::read(&all[0]).unwrap();
+    forged.truncate(64 << 10);
+    good(&["raid", "write"], &all, &forged);
+    let found = good(&["cat"], &all, b"");
+    assert!(found.len() == size && found[..forged.len()] == forged);
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The images, their partitions, and the superblocks on them.
+use super::nest::Inside;
 use orion_block::BlockSize;
 use orion_gpt::Probe;
 use orion_raid::wire::{SUPER_BYTES, feature};
@@ -8,6 +9,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// What may be a member: an image, or a partition of one.
 struct Extent<'a> {
@@ -18,11 +20,19 @@ struct Extent<'a> {
     sectors: u64,
 }
 
+/// Where a device's sectors are.
+#[derive(Clone)]
+pub enum Source {
+    /// In an image, from this byte on.
+    Image(Rc<File>, u64),
+    /// In an array.
+    Array(Rc<Inside>),
+}
+
 /// A superblock's device.
 pub struct Device {
     pub name: String,
-    file: File,
-    base: u64,
+    pub source: Source,
     bad: BadBlocks,
 }
 
@@ -49,8 +59,20 @@ impl Read for Devices {
     fn read(&mut self, device: usize, sector: u64, to: &mut [u8]) -> bool {
         let Some(device) = self.all.get(device) else { return false };
         let end = sector.saturating_add(to.len() as u64 / 512);
-        let at = sector.checked_mul(512).and_then(|at| at.checked_add(device.base));
-        !device.bad.meet(sector, end) && at.is_some_and(|at| device.file.read_exact_at(to, at).is_ok())
+        !device.bad.meet(sector, end) && device.source.clone().read(self, sector, to)
+    }
+}
+
+impl Source {
+    /// Fills `to`, whole sectors, from `sector` on; whether they can be read.
+    pub fn read(&self, devices: &mut Devices, sector: u64, to: &mut [u8]) -> bool {
+        match self {
+            Self::Image(file, base) => {
+                let at = sector.checked_mul(512).and_then(|at| at.checked_add(*base));
+                at.is_some_and(|at| file.read_exact_at(to, at).is_ok())
+            }
+            Self::Array(inside) => inside.read(devices, sector, to),
+        }
     }
 }
 
@@ -111,15 +133,23 @@ impl Devices {
     }
 
     fn take(&mut self, extent: &Extent<'_>, found: Super) -> Result<(), String> {
-        let Some(bad) = bad_blocks(extent, &found) else {
-            let what = "the list of bad blocks cannot be read; leave this device out, if the others are enough";
-            self.faults.push((extent.name.clone(), what.into()));
-            return Ok(());
-        };
         let file = extent.file.try_clone().map_err(|error| format!("{}: {error}; give fewer images", extent.name))?;
-        self.all.push(Device { name: extent.name.clone(), file, base: extent.base, bad });
-        self.supers.push(found);
+        self.push(&extent.name, Source::Image(Rc::new(file), extent.base), found);
         Ok(())
+    }
+
+    /// Takes a device that has this superblock.
+    pub fn push(&mut self, name: &str, source: Source, found: Super) {
+        match bad_blocks(self, &source, &found) {
+            Some(bad) => {
+                self.all.push(Device { name: name.into(), source, bad });
+                self.supers.push(found);
+            }
+            None => {
+                let what = "the list of bad blocks cannot be read; leave this device out, if the others are enough";
+                self.faults.push((name.into(), what.into()));
+            }
+        }
     }
 }
 
@@ -135,12 +165,12 @@ pub fn superblocks(file: &File, base: u64, sectors: u64) -> impl Iterator<Item =
 }
 
 /// The list of bad blocks; empty where the superblock says that there are none.
-fn bad_blocks(extent: &Extent<'_>, found: &Super) -> Option<BadBlocks> {
+fn bad_blocks(devices: &mut Devices, source: &Source, found: &Super) -> Option<BadBlocks> {
     if !found.has(feature::BAD_BLOCKS) {
         return Some(BadBlocks::default());
     }
     let log = found.log?;
     let mut bytes = vec![0; usize::from(log.sectors) * 512];
-    extent.file.read_exact_at(&mut bytes, extent.base + log.at * 512).ok()?;
+    source.read(devices, log.at, &mut bytes).then_some(())?;
     BadBlocks::parse(&bytes, log.shift)
 }

@@ -3,19 +3,24 @@
 use super::Volume;
 use super::devices::Devices;
 use orion_raid::geometry::Level;
-use orion_raid::{Array, Error, Standing, Super};
+use orion_raid::{Array, Error, Standing, Super, Uuid};
 use serde_json::{Value, json};
 
 /// The newest superblock of a volume's devices.
-fn newest<'a>(devices: &'a Devices, volume: &Volume) -> Option<&'a Super> {
-    devices.supers.iter().filter(|device| device.set == volume.set).max_by_key(|device| device.events)
+fn newest(devices: &Devices, set: Uuid) -> Option<&Super> {
+    devices.supers.iter().filter(|device| device.set == set).max_by_key(|device| device.events)
 }
 
 /// The volume's name, or its UUID.
 pub fn name(devices: &Devices, volume: &Volume) -> String {
-    let name = newest(devices, volume).map_or("", Super::name);
+    called(devices, volume.set)
+}
+
+/// The name of an array, or its UUID.
+pub fn called(devices: &Devices, set: Uuid) -> String {
+    let name = newest(devices, set).map_or("", Super::name);
     let name: String = name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if name.is_empty() { volume.set.to_string() } else { name }
+    if name.is_empty() { set.to_string() } else { name }
 }
 
 /// Whether a person may mean this volume by `called`: its UUID, its name, or that without the host.
@@ -23,6 +28,18 @@ pub fn is_called(devices: &Devices, volume: &Volume, called: &str) -> bool {
     let name = name(devices, volume);
     let short = name.split_once(':').map(|(_, short)| short);
     name == called || short == Some(called) || volume.set.to_string() == called
+}
+
+/// Whether another volume that can be read lies on this one.
+pub fn is_below(devices: &Devices, volumes: &[Volume], volume: &Volume) -> bool {
+    volumes.iter().filter(|other| other.array.is_ok()).any(|other| lie_on(devices, other).any(|set| set == volume.set))
+}
+
+/// The arrays on which a volume lies.
+fn lie_on<'a>(devices: &'a Devices, volume: &Volume) -> impl Iterator<Item = Uuid> + 'a {
+    let set = volume.set;
+    let own = devices.supers.iter().zip(&devices.all).filter(move |(found, _)| found.set == set);
+    own.filter_map(|(_, device)| device.inside().map(|inside| inside.set))
 }
 
 fn level(number: i32) -> String {
@@ -67,19 +84,26 @@ fn reshape(array: &Array) -> String {
     at.unwrap_or_default()
 }
 
-/// A volume and its devices, a line each.
-pub fn volume(devices: &Devices, volume: &Volume) -> String {
-    let Some(newest) = newest(devices, volume) else { return String::new() };
-    let name = name(devices, volume);
+/// A volume and its devices, a line each; those that are arrays with theirs, further in.
+pub fn volume(devices: &Devices, volumes: &[Volume], one: &Volume, depth: usize) -> String {
+    let Some(newest) = newest(devices, one.set) else { return String::new() };
+    let (name, indent) = (name(devices, one), " ".repeat(4 * depth));
     let kind = format!("{} of {}, metadata {}", level(newest.level), newest.raid_disks, newest.version);
-    let mut out = match &volume.array {
-        Ok(array) => format!("{name}: {kind}, {}, {}{}\n", bytes(array.sectors() * 512), state(array), reshape(array)),
-        Err(error) => format!("{name}: {kind}; cannot be read: {}\n", error.named(&devices.names())),
+    let mut out = match &one.array {
+        Ok(inside) => {
+            let (array, size) = (&inside.array, bytes(inside.array.sectors() * 512));
+            format!("{indent}{name}: {kind}, {size}, {}{}\n", state(array), reshape(array))
+        }
+        Err(error) => format!("{indent}{name}: {kind}; cannot be read: {}\n", error.named(&devices.names())),
     };
-    let ours = devices.supers.iter().zip(&devices.all).filter(|(device, _)| device.set == volume.set);
-    for (device, image) in ours {
-        let what = volume.array.as_ref().map_or_else(|_| device.role.to_string(), |array| standing(array, device));
-        out += &format!("  {}: {what}\n", image.name);
+    let ours = devices.supers.iter().zip(&devices.all).filter(|(device, _)| device.set == one.set);
+    for (device, own) in ours {
+        let what = one.array.as_ref().map_or_else(|_| device.role.to_string(), |one| standing(&one.array, device));
+        out += &format!("{indent}  {}: {what}\n", own.name);
+        let below = own.inside().and_then(|inside| volumes.iter().find(|below| below.set == inside.set));
+        if let Some(below) = below {
+            out += &volume(devices, volumes, below, depth + 1);
+        }
     }
     out
 }
@@ -91,7 +115,9 @@ pub fn faults(devices: &Devices) -> String {
 
 /// Everything.
 pub fn text(devices: &Devices, volumes: &[Volume]) -> String {
-    let listed: String = volumes.iter().map(|each| volume(devices, each)).collect();
+    // Those on which others lie stand below these.
+    let below = |one: &&Volume| !volumes.iter().any(|other| lie_on(devices, other).any(|set| set == one.set));
+    let listed: String = volumes.iter().filter(below).map(|each| volume(devices, volumes, each, 0)).collect();
     let strangers = devices.strangers.iter().map(|name| format!("{name}: no volume's\n"));
     let none = if volumes.is_empty() { "no volume is on these images; give the members of one\n" } else { "" };
     format!("{listed}{}{}{none}", faults(devices), strangers.collect::<String>())
@@ -106,13 +132,14 @@ pub fn json(devices: &Devices, volumes: &[Volume]) -> String {
 }
 
 fn volume_json(devices: &Devices, volume: &Volume) -> Value {
-    let newest = newest(devices, volume);
-    let array = volume.array.as_ref().ok();
+    let newest = newest(devices, volume.set);
+    let array = volume.array.as_ref().ok().map(|inside| &inside.array);
     let ours = devices.supers.iter().zip(&devices.all).filter(|(device, _)| device.set == volume.set);
     let members: Vec<Value> = ours
         .map(|(device, image)| {
             let what = array.map_or_else(|| device.role.to_string(), |array| standing(array, device));
-            json!({ "image": image.name, "standing": what, "events": device.events, "device": device.device.to_string() })
+            let below = image.inside().map(|inside| inside.set.to_string());
+            json!({ "image": image.name, "array": below, "standing": what, "events": device.events, "device": device.device.to_string() })
         })
         .collect();
     let error = |error: &Error| error.named(&devices.names()).to_string();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `orion raid create`.
+use super::running::Running;
 use super::words;
 use crate::Outcome;
 use crate::cat::devices;
@@ -16,9 +17,12 @@ use std::time::SystemTime;
 /// Arguments of `orion raid create`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// linear, 0, 1, 4, 5, 6 or 10
-    #[arg(short, long, value_parser = words::level, allow_hyphen_values = true)]
+    /// linear, 0, 1, 4, 5, 6 or 10; with --groups also 50 and 60
+    #[arg(short, long, value_parser = words::made, allow_hyphen_values = true)]
     level: i32,
+    /// RAID 50 and 60: so many arrays of level 5 or 6, the images dealt to them in their order, and one of level 0 over these
+    #[arg(short, long, value_name = "N")]
+    groups: Option<usize>,
     /// Members; the first images that are given
     #[arg(short = 'n', long, value_name = "N")]
     raid_devices: usize,
@@ -78,6 +82,10 @@ pub fn random() -> Result<Uuid, String> {
     read.map(|()| Uuid(uuid)).map_err(|error| format!("/dev/urandom: {error}"))
 }
 
+fn refuse(kind: orion_raid::Kind) -> String {
+    format!("there can be no such array: {kind}; {}", kind.remedy())
+}
+
 /// Writes a superblock where it belongs, and zeroes where an older one would be found too.
 fn write(file: &File, sectors: u64, made: &Super) -> io::Result<()> {
     let mut bytes = [0; SUPER_BYTES];
@@ -95,26 +103,18 @@ impl Args {
             let (given, wanted) = (self.images.len(), self.raid_devices + self.spare_devices);
             return Err(format!("{given} images are given for {wanted} devices; give as many, `missing` for some"));
         }
-        let chunk = if matches!(self.level, -1 | 1) { 0 } else { self.chunk.saturating_mul(2) };
-        let layout = words::layout(self.level, self.layout.as_deref())?;
-        let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
-        // By default, where there is one.
-        let journaled = self.write_journal.is_some();
+        if self.groups.is_some() || matches!(self.level, 50 | 60) {
+            return self.nested();
+        }
+        println!("{}", self.make()?);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Makes one array: its identifier.
+    fn make(&self) -> Result<Uuid, String> {
+        let (new, ppl) = self.wanted(random()?)?;
+        let (set, journaled) = (new.set, self.write_journal.is_some());
         let mapped = self.bitmap.as_deref() == Some("internal");
-        let has = !journaled && !mapped && self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
-        let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
-        let new = New {
-            version: self.metadata,
-            set: random()?,
-            name: &self.name,
-            created,
-            level: self.level,
-            layout,
-            chunk,
-            data_offset: self.data_offset.saturating_mul(2),
-            ppl,
-            clean: self.assume_clean,
-        };
         let mut files = Vec::new();
         let mut all = Vec::new();
         for (number, path) in self.images.iter().enumerate() {
@@ -124,7 +124,6 @@ impl Args {
             all.push(Device { sectors, uuid: random()?, spare: number >= self.raid_devices, missing });
             files.extend(file.map(|(file, sectors)| (file, sectors, path)));
         }
-        let refuse = |kind: orion_raid::Kind| format!("there can be no such array: {kind}; {}", kind.remedy());
         let mut supers: Vec<Super> = new.supers(&all).map_err(refuse)?.collect();
         if let Some(path) = &self.write_journal {
             let (file, sectors) = self.open(path)?;
@@ -146,7 +145,6 @@ impl Args {
             }
             write(file, *sectors, &made).map_err(say)?;
         }
-        println!("{}", new.set);
         if matches!(self.level, 4..=6) && !ppl && !journaled {
             let (level, other) = (self.level, if self.level == 5 { " or a partial parity log" } else { "" });
             eprintln!(
@@ -154,6 +152,81 @@ impl Args {
                  missing then; --write-journal IMAGE{other} closes it"
             );
         }
+        Ok(set)
+    }
+
+    /// What is asked for, and whether it has a partial parity log.
+    fn wanted(&self, set: Uuid) -> Result<(New<'_>, bool), String> {
+        let chunk = if matches!(self.level, -1 | 1) { 0 } else { self.chunk.saturating_mul(2) };
+        let layout = words::layout(self.level, self.layout.as_deref())?;
+        let created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs());
+        // By default, where there is one.
+        let other = self.write_journal.is_some() || self.bitmap.as_deref() == Some("internal");
+        let has = !other && self.level == 5 && self.metadata != Version::V10 && self.data_offset >= 64;
+        let ppl = self.consistency_policy.as_deref().map_or(has, |how| how == "ppl");
+        let new = New {
+            version: self.metadata,
+            set,
+            name: &self.name,
+            created,
+            level: self.level,
+            layout,
+            chunk,
+            data_offset: self.data_offset.saturating_mul(2),
+            ppl,
+            clean: self.assume_clean,
+        };
+        Ok((new, ppl))
+    }
+
+    /// Arrays of level 5 or 6, and one of level 0 over these.
+    fn nested(self) -> Outcome {
+        let groups = self.groups.unwrap_or(0);
+        let whole = groups >= 2 && self.raid_devices.is_multiple_of(groups) && matches!(self.level, 50 | 60);
+        if !whole || self.spare_devices > 0 || self.write_journal.is_some() {
+            return Err(
+                "--groups N is for level 50 and 60, of N times as many members, without spares or journal".into()
+            );
+        }
+        let own = |group: usize| format!("{}-{group}", self.name);
+        let mut sets = Vec::new();
+        for (group, images) in self.images.chunks(self.raid_devices / groups).enumerate() {
+            let (level, name) = (self.level / 10, own(group));
+            let one = Self {
+                level,
+                name,
+                groups: None,
+                raid_devices: images.len(),
+                images: images.to_vec(),
+                layout: self.layout.clone(),
+                consistency_policy: self.consistency_policy.clone(),
+                write_journal: None,
+                bitmap: self.bitmap.clone(),
+                ..self
+            };
+            sets.push((one.make()?, images));
+        }
+        let mut arrays = Vec::new();
+        let mut all = Vec::new();
+        for (set, images) in sets {
+            let images: Vec<PathBuf> = images.iter().filter(|path| *path != Path::new("missing")).cloned().collect();
+            let array = Running::start(&images, Some(set), false)?;
+            all.push(Device { sectors: array.sectors(), uuid: random()?, spare: false, missing: false });
+            arrays.push(array);
+        }
+        let outer = Self { level: 0, layout: None, consistency_policy: None, bitmap: None, ..self };
+        let (new, _) = outer.wanted(random()?)?;
+        let supers: Vec<Super> = new.supers(&all).map_err(refuse)?.collect();
+        for (array, made) in arrays.iter_mut().zip(supers) {
+            let mut bytes = [0; SUPER_BYTES];
+            made.emit(&mut bytes).ok_or("the superblock has no room for so many roles")?;
+            for at in orion_raid::probe::places(array.sectors()) {
+                let own = if at == made.super_offset { bytes } else { [0; SUPER_BYTES] };
+                array.write(at * 512, &own, own.len())?;
+            }
+            array.rest(self.assume_clean)?;
+        }
+        println!("{}", new.set);
         Ok(ExitCode::SUCCESS)
     }
 

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 //! An array in use: its layer over the images, in this process. Nothing waits: where nothing moves, the clock goes on to when
 //! something will.
+use super::nested;
 use crate::cat::devices;
 use orion_block::{Buf, Completion, Error, Instant, Lba, Limits, Op, RegionId, Request};
 use orion_layer::{Around, Interrupted, Io, Lowers, Node, Payload, Submission, Uppers};
 use orion_raid::engine::{Ctx, FANOUT, Mend, Refusal, SLOTS, WORK_BYTES};
 use orion_raid::{Raid, Uuid};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The client's memory, and the layer's.
 const CLIENT: Buf = Buf { region: RegionId(0), offset: 0 };
@@ -42,13 +45,32 @@ impl Payload for Memory {
     }
 }
 
-/// The images, each a device below the layer.
+/// A device below the layer, and its sectors.
+pub enum Below {
+    /// An image.
+    Image(File, u64),
+    /// An array over others.
+    Array(Box<Running>),
+}
+
+impl Below {
+    fn sectors(&self) -> u64 {
+        match self {
+            Self::Image(_, sectors) => *sectors,
+            Self::Array(running) => running.sectors(),
+        }
+    }
+}
+
+/// Writes of images that are still done; `None`: all. Of all images of arrays over arrays.
+pub type Left = Rc<Cell<Option<u64>>>;
+
+/// The devices below the layer.
 struct Images {
-    files: Vec<(File, u64)>,
+    files: Vec<Below>,
     asked: VecDeque<(u8, Submission)>,
     answered: VecDeque<(u8, u32, Completion)>,
-    /// Writes that are still done; `None`: all.
-    left: Option<u64>,
+    left: Left,
 }
 
 impl Images {
@@ -63,25 +85,31 @@ impl Images {
     }
 
     fn done(&mut self, port: u8, req: &Request, memory: &mut Memory) -> Result<(), Error> {
-        let (file, sectors) = self.files.get(usize::from(port)).ok_or(Error::Offline)?;
-        if req.op == Op::Flush {
-            return file.sync_data().map_err(|_| Error::Io);
-        }
-        if req.end().is_none_or(|end| end > *sectors) {
+        let below = self.files.get_mut(usize::from(port)).ok_or(Error::Offline)?;
+        if req.op != Op::Flush && req.end().is_none_or(|end| end > below.sectors()) {
             return Err(Error::OutOfRange);
         }
         let bytes = memory.part(req.buf, usize::try_from(req.blocks).unwrap_or(0) * 512).ok_or(Error::Invalid)?;
-        match req.op {
-            Op::Read => file.read_exact_at(bytes, req.lba.0 * 512).map_err(|_| Error::Medium),
-            Op::Write if self.left == Some(0) => Err(Error::Offline),
-            Op::Write => {
-                self.left = self.left.map(|left| left - 1);
-                let written = file.write_all_at(bytes, req.lba.0 * 512);
-                let synced = if req.fua { file.sync_data() } else { Ok(()) };
-                written.and(synced).map_err(|_| Error::Io)
-            }
-            _ => Err(Error::Unsupported),
+        match below {
+            Below::Image(file, _) => image(file, &self.left, req, bytes),
+            Below::Array(running) => running.pass(req, bytes),
         }
+    }
+}
+
+/// Does what is asked of an image.
+fn image(file: &File, left: &Left, req: &Request, bytes: &mut [u8]) -> Result<(), Error> {
+    match req.op {
+        Op::Flush => file.sync_data().map_err(|_| Error::Io),
+        Op::Read => file.read_exact_at(bytes, req.lba.0 * 512).map_err(|_| Error::Medium),
+        Op::Write if left.get() == Some(0) => Err(Error::Offline),
+        Op::Write => {
+            left.set(left.get().map(|left| left - 1));
+            let written = file.write_all_at(bytes, req.lba.0 * 512);
+            let synced = if req.fua { file.sync_data() } else { Ok(()) };
+            written.and(synced).map_err(|_| Error::Io)
+        }
+        _ => Err(Error::Unsupported),
     }
 }
 
@@ -93,8 +121,8 @@ impl Lowers for Images {
         u16::MAX
     }
     fn limits(&self, port: u8) -> Option<Limits> {
-        let (_, capacity) = self.files.get(usize::from(port))?;
-        Some(Limits { capacity: *capacity, atomic_blocks: 1, volatile_cache: true, ..Limits::default() })
+        let capacity = self.files.get(usize::from(port))?.sectors();
+        Some(Limits { capacity, atomic_blocks: 1, volatile_cache: true, ..Limits::default() })
     }
     fn submit(&mut self, port: u8, submission: Submission) {
         self.asked.push_back((port, submission));
@@ -127,32 +155,50 @@ impl Uppers for Client {
 pub struct Running {
     node: Box<Node<Raid, SLOTS, FANOUT>>,
     images: Images,
+    /// What the devices are called.
+    names: Vec<String>,
     client: Client,
     memory: Memory,
     now: u64,
 }
 
-fn open(path: &Path) -> Result<(File, u64), String> {
+pub fn open(path: &Path) -> Result<Below, String> {
     let say = |error| format!("{}: cannot be written: {error}; name a disk image", path.display());
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(say)?;
     let bytes = file.seek(SeekFrom::End(0)).map_err(say)?;
-    Ok((file, bytes / 512))
+    Ok(Below::Image(file, bytes / 512))
 }
 
 impl Running {
-    /// The array of these images, in use.
+    /// The array of these images, in use; one over arrays, too.
     pub fn start(paths: &[PathBuf], want: Option<Uuid>, force: bool) -> Result<Self, String> {
         // Damaged superblocks are said before anything is done.
-        let found = devices::open(paths)?;
+        let mut found = devices::open(paths)?;
         found.faults.iter().for_each(|(name, fault)| eprintln!("{name}: {fault}"));
-        let files: Result<Vec<(File, u64)>, String> = paths.iter().map(|path| open(path)).collect();
+        if let Some(set) = nested::over_arrays(&mut found, want, force) {
+            return nested::start(&found, set, force, &Left::default());
+        }
+        let files: Result<Vec<Below>, String> = paths.iter().map(|path| open(path)).collect();
+        let names = paths.iter().map(|path| path.display().to_string()).collect();
+        Self::over(files?, names, want, force, &Left::default())
+    }
+
+    /// The array of these devices, in use.
+    pub fn over(
+        files: Vec<Below>,
+        names: Vec<String>,
+        want: Option<Uuid>,
+        force: bool,
+        left: &Left,
+    ) -> Result<Self, String> {
         let mut layer = Raid::new(want, WORK);
         if force {
             layer.force();
         }
         let mut running = Self {
             node: Box::new(Node::new(layer, 0)),
-            images: Images { files: files?, asked: VecDeque::new(), answered: VecDeque::new(), left: None },
+            images: Images { files, asked: VecDeque::new(), answered: VecDeque::new(), left: Rc::clone(left) },
+            names,
             client: Client::default(),
             memory: Memory([vec![0; CLIENT_BYTES], vec![0; WORK_BYTES]]),
             now: 0,
@@ -160,7 +206,7 @@ impl Running {
         while !running.node.ready() {
             let moved = running.step();
             if let Some(fault) = running.node.layer().fault() {
-                let names: Vec<&str> = running.node.layer().devices().map(|port| name(paths, port)).collect();
+                let names: Vec<&str> = running.node.layer().devices().map(|port| running.name(port)).collect();
                 return Err(fault.named(&names).to_string());
             }
             if !moved {
@@ -177,12 +223,12 @@ impl Running {
 
     /// After so many writes of the images from here on nothing more is done, as when the power goes.
     pub fn cut(&mut self, writes: Option<u64>) {
-        self.images.left = writes;
+        self.images.left.set(writes);
     }
 
     /// Whether the power is gone.
     pub fn is_cut(&self) -> bool {
-        self.images.left == Some(0)
+        self.images.left.get() == Some(0)
     }
 
     fn step(&mut self) -> bool {
@@ -236,6 +282,46 @@ impl Running {
         self.ask(Op::Write, first, u32::try_from(count).unwrap_or(u32::MAX))
     }
 
+    /// Sectors of the array.
+    pub fn sectors(&self) -> u64 {
+        self.node.limits().map_or(0, |limits| limits.capacity << limits.block.shift().saturating_sub(9))
+    }
+
+    /// Does what an array over this one asks.
+    fn pass(&mut self, req: &Request, bytes: &mut [u8]) -> Result<(), Error> {
+        if bytes.len() > CLIENT_BYTES {
+            return Err(Error::Invalid);
+        }
+        if req.op == Op::Write {
+            self.memory.write(CLIENT, bytes);
+        }
+        self.ask(req.op, req.lba.0, req.blocks).map_err(|_| Error::Io)?;
+        if req.op == Op::Read {
+            self.memory.read(CLIENT, bytes);
+        }
+        if req.fua && req.op == Op::Write { self.ask(Op::Flush, 0, 0).map_err(|_| Error::Io) } else { Ok(()) }
+    }
+
+    /// The arrays below, by port.
+    fn arrays(&mut self) -> impl Iterator<Item = &mut Self> {
+        self.images.files.iter_mut().filter_map(|file| match file {
+            Below::Array(running) => Some(running.as_mut()),
+            Below::Image(..) => None,
+        })
+    }
+
+    /// This array, and all that it lies on, each with what it is called if it is not this one.
+    pub fn all(&self) -> Vec<(String, &Self)> {
+        let mut all = vec![(String::new(), self)];
+        for (file, name) in self.images.files.iter().zip(&self.names) {
+            if let Below::Array(running) = file {
+                let named = |(own, each): (String, _)| (if own.is_empty() { format!("{name}: ") } else { own }, each);
+                all.extend(running.all().into_iter().map(named));
+            }
+        }
+        all
+    }
+
     /// Flushes, brings up to date what is not, and says that the array is clean.
     pub fn stop(&mut self) -> Result<(), String> {
         self.ask(Op::Flush, 0, 0)?;
@@ -244,7 +330,13 @@ impl Running {
                 return Err("the array does not come to rest; see `orion raid examine`".into());
             }
         }
-        Ok(())
+        self.arrays().try_for_each(Self::stop)
+    }
+
+    /// Makes durable what was written; where nothing is to be put in sync, the array is clean then.
+    pub fn rest(&mut self, clean: bool) -> Result<(), String> {
+        let clean = clean || self.node.layer().missing().next().is_some();
+        if clean { self.stop() } else { self.ask(Op::Flush, 0, 0) }
     }
 
     /// Goes on until so many sectors of this work are done, and stops as if the power went: how many were.
@@ -263,7 +355,8 @@ impl Running {
     pub fn check(&mut self, mend: Mend) -> Result<u64, String> {
         self.control(|layer, io| layer.check(mend, io));
         self.stop()?;
-        Ok(self.node.layer().mismatches())
+        let own = self.node.layer().mismatches();
+        self.arrays().try_fold(own, |all, below| Ok(all + below.check(mend)?))
     }
 
     /// Has the array do something; `None` where it does not run.
@@ -283,13 +376,16 @@ impl Running {
         self.node.layer()
     }
 
-    /// What is to be said of it.
+    /// What is to be said of it, and of those that it lies on.
     pub fn state(&self) -> String {
-        let missing: Vec<String> = self.node.layer().missing().map(|role| role.to_string()).collect();
-        if missing.is_empty() { String::new() } else { format!("; degraded, without member {}", missing.join(", ")) }
+        let one = |(name, running): (String, &Self)| {
+            let missing: Vec<String> = running.node.layer().missing().map(|role| role.to_string()).collect();
+            (!missing.is_empty()).then(|| format!("; {name}degraded, without member {}", missing.join(", ")))
+        };
+        self.all().into_iter().filter_map(one).collect()
     }
-}
 
-fn name(paths: &[PathBuf], port: u8) -> &str {
-    paths.get(usize::from(port)).and_then(|path| path.to_str()).unwrap_or("an image")
+    fn name(&self, port: u8) -> &str {
+        self.names.get(usize::from(port)).map_or("an image", String::as_str)
+    }
 }

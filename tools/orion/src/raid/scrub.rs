@@ -12,16 +12,21 @@ pub fn check(members: &Members, mend: Mend) -> Outcome {
     array.stop()?;
     let differing = array.check(mend)?;
     println!("mismatch_cnt {differing}");
-    let (known, unknown) = array.layer().judged();
+    // Of an array over others also what these found.
+    let all = array.all();
+    let judged = all.iter().map(|(_, one)| one.layer().judged());
+    let (known, unknown) = judged.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
     let left = match mend {
         Mend::Nothing => differing,
         Mend::Certain => unknown,
         Mend::Everything => 0,
     };
     let mut told = 0;
-    for finding in array.layer().findings() {
-        told += finding.sectors;
-        eprintln!("{}", line(&finding, mend));
+    for (name, one) in &all {
+        for finding in one.layer().findings() {
+            told += finding.sectors;
+            eprintln!("{name}{}", line(&finding, mend));
+        }
     }
     if known + unknown > told {
         eprintln!("... and {} sectors more", known + unknown - told);

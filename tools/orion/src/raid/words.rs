@@ -16,6 +16,15 @@ pub fn level(text: &str) -> Result<i32, String> {
     })
 }
 
+/// The same, and arrays of level 0 over others.
+pub fn made(text: &str) -> Result<i32, String> {
+    match text.strip_prefix("raid").unwrap_or(text) {
+        "50" => Ok(50),
+        "60" => Ok(60),
+        _ => level(text),
+    }
+}
+
 /// The number of a level's layout; without a name, mdadm's default.
 pub fn layout(level: i32, name: Option<&str>) -> Result<u32, String> {
     let wrong = |name: &str| format!("level {level} has no layout {name}; leave --layout out for the usual one");
