@@ -75,6 +75,9 @@ pub struct DriverPd<W: World, D: Driver<W>, A: Above<W> = Whole> {
     misbehaved: u32,
     /// How often limits changed.
     changes: u64,
+    /// How often the device was at fault when that was said last, and how often it said something that is no fault.
+    faults: u64,
+    notices: u64,
     reporter: Reporter,
     /// The device is not asked how it is before.
     refreshes: Instant,
@@ -102,6 +105,8 @@ impl<W: World, D: Driver<W> + Debug, A: Above<W>> ProtectionDomain<W> for Driver
             described,
             misbehaved: 0,
             changes: 0,
+            faults: 0,
+            notices: 0,
             reporter,
             refreshes: Instant(0),
         })
@@ -304,6 +309,15 @@ impl<W: World, D: Driver<W>, A: Above<W>> DriverPd<W, D, A> {
         }
         let Counters { misused, timeouts, .. } = self.disk.counters();
         let serves = (0..).map(Unit).zip(self.devices).any(|(unit, _)| self.disk.limits(unit).is_some());
+        if serves && misused + timeouts == self.faults {
+            // A warning: nothing was reset for that.
+            self.notices += 1;
+            if self.notices <= PRINTED_MAX {
+                world.print(format_args!("{}: {what}", self.name()));
+            }
+            return;
+        }
+        self.faults = misused + timeouts;
         let state = if serves { "reset, and serves again" } else { "offline" };
         let last = misused + timeouts == PRINTED_MAX;
         let rest = if last { "; further faults are only counted" } else { "" };

@@ -188,6 +188,21 @@ fn a_lost_request_is_given_up_and_the_next_succeeds() {
 }
 
 #[test]
+fn warnings_are_no_faults_and_cannot_flood_the_console() {
+    let (mut rig, device) = running(Shape::new(), &one_disk());
+    let before = rig.world.printed.len();
+    for _ in 0..40 {
+        device.borrow_mut().tell(2 << 16 | 1);
+        for _ in 0..3 {
+            rig.wake(ChannelSet::default().with(IRQ));
+        }
+    }
+    let said = &rig.world.printed[before..];
+    assert!(said.iter().all(|line| line == "d0: the controller warns of its health: see `orion health`"), "{said:?}");
+    assert_eq!(said.len(), 16);
+}
+
+#[test]
 fn a_controller_that_leaves_is_offline() {
     let (mut rig, device) = running(Shape::new(), &one_disk());
     rig.send(0, &[read(1, 0, 1, DATA_BUS)]);
