@@ -96,6 +96,8 @@ pub enum Kind {
     Overlaps(u64),
     /// It cannot be reshaped without so many sectors, before its data or behind them.
     NoRoom(u64),
+    /// What was to be the backup of a reshape in place is none of this array.
+    Backup,
     /// So many more members are needed.
     FewSpares(u32),
     /// It would have so many sectors only.
@@ -215,6 +217,7 @@ impl fmt::Display for Kind {
             Self::NoRoom(need) => {
                 write!(f, "its data cannot move by {need} sectors, neither into room before them nor behind them")
             }
+            Self::Backup => f.write_str("the backup is none of this array, or not of this reshape"),
             Self::FewSpares(count) => write!(f, "{count} more members are needed"),
             Self::Shrinks(sectors) => {
                 write!(f, "it would have no more than {sectors} sectors, and lose what lies behind")
@@ -279,7 +282,8 @@ impl Kind {
             Self::Overlaps(_) => {
                 "let Linux finish it on copies, with mdadm's backup file; --force reads it, as it is if it was stopped cleanly"
             }
-            Self::NoRoom(_) => "use a smaller chunk, or reshape it with mdadm and a backup file",
+            Self::NoRoom(_) => "use a smaller chunk, or have --backup-file keep what is moved",
+            Self::Backup => "give the file that was given when the reshape began",
             Self::FewSpares(_) => "add them with --add",
             Self::Shrinks(_) => "make what is on it smaller first, then say with --array-size how much has to stay",
             Self::Cannot(_) => "docs/raid.md says what can become what",
@@ -333,6 +337,7 @@ impl fmt::Display for Named<'_> {
             | Kind::Nothing
             | Kind::NoRoom(_)
             | Kind::FewSpares(_)
+            | Kind::Backup
             | Kind::Shrinks(_)
             | Kind::Cannot(_) => write!(f, "{kind}"),
             _ => write!(f, "{}: {kind}", device(at)),

@@ -6,9 +6,11 @@
 //! written lies apart from what is still needed, and no backup has to be kept anywhere. The position is in the superblocks
 //! before anything is written over that the old side still needs by what they said before: power may go at any time, and whoever
 //! comes next goes on from there, Linux too.
+mod backup;
 mod before;
 mod groups;
 mod mover;
+mod place;
 mod plan;
 mod supers;
 mod takeover;

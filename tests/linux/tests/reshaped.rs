@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 use orion_linux_tests::{disks, feed, orion, pattern, run, skip};
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 /// Members, how the array is made, members that are added, what it becomes, and KiB after which that is stopped.
 type Case = (usize, &'static str, usize, &'static str, Option<&'static str>);
@@ -135,4 +136,51 @@ fn what_linux_began_is_ended_here() {
         assert!(orion(&["cat"], own)[..size] == written[..size], "{becomes}: it reads otherwise");
         assert_eq!(orion(&["raid", "check"], own), b"mismatch_cnt 0\n", "{becomes}");
     }
+}
+
+/// What is moved in place is kept as mdadm keeps it: what the members have lost of it, mdadm writes anew from our backup.
+#[test]
+fn mdadm_restores_what_is_moved_in_place_from_our_backup() {
+    if skip() {
+        return;
+    }
+    let all = disks("place", 5, 6 * MIB);
+    let written = pattern(24 * MIB);
+    let own = &all[2..];
+    let create = "raid create --level 5 --chunk 16 --raid-devices 3 --name place --assume-clean --data-offset 64";
+    let create = create.split(' ').chain(["--consistency-policy", "resync"]);
+    orion(&create.collect::<Vec<_>>(), own);
+    let size = orion(&["cat"], own).len();
+    feed(&["raid", "write"], own, &written[..size]);
+    let kept = all[1].with_extension("backup");
+    let kept = kept.to_str().expect("a path");
+    orion(&["raid", "grow", "--chunk", "64", "--stop-at", "4000", "--backup-file", kept], own);
+    // What was kept last is gone from the members, as where the power went while it was written: chunks of 64 KiB on two of three.
+    let backup = fs::read(kept).expect("a backup");
+    let word = |at: usize| u64::from_le_bytes(backup[at..at + 8].try_into().expect("eight bytes"));
+    let (first, sectors) = (word(48), word(56));
+    assert!(sectors > 0 && first + sectors <= 2 * 4200, "{first} {sectors}");
+    for member in own {
+        let file = fs::OpenOptions::new().write(true).open(member).expect("a member");
+        let gone = vec![0x5a; usize::try_from(sectors / 2 * 512).expect("small")];
+        file.write_all_at(&gone, (128 + first / 2) * 512).expect("a member that is written");
+    }
+    let blocks = backup.len().div_ceil(512);
+    fs::write(&all[1], backup).expect("a disk that holds it");
+    // mdadm alone, without what would then go on in the kernel: there mdadm 4.2 crashes, and keeps nothing any more.
+    let said = run(
+        &format!(
+            "dd if=/dev/vdc of=/run/backup bs=512 count={blocks} 2>/dev/null
+             rmmod raid456
+             echo 1 > /proc/sys/kernel/modules_disabled
+             mdadm --assemble /dev/md0 --verbose --freeze-reshape --backup-file=/run/backup /dev/vdd /dev/vde /dev/vdf
+             cat /proc/mdstat
+             sync\n"
+        ),
+        &all,
+    );
+    assert!(said.contains("mdadm: restoring critical section"), "{said}");
+    orion(&["raid", "grow", "--backup-file", kept], own);
+    assert!(orion(&["cat"], own) == written[..size], "it reads otherwise");
+    assert_eq!(orion(&["raid", "check"], own), b"mismatch_cnt 0\n");
 }

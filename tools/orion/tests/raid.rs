@@ -253,3 +253,34 @@ fn what_is_written_to_an_array_says_nothing_of_that_array() {
     let found = good(&["cat"], &all, b"");
     assert!(found.len() == size && found[..forged.len()] == forged);
 }
+
+/// Where there is no room for the data to move, what is moved in place is kept in a file first; without it nothing goes on.
+#[test]
+fn an_array_is_reshaped_in_place_with_a_backup() {
+    let all = images("place", 3, 4);
+    let create =
+        ["raid", "create", "--level=5", "-n", "3", "--chunk=16", "--name=place", "--assume-clean", "--data-offset=64"];
+    good(&[&create[..], &["--consistency-policy=resync"]].concat(), &all, b"");
+    let size = good(&["cat"], &all, b"").len();
+    let first = content(size, 3);
+    good(&["raid", "write"], &all, &first);
+    refused(&["raid", "grow", "--chunk=64"], &all, "have --backup-file keep what is moved");
+    let kept = format!("{}.backup", all[0]);
+    let _ = fs::remove_file(&kept);
+    let grow = ["raid", "grow", "--chunk=64", "--backup-file", &kept];
+    fs::write(&kept, b"something of somebody's").unwrap();
+    refused(&grow, &all, "is no backup of this array");
+    fs::remove_file(&kept).unwrap();
+    good(&[&grow[..], &["--stop-at", "2000"]].concat(), &all, b"");
+    refused(&["raid", "grow"], &all, "being reshaped in place");
+    refused(&["raid", "grow", "--backup-file", &all[2]], &all[..2], "is no backup of this array");
+    let backup = fs::read(&kept).unwrap();
+    assert!(backup.starts_with(b"md_backup_data-1"));
+    fs::remove_file(&kept).unwrap();
+    refused(&grow, &all, "the backup is none of this array");
+    fs::write(&kept, backup).unwrap();
+    good(&grow, &all, b"");
+    assert!(!Path::new(&kept).exists(), "a backup that nobody needs");
+    assert!(good(&["cat"], &all, b"") == first);
+    assert_eq!(good(&["raid", "check"], &all, b""), b"mismatch_cnt 0\n");
+}

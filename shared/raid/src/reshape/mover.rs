@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Reshapes an array that nobody uses meanwhile, window by window.
+use super::backup::Backup;
 use super::{Before, Groups, save, supers};
 use crate::wire::SUPER_BYTES;
 use crate::{Array, Error, Geometry, Kind, Level, Read, Role, SECTOR, Super, parity, read};
@@ -19,16 +20,18 @@ const SCRATCH: usize = 64 << 10;
 /// A reshape that is under way.
 #[derive(Debug)]
 pub struct Mover {
-    array: Array,
-    before: Before,
+    pub(super) array: Array,
+    pub(super) before: Before,
     new: Groups,
-    step: u64,
+    pub(super) step: u64,
     /// The position that all superblocks say.
     durable: u64,
     machine: Parity,
+    /// What keeps what is moved in place.
+    pub(super) backup: Option<Backup>,
 }
 
-fn bytes(sectors: u64) -> usize {
+pub(super) fn bytes(sectors: u64) -> usize {
     usize::try_from(sectors).unwrap_or(usize::MAX).saturating_mul(SECTOR)
 }
 
@@ -66,7 +69,7 @@ impl Mover {
         let new = Groups::of(&array.geometry).ok_or(Kind::Reshaping(before.position))?;
         let step = before.step(&array.geometry).ok_or(Kind::Size)?;
         let durable = before.position;
-        Ok(Self { array, before, new, step, durable, machine: Parity::new() })
+        Ok(Self { array, before, new, step, durable, machine: Parity::new(), backup: None })
     }
 
     /// Bytes of memory that [`step`](Self::step) needs at least; with more it takes fewer steps.
@@ -93,7 +96,7 @@ impl Mover {
     }
 
     /// The position behind `steps` steps, the first of which may begin within one.
-    fn behind(&self, steps: u64) -> u64 {
+    pub(super) fn behind(&self, steps: u64) -> u64 {
         let at = self.before.position;
         if self.before.backwards {
             let first = at.saturating_sub(1) / self.step;
@@ -127,7 +130,11 @@ impl Mover {
             Some(steps) => steps,
             None => {
                 self.checkpoint(all, disks)?;
-                most(self, at).ok_or(here(if fit == 0 { Kind::Size } else { Kind::Overlaps(at) }))?
+                match most(self, at) {
+                    Some(steps) => steps,
+                    None if fit > 0 && self.backup.is_some() => return self.step_in_place(all, disks, room, fit),
+                    None => return Err(here(if fit == 0 { Kind::Size } else { Kind::Overlaps(at) })),
+                }
             }
         };
         let next = self.behind(steps);
@@ -160,7 +167,13 @@ impl Mover {
     }
 
     /// Reads logical sectors as they are in the old geometry; zeroes behind its end.
-    fn load(&self, first: u64, data: &mut [u8], disks: &mut impl Write, scratch: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn load(
+        &self,
+        first: u64,
+        data: &mut [u8],
+        disks: &mut impl Write,
+        scratch: &mut [u8],
+    ) -> Result<(), Error> {
         let has = bytes(self.before.geometry.sectors().saturating_sub(first)).min(data.len());
         let (old, new) = data.split_at_mut_checked(has).ok_or(Error { kind: Kind::Size, at: first })?;
         new.fill(0);
@@ -168,7 +181,7 @@ impl Mover {
     }
 
     /// Writes logical sectors as they are in the new geometry.
-    fn store(&self, first: u64, data: &[u8], disks: &mut impl Write, room: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn store(&self, first: u64, data: &[u8], disks: &mut impl Write, room: &mut [u8]) -> Result<(), Error> {
         match self.array.geometry.level() {
             Level::Parity(_) => self.store_stripes(first, data, disks, room),
             _ => self.store_copies(first, data, disks),

@@ -18,6 +18,8 @@ pub struct Change {
     pub disks: Option<u32>,
     /// Logical sectors that have to stay; all, if not given.
     pub keep: Option<u64>,
+    /// The number of the device, beside the array's, that keeps what is moved in place, where there is no room to move it apart.
+    pub backup: Option<usize>,
 }
 
 impl Change {
@@ -162,6 +164,13 @@ impl Plan {
             let offset = if backwards { offset } else { -offset };
             return Ok(Some(Self { layout, chunk, delta_disks, backwards, offset, position }));
         }
-        Err(Kind::NoRoom(least))
+        // In place mdadm goes from the start but where members are taken away.
+        let in_place = change.backup.is_some() && matches!(newest.level, 4..=6) && (taken || !fewer);
+        if !in_place {
+            return Err(Kind::NoRoom(least));
+        }
+        let delta_disks = i32::try_from(i64::from(disks) - i64::from(newest.raid_disks)).map_err(|_| Kind::Size)?;
+        let position = if taken { old.sectors().min(after.sectors()) } else { 0 };
+        Ok(Some(Self { layout, chunk, delta_disks, backwards: taken, offset: 0, position }))
     }
 }

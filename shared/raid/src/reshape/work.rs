@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Makes of an array what is wanted, step by step, while nobody else uses it.
+use super::backup::Backup;
 use super::mover::write_supers;
 use super::takeover::foresee;
 use super::{Change, Mover, Next, Room, Write, begin, catch_up, next, take_over};
@@ -39,7 +40,11 @@ pub fn work(
         let array = Array::assemble(all, set)?;
         let at = |kind| Error { kind, at: 0 };
         if array.before.is_some() {
+            let in_place = array.newest.reshape.is_some_and(|reshape| reshape.offset == 0);
             let mut mover = Mover::new(array).map_err(at)?;
+            if let Some(device) = change.backup.filter(|_| in_place) {
+                mover.with_backup(device, all, disks, room)?;
+            }
             while mover.step(all, disks, room)? {
                 let (done, of) = mover.progress();
                 if !say(Stage::Moved(done, of)) {
@@ -67,6 +72,9 @@ pub fn work(
                 }
             }
             Next::Reshape(plan) => {
+                if let Some((device, own)) = change.backup.filter(|_| plan.offset == 0).zip(all.first()) {
+                    Backup::begin(device, own, disks)?;
+                }
                 begin(all, &plan).map_err(at)?;
                 write_supers(all, disks)?;
             }

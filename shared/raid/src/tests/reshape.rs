@@ -76,7 +76,14 @@ impl Store {
     }
 
     fn supers(&self) -> Vec<Super> {
-        self.disks.iter().map(|disk| found(disk).unwrap()).collect()
+        self.disks.iter().filter_map(found).collect()
+    }
+
+    /// One disk more, for a backup; its number.
+    fn backup(&mut self, sectors: usize) -> usize {
+        let disk = Disk { durable: vec![0; sectors * 512], cached: Some(BTreeMap::new()), ..Disk::default() };
+        self.disks.push(disk);
+        self.disks.len() - 1
     }
 
     fn array(&self) -> Array {
@@ -316,6 +323,63 @@ fn what_linux_began_is_ended_whenever_the_power_goes() {
             }
             store.work(&Change::default()).unwrap();
             assert!(store.content()[..sectors as usize * 512] == pattern(0..sectors), "{name} {seed}");
+            store.is_whole();
+        }
+    }
+}
+
+/// What is reshaped in place, with the power gone at any write: the same command with the same backup goes on.
+#[test]
+fn what_is_moved_in_place_is_kept_first_whenever_the_power_goes() {
+    let to = |layout, chunk| Change { layout, chunk, ..Change::default() };
+    let cases: [Case; 6] = [
+        ((5, 2, 8), 3, 0, to(None, Some(16))),
+        ((5, 2, 16), 4, 0, to(Some(1), Some(8))),
+        ((6, 18, 8), 4, 0, to(Some(2), None)),
+        ((5, 2, 8), 3, 1, disks(4)),
+        ((4, 0, 8), 3, 1, disks(4)),
+        ((5, 2, 8), 4, 0, Change { disks: Some(3), keep: Some(384), ..Change::default() }),
+    ];
+    for case in &cases {
+        let new = New { data_offset: 80, ..new(case.0.0, case.0.1, case.0.2) };
+        let mut whole = Store::of(&new, case.1, 80 + USED, case.2);
+        let device = whole.backup(4096);
+        let before = whole.content();
+        let same = |now: &[u8]| {
+            let both = now.len().min(before.len());
+            assert!(now[..both] == before[..both], "{case:?}");
+        };
+        let refused = whole.clone().work(&case.3).unwrap_err();
+        assert!(matches!(refused.kind, Kind::NoRoom(_)), "{case:?} {refused:?}");
+        let change = Change { backup: Some(device), ..case.3 };
+        let mut one = whole.clone();
+        one.work(&change).unwrap();
+        one.is_whole();
+        same(&one.content());
+        let writes = one.writes - whole.writes;
+        for seed in 0..writes / 61 {
+            let (mut store, mut numbers) = (whole.clone(), Numbers(seed));
+            let mut after = 1 + seed * 61 + numbers.below(61);
+            for _ in 0..5 {
+                store.left = after;
+                if store.work(&change).is_ok() {
+                    break;
+                }
+                store.crash(&mut numbers);
+                after = 1 + numbers.below(writes);
+            }
+            // Without its backup, or with another's, nothing goes on that could be half written.
+            if store.array().is_overlapping() {
+                let (mut lost, was) = (store.clone(), store.writes);
+                assert!(matches!(lost.work(&case.3).unwrap_err().kind, Kind::Overlaps(_)));
+                lost.disks[device].durable[16..32].fill(0x5a);
+                lost.disks[device].cached = Some(BTreeMap::new());
+                assert_eq!(lost.work(&change).unwrap_err().kind, Kind::Backup);
+                assert!(lost.writes - was <= 2 * 8 * lost.disks.len() as u64, "superblocks at most");
+            }
+            store.left = u64::MAX;
+            store.work(&change).unwrap();
+            same(&store.content());
             store.is_whole();
         }
     }

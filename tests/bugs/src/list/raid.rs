@@ -259,4 +259,10 @@ pub const BUGS: &[Bug] = &[
         "true",
         "a member is given up before all superblocks say that what replaces it holds everything",
     ),
+    bug(
+        "shared/raid/src/reshape/place.rs",
+        "backup.keep(first, data, own, disks)?;",
+        "backup.keep(first, &[], own, disks)?;",
+        "what is moved in place is not kept first",
+    ),
 ];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! `orion raid grow`.
-use super::images::Files;
+use super::images::{BACKUP, Files};
 use super::running::Running;
 use super::words;
 use crate::Outcome;
@@ -21,6 +21,7 @@ Examples:
   orion raid grow --raid-devices 5 --add e.img a.img b.img c.img d.img    one member more
   orion raid grow --chunk 64 a.img b.img c.img                            another chunk
   orion raid grow --level 6 --raid-devices 5 --add e.img a.img ...        RAID 5 to RAID 6
+  orion raid grow --chunk 64 --backup-file b a.img b.img c.img            where there is no room for the data to move
 
 Where it was interrupted, `orion raid grow a.img ...` goes on, and so does Linux.")]
 pub struct Args {
@@ -42,6 +43,10 @@ pub struct Args {
     /// An image to be added as a spare first; what is on it is lost
     #[arg(short, long, value_name = "IMAGE")]
     add: Vec<PathBuf>,
+    /// Where there is no room for the data to move: a file that keeps what is moved in place, as mdadm's; it is made, and is
+    /// needed to go on
+    #[arg(long, value_name = "FILE")]
+    backup_file: Option<PathBuf>,
     /// Stop when so many KiB of the array are moved; the same again goes on
     #[arg(long, value_name = "KIB")]
     stop_at: Option<u64>,
@@ -59,14 +64,15 @@ impl Args {
         let mut files = Files::open(&self.images)?;
         let set = self.set(&files)?;
         let mut paths = self.images.clone();
-        let array = assembled(&files, set)?;
+        let in_place = self.backup_file.is_some();
+        let array = found(&files, set, in_place)?;
         let replaces = files.supers().iter().any(|own| matches!(array.standing(own), Standing::Replacement(_)));
         if array.before.is_none() && (array.newest.is_dirty() || array.is_degraded() || replaces) {
             // A log that is to be replayed, copies that differ, members that are to be rebuilt or replaced.
             Running::start(&paths, Some(set), false)?.stop()?;
             files = Files::open(&paths)?;
         }
-        let array = assembled(&files, set)?;
+        let array = found(&files, set, in_place)?;
         let change = self.change(&array.newest)?;
         files.keep(&array);
         for path in &self.add {
@@ -74,6 +80,9 @@ impl Args {
             paths.push(path.clone());
         }
         let mut all = files.supers();
+        if let Some(path) = &self.backup_file {
+            files.back_up(path, set)?;
+        }
         let log = array.newest.ppl;
         for own in &mut all {
             own.features &= !(feature::PPL | feature::PPLS);
@@ -86,6 +95,10 @@ impl Args {
         if let Some((done, of)) = self.work(&mut files, &mut all, set, &change)? {
             eprintln!("stopped: {done} of {of} sectors are moved");
             return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(path) = &self.backup_file {
+            // As mdadm does: what it keeps is of no use any more.
+            std::fs::remove_file(path).map_err(|error| format!("{}: cannot be removed: {error}", path.display()))?;
         }
         let mut files = Files::open(&paths)?;
         let mut state = String::new();
@@ -159,6 +172,7 @@ impl Args {
             level: self.level,
             layout,
             usual: None,
+            backup: self.backup_file.as_ref().map(|_| BACKUP),
             chunk: self.chunk.map(|kib| kib.checked_mul(2).ok_or("so large a chunk does not exist")).transpose()?,
             disks: self.raid_devices,
             keep: self.array_size.map(|kib| kib.saturating_mul(2)),
@@ -168,12 +182,17 @@ impl Args {
 }
 
 fn assembled(files: &Files, set: Uuid) -> Result<Array, String> {
+    found(files, set, false)
+}
+
+/// The array; one that is reshaped in place only where what is moved is kept.
+fn found(files: &Files, set: Uuid, in_place: bool) -> Result<Array, String> {
     let supers = files.supers();
     let names = files.names();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let array = Array::assemble(&supers, set).map_err(|error| error.named(&names).to_string())?;
-    if array.is_overlapping() {
-        return Err("it is being reshaped in place: only mdadm, with its backup file, can go on with that".into());
+    if array.is_overlapping() && !in_place {
+        return Err("it is being reshaped in place: give the file that keeps what is moved, with --backup-file".into());
     }
     Ok(array)
 }

@@ -17,21 +17,30 @@ struct Image {
     found: Super,
 }
 
-/// All of them, in the order in which they are counted.
-pub struct Files(Vec<Image>);
+/// All of them, in the order in which they are counted, and the file that keeps what is moved in place.
+pub struct Files(Vec<Image>, Option<File>);
+
+/// The number of that file.
+pub const BACKUP: usize = usize::MAX;
+
+impl Files {
+    fn file(&self, device: usize) -> Option<&File> {
+        if device == BACKUP { self.1.as_ref() } else { self.0.get(device).map(|image| &image.file) }
+    }
+}
 
 impl Read for Files {
     fn read(&mut self, device: usize, sector: u64, to: &mut [u8]) -> bool {
-        self.0.get(device).is_some_and(|image| image.file.read_exact_at(to, sector * 512).is_ok())
+        self.file(device).is_some_and(|file| file.read_exact_at(to, sector * 512).is_ok())
     }
 }
 
 impl Write for Files {
     fn write(&mut self, device: usize, sector: u64, from: &[u8]) -> bool {
-        self.0.get(device).is_some_and(|image| image.file.write_all_at(from, sector * 512).is_ok())
+        self.file(device).is_some_and(|file| file.write_all_at(from, sector * 512).is_ok())
     }
     fn flush(&mut self, device: usize) -> bool {
-        self.0.get(device).is_some_and(|image| image.file.sync_data().is_ok())
+        self.file(device).is_some_and(|file| file.sync_all().is_ok())
     }
 }
 
@@ -52,7 +61,25 @@ impl Files {
             let found = devices::superblocks(&file, 0, sectors).find_map(Result::ok);
             all.extend(found.map(|found| Image { path: path.clone(), file, found }));
         }
-        Ok(Self(all))
+        Ok(Self(all, None))
+    }
+
+    /// Has this file keep what is moved in place of the array `set`. It is made where it is not there; what is anything else is left
+    /// alone.
+    pub fn back_up(&mut self, path: &Path, set: Uuid) -> Result<(), String> {
+        let say = |error: std::io::Error| format!("{}: cannot keep what is moved: {error}", path.display());
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(say)?;
+        let mut head = [0; 32];
+        let ours = file.read_exact(&mut head).is_ok() && head.starts_with(b"md_backup_data-") && head.ends_with(&set.0);
+        if !ours && file.metadata().map_err(say)?.len() > 0 {
+            return Err(format!("{} is no backup of this array; name a file that does not exist", path.display()));
+        }
+        // Its name is to be there too when the power is back.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(say)?;
+        self.1 = Some(file);
+        Ok(())
     }
 
     /// Their superblocks.
