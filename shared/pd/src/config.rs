@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The configuration blob of a PD: written by `orion`, mapped read-only into the PD, parsed here without allocation.
 //!
-//! Both directions live here: [`Config::parse`] and [`Builder`]; the layout is in `wire.rs`.
+//! Both directions live here: [`Config::parse`] and `Builder`; the layout is in `wire.rs`.
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 #[cfg(any(test, feature = "build"))]
