@@ -68,6 +68,11 @@ impl Group {
         self.level > 1 && self.level != 10 && self.log == Log::Nothing
     }
 
+    /// Whether it is reshaped while it is used.
+    pub fn grows(&self) -> bool {
+        self.has_hole() && self.volume == "v"
+    }
+
     /// Whether it knows which member is wrong.
     pub fn can_tell(&self) -> bool {
         self.level == 6 || self.level == 1 && self.members > 2

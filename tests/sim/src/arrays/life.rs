@@ -8,7 +8,7 @@ use crate::faults::{Fault, FaultSet};
 use crate::machine::Machine;
 use orion_control::Name;
 use orion_control::operator::Request;
-use orion_metrics::{Order, Verb, Work};
+use orion_metrics::{Grow, Order, Verb, Work};
 
 /// Steps after which a life is said to hang.
 const STEPS_MAX: u64 = 3_000_000;
@@ -31,6 +31,8 @@ struct Plan {
     served: Vec<bool>,
     /// Members may be lost while parity may become wrong.
     gentle: bool,
+    /// They may while a partial parity log is replayed: what was being written is in doubt.
+    rough: bool,
     /// The kinds of faults of weak members.
     faults: FaultSet,
     deaths: Deaths,
@@ -109,6 +111,7 @@ impl World {
             died: vec![false; count],
             served: vec![false; count],
             gentle,
+            rough: false,
             faults,
             deaths: Deaths::new(if last { 0 } else { deaths }, self.random.number()),
         }
@@ -123,7 +126,7 @@ impl World {
         if doubtful && self.random.below(3) == 0 {
             self.story(|| "a partial parity log with members that fail".into());
             self.common.iter_mut().for_each(|common| common.journal.doubt());
-            plan.served.fill(true);
+            plan.rough = true;
         } else {
             let clean: Vec<usize> = self.weak.clone();
             clean.iter().for_each(|disk| self.disks[*disk].borrow_mut().heal());
@@ -214,13 +217,13 @@ impl World {
 
     /// Whether weak members of a group may have faults now.
     fn is_free(&self, machine: &Machine, group: &Group, plan: &Plan, at: usize) -> bool {
+        let array = machine.array(group.volume);
+        let in_sync = array.is_some_and(orion_raid::Raid::is_in_sync);
         match group.log {
             Log::Journal => true,
-            Log::Ppl => plan.served[at] && !plan.died[at],
-            Log::Nothing => {
-                let in_sync = machine.array(group.volume).is_some_and(orion_raid::Raid::is_in_sync);
-                in_sync && !plan.died[at] && (plan.gentle || !group.has_hole())
-            }
+            // Where a log could not say everything parity is put in sync.
+            Log::Ppl => !plan.died[at] && if plan.served[at] { in_sync } else { plan.rough },
+            Log::Nothing => in_sync && !plan.died[at] && (plan.gentle || !group.has_hole()),
         }
     }
 
@@ -275,20 +278,32 @@ impl World {
             Verb::ArrayFail | Verb::ArrayRemove => Some(weak[self.random.below(weak.len())]),
             _ => None,
         };
-        self.story(|| format!("step {}: {} {} {disk:?}", machine.steps, group.volume, verb.text()));
-        self.order(machine, group, verb, disk);
+        let how = disk.map_or(0, |disk| (disk - group.first) as u32);
+        let first = disk.map_or(0, |_| self.random.number());
+        let work = match verb {
+            Verb::ArrayGrow if !group.grows() => return,
+            Verb::ArrayGrow => self.growth(group).work(),
+            _ => Work { how, first, ..Work::new(verb, 0) },
+        };
+        self.story(|| format!("step {}: {} {} {disk:?} {work:?}", machine.steps, group.volume, verb.text()));
+        self.order(machine, group, work);
     }
 
-    /// The same, of an array and one of its disks.
-    fn order(&mut self, machine: &mut Machine, group: &Group, verb: Verb, disk: Option<usize>) {
-        let how = disk.map_or(0, |disk| (disk - group.first) as u32);
-        let work = Work { how, first: self.random.number(), count: 1, ..Work::new(verb, 0) };
-        let work = if disk.is_none() { Work::new(verb, 0) } else { work };
+    /// One member more, or other chunks.
+    fn growth(&mut self, group: &Group) -> Grow {
+        match self.random.below(2) {
+            0 => Grow { disks: Some(group.members as u32 + 1), ..Grow::default() },
+            _ => Grow { chunk: Some([16, 32, 64][self.random.below(3)]), ..Grow::default() },
+        }
+    }
+
+    /// Orders this of an array.
+    pub(super) fn order(&self, machine: &mut Machine, group: &Group, work: Work) {
         let order = Request::Order(Order::Disk(work), Name::new(group.volume)).emit(1);
         machine.common.borrow_mut().operator.sends.extend(order);
     }
 
-    fn settled(&self, machine: &Machine) -> bool {
+    pub(super) fn settled(&self, machine: &Machine) -> bool {
         let volumes = self.kind.groups.iter().map(|group| group.volume).chain(["v"]);
         volumes.into_iter().all(|volume| machine.array(volume).is_some_and(orion_raid::Raid::is_settled))
     }
@@ -311,7 +326,7 @@ impl World {
             let ready = machine.common.borrow().verdicts.len() == super::CLIENTS.len();
             if !begun && machine.steps >= again && ready && self.settled(machine) {
                 again = machine.steps + 20 * LOOK;
-                self.order(machine, group, verb, None);
+                self.order(machine, group, Work::new(verb, 0));
             }
             let array = machine.array(group.volume).ok_or("no array")?;
             begun |= array.checks();

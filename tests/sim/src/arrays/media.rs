@@ -50,10 +50,18 @@ impl World {
         array.slots.iter().map(|slot| slot.map(|slot| disks[slot.device])).collect()
     }
 
+    /// Where the data of a group's members lie: the first sector and how many there are.
+    pub(super) fn span(&self, group: &Group) -> Option<(usize, usize)> {
+        let (array, _) = self.array(group)?;
+        let used = if array.newest.level == 1 { array.newest.size } else { array.geometry.used(0) };
+        Some((array.slots.first().copied().flatten()?.offset as usize, used as usize))
+    }
+
     /// Whether a group lacks nothing, and was stopped cleanly.
     pub(super) fn is_whole(&self, group: &Group) -> bool {
         let Some((array, _)) = self.array(group) else { return false };
-        array.slots.iter().all(|slot| slot.is_some_and(|slot| slot.valid == u64::MAX)) && array.newest.resync.is_none()
+        let whole = array.slots.iter().all(|slot| slot.is_some_and(|slot| slot.valid == u64::MAX));
+        whole && array.newest.resync.is_none() && array.newest.reshape.is_none()
     }
 
     /// Whether the superblocks say that a group was stopped cleanly.

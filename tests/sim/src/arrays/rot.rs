@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Content that changes by itself. Reads do not notice: what RAID promises is that a repair mends it where two parities or most
 //! copies tell which block is wrong, if nobody has written there since, and that it is found, reported and left where nothing does.
-use super::kinds::{DATA, Group, SECTOR};
+use super::kinds::{Group, SECTOR};
 use super::{World, logs};
 use orion_metrics::Verb;
 
@@ -11,7 +11,7 @@ const TRIES: u32 = 6;
 /// Where what a disk held and what it holds differ first.
 fn differs((disk, (before, after)): (&usize, (&Vec<u8>, &Vec<u8>))) -> Option<String> {
     let at = before.iter().zip(after).position(|(before, after)| before != after)?;
-    Some(format!("block {} of d{disk:02} is not what it was", DATA + at / SECTOR))
+    Some(format!("block {} of the data of d{disk:02} is not what it was", at / SECTOR))
 }
 
 impl World {
@@ -20,18 +20,19 @@ impl World {
         let kind = self.kind.clone();
         for group in &kind.groups {
             let members: Vec<usize> = self.members(group).into_iter().flatten().collect();
-            let before = self.data(&members);
-            let rotten = self.rot(group, &members);
+            let span = self.span(group).ok_or("an array without members")?;
+            let before = self.data(span, &members);
+            let rotten = self.rot(group, span, &members);
             if group.can_tell() {
                 self.repaired(group)?;
-                let after = self.data(&members);
+                let after = self.data(span, &members);
                 if let Some(what) = members.iter().zip(before.iter().zip(&after)).find_map(differs) {
                     return Err(format!("{}: {rotten:?} rotted and was repaired, but {what}", group.volume));
                 }
             } else {
-                let rotted = self.data(&members);
+                let rotted = self.data(span, &members);
                 self.found(group)?;
-                let after = self.data(&members);
+                let after = self.data(span, &members);
                 // What a journal logged last is written again at each start, and is right.
                 let either = |(rotted, (before, after)): (&Vec<u8>, (&Vec<u8>, &Vec<u8>))| {
                     let blocks = before.chunks(SECTOR).zip(after.chunks(SECTOR)).zip(rotted.chunks(SECTOR));
@@ -42,29 +43,30 @@ impl World {
                 if !rotted.iter().zip(before.iter().zip(&after)).all(either) {
                     return Err(format!("{} was written though nobody can know what is right", group.volume));
                 }
-                self.unrot(&members, &before);
+                self.unrot(span, &members, &before);
             }
         }
         Ok(())
     }
 
     /// All is as it was before.
-    fn unrot(&self, disks: &[usize], before: &[Vec<u8>]) {
-        disks.iter().zip(before).for_each(|(disk, before)| self.disks[*disk].borrow_mut().put_back(DATA, before));
+    fn unrot(&self, (first, _): (usize, usize), disks: &[usize], before: &[Vec<u8>]) {
+        disks.iter().zip(before).for_each(|(disk, before)| self.disks[*disk].borrow_mut().put_back(first, before));
     }
 
     /// What these disks hold of their array's data.
-    fn data(&self, disks: &[usize]) -> Vec<Vec<u8>> {
-        disks.iter().map(|disk| self.disks[*disk].borrow().durable()[DATA * SECTOR..].to_vec()).collect()
+    fn data(&self, (first, count): (usize, usize), disks: &[usize]) -> Vec<Vec<u8>> {
+        let own = |disk: &usize| self.disks[*disk].borrow().durable()[first * SECTOR..][..count * SECTOR].to_vec();
+        disks.iter().map(own).collect()
     }
 
     /// Some sectors of one member rot: disk, block, byte.
-    fn rot(&mut self, group: &Group, members: &[usize]) -> Vec<(usize, usize, usize)> {
+    fn rot(&mut self, group: &Group, (first, count): (usize, usize), members: &[usize]) -> Vec<(usize, usize, usize)> {
         let disk = members[self.random.below(members.len())];
         let mut rotten = Vec::new();
         for _ in 0..1 + self.random.below(6) {
-            let most = [64, 1200][self.random.below(2)];
-            let block = DATA + self.random.below(most);
+            let most = [64, count][self.random.below(2)];
+            let block = first + self.random.below(most.min(count));
             if rotten.iter().all(|(_, own, _)| *own != block) {
                 let at = self.random.below(SECTOR);
                 self.disks[disk].borrow_mut().flip(block, at);
