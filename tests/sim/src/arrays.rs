@@ -5,6 +5,7 @@
 //! At any time only some members, the *weak* ones, have faults: as many as the level bears. Others become weak once the array is
 //! whole again. What a level does not bear is not asked of it: an array without a log whose parity may be wrong since power was
 //! lost loses nobody until it is in sync.
+mod beyond;
 mod kinds;
 mod life;
 mod media;
@@ -18,6 +19,7 @@ use crate::machine::{Machine, Pace};
 use crate::random::Random;
 use crate::run::Ran;
 use crate::world::Common;
+pub use beyond::run_beyond;
 use kinds::{CLIENTS, Group, Kind, Log, SECTOR};
 pub use kinds::{KINDS, named};
 use std::cell::RefCell;
@@ -68,6 +70,8 @@ pub(crate) struct World {
     common: Option<Common>,
     /// The weak disks, all of a group at a time.
     weak: Vec<usize>,
+    /// No client may see an error.
+    strict: bool,
     /// Disks that are not there.
     away: BTreeSet<usize>,
     /// What became of it, for who looks for what is wrong.
@@ -103,7 +107,7 @@ impl World {
         };
         let disks = kind.images.iter().map(disk).collect();
         let (weak, away, story, ran) = (Vec::new(), BTreeSet::new(), Vec::new(), Ran::default());
-        Self { kind, random, disks, common: Some(Common::default()), weak, away, story, ran }
+        Self { kind, random, disks, common: Some(Common::default()), weak, strict: true, away, story, ran }
     }
 
     fn story(&mut self, what: impl FnOnce() -> String) {
@@ -121,8 +125,16 @@ impl World {
                 let parts = if reads { kinds::parts(number) } else { Vec::new() };
                 let seed = self.random.number();
                 let depth = depth.max(1);
-                let job =
-                    Job { parts, requests, depth, strict: true, through: false, zeroes: true, discards: false, seed };
+                let job = Job {
+                    parts,
+                    requests,
+                    depth,
+                    strict: self.strict,
+                    through: false,
+                    zeroes: true,
+                    discards: false,
+                    seed,
+                };
                 ((*name).to_string(), job)
             })
             .collect();

@@ -37,7 +37,7 @@ mod stage;
 mod system;
 mod world;
 
-pub use arrays::{ArrayCase, KINDS, named, run_arrays};
+pub use arrays::{ArrayCase, KINDS, named, run_arrays, run_beyond};
 pub use case::Case;
 pub use client::{Job, Part};
 pub use disk::{Attached, DiskShape, SimDisk};

@@ -2,7 +2,7 @@
 //! What lies on the disks while there is no power: which members an array has, and whether everything follows from any of them
 //! that are enough.
 use super::World;
-use super::kinds::{Group, SECTOR};
+use super::kinds::{Group, Log, SECTOR};
 use orion_raid::wire::SUPER_BYTES;
 use orion_raid::{Array, Read, Standing, Super};
 
@@ -95,7 +95,9 @@ impl World {
     /// # Errors
     /// From which it does not.
     pub(super) fn media_hold_together(&self) -> Result<(), String> {
-        for group in self.kind.groups.iter().filter(|group| self.is_clean(group)) {
+        // What a write journal holds need not be on the members.
+        let clean = |group: &&Group| group.log != Log::Journal && self.is_clean(group);
+        for group in self.kind.groups.iter().filter(clean) {
             let all = self.content(group, &[]).ok_or("what an array holds cannot be read")?;
             let members: Vec<usize> = self.members(group).into_iter().flatten().collect();
             let pairs = members.iter().flat_map(|a| members.iter().map(move |b| [*a, *b]));
