@@ -245,7 +245,10 @@ fn an_operator_grows_an_array_that_is_in_use() {
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    orion(&["raid", "create", "--level", "5", "--raid-devices", "3", "--name", "vault"], &images[..3]);
+    orion(
+        &["raid", "create", "--level", "5", "--raid-devices", "3", "--name", "vault", "--assume-clean"],
+        &images[..3],
+    );
     let disks: String = (0..4).map(|n| format!("<orion:disk name=\"m{n}\" bus=\"virtio-blk\"/>")).collect();
     let on: String = (0..4).map(|n| format!("<orion:on disk=\"m{n}\"/>")).collect();
     let raid = format!("<orion:raid level=\"5\">{on}</orion:raid>");
@@ -260,7 +263,8 @@ fn an_operator_grows_an_array_that_is_in_use() {
     };
     (0..60).for_each(write);
     let grow = ["ctl", "raid", "vault", "grow", "--raid-devices", "4"];
-    assert!(live.refused(&grow).contains("needs more spares"));
+    let said = live.refused(&grow);
+    assert!(said.contains("needs more spares"), "{said}");
     assert!(live.refused(&["ctl", "raid", "vault", "grow", "--level", "6"]).contains("system.xml fixes its level"));
     assert!(
         live.refused(&["ctl", "raid", "vault", "grow", "--layout", "up"]).contains("as in --layout left-symmetric")
