@@ -23,6 +23,7 @@ mod append;
 mod bring;
 mod compared;
 mod disk;
+mod ended;
 mod engine;
 mod figures;
 mod jobs;

@@ -6,7 +6,6 @@ use super::{FIRST, Nvme};
 use crate::Fault;
 use crate::queues::Queues;
 use crate::wire::command::{ALL, admin, cns, feature, page};
-use crate::wire::controller::oacs;
 use crate::wire::zone;
 use crate::wire::{Command, Controller, ErrorEntry, Firmware, Namespace, Smart};
 use orion_driver::{Registers, Text};
@@ -21,7 +20,7 @@ const NAMESPACE_CHANGES: u32 = 1 << 8;
 const GROUPS_ONLY: u32 = 1 << 8;
 
 /// The version from which on namespaces have descriptors of their names.
-const NAMES_SINCE: u32 = 0x0001_0300;
+pub(super) const NAMES_SINCE: u32 = 0x0001_0300;
 
 /// What the controller is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,147 +157,8 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
     }
 
-    /// The controller has answered.
-    pub(super) fn job_ended(&mut self, job: Job, status: u16, result: u32) {
-        let done = status == 0;
-        let next = match job {
-            Job::Controller => match self.identified(done) {
-                Ok(()) => Some(Job::Queues),
-                Err(fault) => return self.die(fault),
-            },
-            Job::Queues => {
-                // Granted are so many, less one; 0 where it does not say.
-                let granted = if done { (result & 0xffff).min(result >> 16) } else { 0 };
-                self.pairs = self.pairs.min(u8::try_from(granted).unwrap_or(u8::MAX).saturating_add(1));
-                Some(if self.weighted() { Job::Weights } else { self.after_weights() })
-            }
-            Job::Weights => Some(self.after_weights()),
-            // Who cannot hold interrupts back says so, and sends them.
-            Job::Gather => Some(self.after_gather()),
-            Job::Cache => {
-                // One that does not say so has its cache on.
-                self.volatile_cache = !done || result & 1 != 0;
-                Some(Job::Answers(1))
-            }
-            Job::Answers(1) | Job::Commands(1) if !done => return self.die(Fault::Queues),
-            Job::Answers(pair) if done => Some(Job::Commands(pair)),
-            Job::Commands(pair) if done && pair < self.pairs => Some(Job::Answers(pair + 1)),
-            Job::Answers(pair) | Job::Commands(pair) => {
-                // Those before it are enough.
-                self.pairs = if done { pair } else { pair - 1 };
-                self.queues.granted(self.pairs);
-                // Under a pin the register is what lowers it.
-                let shadows = self.controller.manages(oacs::DOORBELLS) && self.registers.messages();
-                Some(if shadows { Job::Doorbells } else { self.before_list() })
-            }
-            Job::Doorbells => {
-                if done {
-                    self.queues.shadow(&self.memory, self.capabilities, self.entries);
-                }
-                Some(self.before_list())
-            }
-            Job::SanitizeFirst => {
-                self.sanitize_looked(done);
-                Some(Job::List)
-            }
-            Job::List => {
-                self.listed(done);
-                Some(Job::Namespace(0))
-            }
-            Job::Namespace(unit) => {
-                if !self.found(unit, done) {
-                    return self.die(Fault::Compare);
-                }
-                let named = self.controller.version.get() >= NAMES_SINCE;
-                if named && self.disks.get(usize::from(unit)).is_some_and(|disk| disk.present) {
-                    Some(Job::Names(unit))
-                } else {
-                    self.after_namespace(unit)
-                }
-            }
-            Job::Names(unit) => {
-                if done {
-                    self.named(unit);
-                }
-                if self.disks.get(usize::from(unit)).is_some_and(|disk| disk.is_zoned()) {
-                    Some(Job::Zoned(unit))
-                } else {
-                    self.after_namespace(unit)
-                }
-            }
-            Job::Zoned(unit) => {
-                if done {
-                    self.zones_found(unit);
-                }
-                Some(Job::Appends(unit))
-            }
-            Job::Appends(unit) => {
-                self.appends_found(unit, done);
-                self.after_namespace(unit)
-            }
-            Job::ChangedZones(namespace) => {
-                self.zones_listed(namespace, done);
-                None
-            }
-            Job::Events => {
-                self.admin.events = if done { self.controller.aerl.saturating_add(1) } else { 0 };
-                None
-            }
-            Job::Access => {
-                self.access_logged(done);
-                self.ready();
-                None
-            }
-            Job::Rest => {
-                self.power.agreed(done);
-                None
-            }
-            Job::PowerState => {
-                if done {
-                    self.health.power = self.power.shown(result);
-                }
-                None
-            }
-            Job::Log(log) => {
-                self.logged(log, done);
-                None
-            }
-            // What became of the request is said by its own answer.
-            Job::Abort(_) => None,
-            Job::Order(ask) => {
-                self.order_answered(ask, status, result);
-                None
-            }
-            Job::FormatLeft(_) => {
-                self.format_left(done);
-                None
-            }
-            Job::Sanitize => {
-                self.sanitize_looked(done);
-                None
-            }
-        };
-        if let Some(next) = next {
-            self.ask(next);
-        }
-    }
-
-    /// What comes before the namespaces: whether they can be used.
-    fn before_list(&self) -> Job {
-        if self.controller.sanicap.get() == 0 { Job::List } else { Job::SanitizeFirst }
-    }
-
-    fn after_weights(&mut self) -> Job {
-        if self.wishes.gather > 1 { Job::Gather } else { self.after_gather() }
-    }
-
-    fn after_gather(&mut self) -> Job {
-        self.volatile_cache = false;
-        if self.controller.vwc & 1 != 0 { Job::Cache } else { Job::Answers(1) }
-    }
-
     /// What the controller says of itself.
-    fn identified(&mut self, done: bool) -> Result<(), Fault> {
+    pub(super) fn identified(&mut self, done: bool) -> Result<(), Fault> {
         let now: Controller = self.memory.load();
         if !done || !now.sound() {
             return Err(Fault::Identify);
@@ -317,7 +177,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     }
 
     /// Which namespaces there are. Controllers before 1.1 have no list, but a first namespace.
-    fn listed(&mut self, done: bool) {
+    pub(super) fn listed(&mut self, done: bool) {
         let first = if done { self.memory.first_listed() } else { 1 };
         for disk in &mut self.disks {
             disk.id = if disk.wanted != FIRST {
@@ -332,7 +192,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
 
     /// What a unit's namespace says of itself: one that is not there is all zeroes. False where it is not to be driven as is wished,
     /// and nobody was told of it yet.
-    fn found(&mut self, unit: u8, done: bool) -> bool {
+    pub(super) fn found(&mut self, unit: u8, done: bool) -> bool {
         let now: Namespace = if done { self.memory.load() } else { zerocopy::FromZeros::new_zeroed() };
         let access = if self.reports_access() { 1 << page::ACCESS } else { 0 };
         let around = Around { controller: &self.controller, volatile_cache: self.volatile_cache };
@@ -351,7 +211,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     }
 
     /// What comes after a namespace: the next one while the controller starts; then it serves.
-    fn after_namespace(&mut self, unit: u8) -> Option<Job> {
+    pub(super) fn after_namespace(&mut self, unit: u8) -> Option<Job> {
         let next = unit + 1;
         if self.open {
             None
@@ -366,7 +226,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
     }
 
     /// What a unit's namespace is called.
-    fn named(&mut self, unit: u8) {
+    pub(super) fn named(&mut self, unit: u8) {
         let list = self.memory.load();
         if let Some(disk) = self.disks.get_mut(usize::from(unit)) {
             let before = disk.present;
@@ -375,7 +235,7 @@ impl<R: Registers, T: Copy + Default, Q: Queues> Nvme<R, T, Q> {
         }
     }
 
-    fn logged(&mut self, log: u8, done: bool) {
+    pub(super) fn logged(&mut self, log: u8, done: bool) {
         match log {
             page::HEALTH if done => self.memory.load::<Smart>().put(&mut self.health),
             page::ERRORS if done => {
