@@ -56,9 +56,6 @@ impl Programs {
         programs.iter().for_each(|program| _ = cargo.args(["--bin", program]));
         cargo.env("CARGO_TARGET_DIR", &target).env("SEL4_INCLUDE_DIRS", to.sdk.headers());
         link(&mut cargo, to.toolchain);
-        if to.config == "debug" {
-            check_rather_than_optimise(&mut cargo);
-        }
         run(
             &mut cargo,
             "cargo could not build the seL4 programs; its messages above say why (bindgen needs libclang: Debian's libclang-dev)",
@@ -127,15 +124,6 @@ fn link(cargo: &mut Command, toolchain: &Toolchain) {
     // Pages of 4 KiB: with the default of 64 KiB each segment begins at a page of that size.
     let flags = format!("{inline} -Clink-arg=-zmax-page-size=4096 -Ctarget-feature=+crc");
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_RUSTFLAGS", flags);
-}
-
-/// Beside a kernel that checks, PDs that check too, and are built in a third of the time: nobody measures these. What they need of
-/// the stack is not much more, since all is still inlined within a crate.
-fn check_rather_than_optimise(cargo: &mut Command) {
-    let settings = [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OVERFLOW_CHECKS", "true"), ("DEBUG_ASSERTIONS", "true")];
-    for (name, value) in settings {
-        cargo.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
-    }
 }
 
 /// Runs a command to its end.
