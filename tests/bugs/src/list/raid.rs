@@ -236,23 +236,23 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/layer/src/node/pause.rs",
-        "return share::close(&mut self.shares);",
-        "return;",
+        "share::close(&mut self.shares)",
+        "()",
         "a layer that becomes another gets requests meanwhile",
     ),
     bug(
         "shared/raid/src/engine/switch.rs",
-        "self.meta.wants();",
-        "let _ = self.meta.known();",
+        "self.meta.wants()",
+        "()",
         "an array in use has another level before the superblocks say so",
     ),
     bug(
         "shared/raid/src/engine/relog.rs",
-        "(true, false);",
-        "(false, false);",
+        "(true, false)",
+        "(false, false)",
         "the log of an array that has grown is there again and nothing is logged",
     ),
-    bug("pds/layer/src/lib.rs", "self.node.take_renewed() || ", "", "a client is not told that an array has grown"),
+    bug("pds/layer/src/lib.rs", "self.node.take_renewed()", "false", "a client is not told that an array has grown"),
     bug(
         "shared/raid/src/engine/replace.rs",
         "member.sealed.is_some_and(|pass| self.meta.has_written(pass))",
@@ -261,8 +261,8 @@ pub const BUGS: &[Bug] = &[
     ),
     bug(
         "shared/raid/src/reshape/place.rs",
-        "backup.keep(first, data, own, disks)?;",
-        "backup.keep(first, &[], own, disks)?;",
+        "backup.keep(first, data, own, disks)?",
+        "backup.keep(first, &[], own, disks)?",
         "what is moved in place is not kept first",
     ),
 ];
