@@ -76,6 +76,32 @@ fn array(options: &str) {
     assert!(boot.passed, "{options}: no good verdict");
     assert_eq!(boot.lines("demo: verified: 4 MiB written, flushed, read back and equal"), 1, "{options}");
     assert_eq!(boot.lines("raid_data: data: RAID 5 of 3, "), 1, "{options}");
+    array_without_a_disk(options);
+}
+
+/// The same without one of its disks, for which there is an empty one; what was written then is rebuilt onto that here, and
+/// parity must follow from it.
+#[expect(clippy::expect_used, reason = "a test ends where its surroundings fail")]
+fn array_without_a_disk(options: &str) {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(if options.contains("x86") { "raid-x86" } else { "raid-arm" });
+    fs::create_dir_all(&folder).expect("a folder");
+    let disks = ["m0", "m1", "m2"].map(|name| folder.join(name).display().to_string());
+    let empty = |disk: &String| File::create(disk).and_then(|file| file.set_len(16 << 20)).expect("a sparse file");
+    disks.iter().for_each(empty);
+    let [m0, m1, m2] = disks.each_ref().map(String::as_str);
+    let (made, said) = orion(&["raid", "create", "--level=5", "-n", "3", "--name=data", "--assume-clean", m0, m1, m2]);
+    assert!(made, "{said}");
+    empty(&disks[1]);
+    let boot =
+        boot("docs/examples/raid.xml", &format!("{options} --demo --disk m0={m0} --disk m1={m1} --disk m2={m2}"));
+    assert!(boot.passed, "{options}: no good verdict");
+    assert_eq!(boot.lines("raid_data: degraded: 0 m0, 1 missing, 2 m2"), 1, "{options}");
+    assert_eq!(boot.lines("demo: verified: 4 MiB written, flushed, read back and equal"), 1, "{options}");
+    let (added, said) = orion(&["raid", "add", "--device", m1, m0, m2]);
+    assert!(added, "{said}");
+    let (checked, said) = orion(&["raid", "check", m0, m1, m2]);
+    assert!(checked && said.contains("mismatch_cnt 0"), "{said}");
 }
 
 #[test]
