@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! `make demo-linux`: an array that mdadm made, in a system of Orion's, without a member, written, rebuilt on a spare, and back.
+//! `make demo-linux`: an array that mdadm made, in a system of Orion's, without a member, written, rebuilt on a spare, and back; on this
+//! machine, and on seL4 where there is an SDK.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+use orion_boot_tests::Typist;
 use orion_linux_tests::{System, disks, run, skip};
 use std::fs;
+use std::path::PathBuf;
 
 const MIB: u64 = 1 << 20;
 /// What Linux writes, and where a client of Orion's writes.
@@ -25,12 +28,9 @@ fn said<'a>(said: &'a str, key: &str) -> &'a str {
     said.lines().find_map(|line| line.strip_prefix(key)).expect("the guest says it").trim()
 }
 
-#[test]
-fn an_array_of_linux_is_rebuilt_here_and_right_to_linux() {
-    if skip() {
-        return;
-    }
-    let (all, bytes) = (disks("demo", 4, 24 * MIB), LINUX * MIB);
+/// The disks, on which mdadm has made a RAID 5 of the first three and filled it; what the guest said.
+fn made(name: &str) -> (Vec<PathBuf>, String) {
+    let (all, bytes) = (disks(name, 4, 24 * MIB), LINUX * MIB);
     println!("1. Linux: mdadm makes a RAID 5 of three disks and writes {LINUX} MiB of random data to it");
     let made = run(
         &format!(
@@ -45,18 +45,13 @@ fn an_array_of_linux_is_rebuilt_here_and_right_to_linux() {
         &all[..3],
     );
     println!("2. Orion: the second disk is gone; a system runs on the other two and an empty one, and a client writes");
-    let folder = all[0].parent().expect("a folder");
-    fs::write(folder.join("system.xml"), SYSTEM).expect("a system");
-    let mut system = System::start(folder, &[("m0", &all[0]), ("m2", &all[2]), ("spare", &all[3])]);
-    let degraded = system.wait_for("degraded: ");
-    assert!(degraded.contains("1 missing"), "{degraded}");
-    system.wait_for("verified: ");
-    println!("3. Orion: the operator adds the empty disk, and the array is rebuilt on it");
-    system.orion(&["ctl", "raid", "data", "add", "spare"]);
-    system.wait_for("complete: 0 m0, 1 spare, 2 m2");
-    system.orion(&["health"]);
-    assert!(system.orion(&["ctl", "raid", "data", "check"]).ends_with("check: done, 0 sectors differed\n"));
-    system.end();
+    fs::write(all[0].parent().expect("a folder").join("system.xml"), SYSTEM).expect("a system");
+    (all, made)
+}
+
+/// Shows the array to Linux again, with the fourth disk in place of the second.
+fn right_to_linux(all: &[PathBuf], made: &str) {
+    let bytes = LINUX * MIB;
     println!("4. Linux: mdadm assembles the array with the new disk, checks it, and reads what it wrote");
     let back = run(
         &format!(
@@ -74,7 +69,52 @@ fn an_array_of_linux_is_rebuilt_here_and_right_to_linux() {
         &[all[0].clone(), all[3].clone(), all[2].clone()],
     );
     assert_eq!((said(&back, "degraded "), said(&back, "mismatch_cnt ")), ("0", "0"));
-    assert_eq!(said(&back, "hash "), said(&made, "hash "));
+    assert_eq!(said(&back, "hash "), said(made, "hash "));
     assert!(said(&back, "written ").parse::<u64>().is_ok_and(|bytes| bytes > 2 * MIB), "what the client wrote");
     println!("all well: no member missing, mismatch_cnt 0, and the hash is that of what Linux wrote");
+}
+
+#[test]
+fn an_array_of_linux_is_rebuilt_here_and_right_to_linux() {
+    if skip() {
+        return;
+    }
+    let (all, made) = made("demo");
+    let folder = all[0].parent().expect("a folder");
+    let mut system = System::start(folder, &[("m0", &all[0]), ("m2", &all[2]), ("spare", &all[3])]);
+    let degraded = system.wait_for("degraded: ");
+    assert!(degraded.contains("1 missing"), "{degraded}");
+    system.wait_for("verified: ");
+    println!("3. Orion: the operator adds the empty disk, and the array is rebuilt on it");
+    system.orion(&["ctl", "raid", "data", "add", "spare"]);
+    system.wait_for("complete: 0 m0, 1 spare, 2 m2");
+    system.orion(&["health"]);
+    assert!(system.orion(&["ctl", "raid", "data", "check"]).ends_with("check: done, 0 sectors differed\n"));
+    system.end();
+    right_to_linux(&all, &made);
+}
+
+/// The same on seL4: the operator sits at the serial console.
+#[test]
+fn an_array_of_linux_is_rebuilt_on_sel4_and_right_to_linux() {
+    if skip() || orion_boot_tests::skip() {
+        return;
+    }
+    let (all, made) = made("demo-sel4");
+    let [m0, m2, spare] = [0, 2, 3].map(|number: usize| all[number].display());
+    let system = all[0].with_file_name("system.xml");
+    let options = format!("--board qemu_virt_aarch64 --demo --disk m0={m0} --disk m2={m2} --disk spare={spare}");
+    let mut typist = Typist::boot(system.to_str().expect("text"), &options);
+    let degraded = typist.wait_for("degraded: ");
+    assert!(degraded.contains("1 missing"), "{degraded}");
+    typist.wait_for("verified: ");
+    println!("3. Orion: the operator adds the empty disk, and the array is rebuilt on it");
+    typist.types("ctl raid data add spare");
+    typist.wait_for("complete: 0 m0, 1 spare, 2 m2");
+    // When that is done the superblocks have long said so, and that the array is clean.
+    typist.types("ctl raid data check");
+    typist.wait_for("complete: 0 m0, 1 spare, 2 m2; check");
+    typist.wait_for("complete: 0 m0, 1 spare, 2 m2");
+    drop(typist);
+    right_to_linux(&all, &made);
 }
